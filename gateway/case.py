@@ -1,0 +1,74 @@
+"""Case, Run and their states: a case is stable for life, a run is one reading of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.pipeline import Selection
+from gateway.result import Result
+from gateway.study import Study
+
+
+class CaseState(StrEnum):
+    """What the worklist shows (docs: CONTRACT, `state`)."""
+
+    RECEIVING = "receiving"
+    WAITING = "waiting"
+    ANALYSING = "analysing"
+    REPORTED = "reported"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: dict[CaseState, frozenset[CaseState]] = {
+    CaseState.RECEIVING: frozenset({CaseState.WAITING, CaseState.UNSUPPORTED, CaseState.CANCELLED, CaseState.FAILED}),
+    CaseState.WAITING: frozenset({CaseState.ANALYSING, CaseState.RECEIVING, CaseState.CANCELLED, CaseState.FAILED,
+                                  CaseState.REPORTED}),
+    CaseState.ANALYSING: frozenset({CaseState.REPORTED, CaseState.FAILED, CaseState.CANCELLED, CaseState.WAITING,
+                                    CaseState.RECEIVING}),
+    CaseState.REPORTED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
+    CaseState.FAILED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
+    CaseState.UNSUPPORTED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
+    CaseState.CANCELLED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
+}
+
+
+class Completeness(StrEnum):
+    """How sure we are that the study is whole: by evidence, known to lack something, or by silence alone."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One reading of a case. `run_id` is a hash (see gateway.identity.run_identity); times come from the run.
+
+    `created_at`: aware UTC; the content date and time of every document of the run.
+    `predecessor`: the run this one supersedes, with the SOP Instance UID of its SR, where there is one.
+    """
+
+    run_id: str
+    case_id: str
+    number: int
+    created_at: datetime
+    predecessor_run_id: str = ""
+    predecessor_sr_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that an encoder needs for one document: the run, the study as it stood, what was read, and the result."""
+
+    run: Run
+    study: Study
+    selection: Selection
+    result: Result
+    facility: str
+    timezone: str = "UTC"
+    language: str = "en"
+    completeness: Completeness = Completeness.ASSUMED

@@ -1,0 +1,167 @@
+"""How a reader is written: a pure generator that asks for what it needs and gets it sent in.
+
+    def analyse(self, study: Study, selection: Selection) -> Steps[Analysis]:
+        ecg = yield from load_ecg(selection.instances)
+        (scores,) = yield from infer("ecg_12lead", {"ecg": prepare(ecg)}, ("probabilities",))
+        return decide(ecg, scores)
+
+`adapters` fulfil the requests (`LoadVolume`, `LoadEcg`, `Infer`); a test sends arrays in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.result import Problem, Result
+from gateway.study import Instance, Study
+
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A stacked axial series in patient order.
+
+    `hu`: float32 (slices, rows, columns), foot to head, padding replaced by air (-1000 HU).
+    `spacing`: mm (between slices, between rows, between columns). `positions`: mm along the normal, ascending.
+    `slices`: (SOP Instance UID, 1-based frame number) of each slice. `orientation`: the six direction cosines.
+    `problems`: named (`gap`, `duplicates-dropped`, `mixed-orientation`, `gantry-tilt`, `irregular-spacing`...).
+    """
+
+    hu: Floats
+    spacing: tuple[float, float, float]
+    positions: NDArray[np.float64]
+    slices: tuple[tuple[str, int], ...]
+    orientation: tuple[float, ...] = (1, 0, 0, 0, 1, 0)
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ecg:
+    """One resting ECG. `signal`: float32 (leads, samples) in mV, NaN where padded or missing; `rate` in Hz.
+
+    `leads`: standard names in the order of the rows: I II III aVR aVL aVF V1..V6 (others keep their own name).
+    `sop_instance_uid` and `channels` ((group, channel), 1-based, per lead) name the source.
+    """
+
+    signal: Floats
+    rate: float
+    leads: tuple[str, ...]
+    sop_instance_uid: str
+    channels: tuple[tuple[int, int], ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadVolume:
+    """Answered with a `Volume`, or `Unusable` is thrown in where the instances are no stack."""
+
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEcg:
+    """Answered with an `Ecg`, or `Unusable` is thrown in."""
+
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Infer:
+    """Answered with {output name: array}. Arrays carry the batch dimension, as in config.pbtxt."""
+
+    model: str
+    inputs: Mapping[str, Array]
+    outputs: tuple[str, ...]
+
+
+Request = LoadVolume | LoadEcg | Infer
+T = TypeVar("T")
+Steps = Generator[Request, Any, T]
+
+
+def load_volume(instances: tuple[Instance, ...]) -> Steps[Volume]:
+    return (yield LoadVolume(instances))  # type: ignore[no-any-return]
+
+
+def load_ecg(instances: tuple[Instance, ...]) -> Steps[Ecg]:
+    return (yield LoadEcg(instances))  # type: ignore[no-any-return]
+
+
+def infer(model: str, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Steps[tuple[Array, ...]]:
+    answer = yield Infer(model, inputs, outputs)
+    return tuple(answer[name] for name in outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class EcgSheet:
+    """Picture: a 12-lead sheet. `signal` mV (leads, samples). Drawn on 25 mm/s, 10 mm/mV."""
+
+    signal: Floats
+    rate: float
+    leads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyImage:
+    """Picture: the most telling slice.
+
+    `pixels` uint8 (rows, columns) already windowed; `heat` float32 (rows, columns) in [0, 1] or None;
+    `pixel_aspect` row spacing / column spacing; `caption` one line (slice 31 of 64, window).
+    """
+
+    pixels: NDArray[np.uint8]
+    heat: Floats | None
+    caption: str
+    pixel_aspect: float = 1.0
+    source: tuple[str, int] | None = None
+    """(SOP Instance UID, frame) of the slice shown."""
+
+
+Picture = EcgSheet | KeyImage
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a reading gives: the result and, where there is something to show, its picture."""
+
+    result: Result
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a pipeline would read of a study. `problems` says why what is there does not fit (then → undetermined)."""
+
+    instances: tuple[Instance, ...]
+    problems: tuple[Problem, ...] = ()
+    note: str = ""
+    """For `check --explain`: why this series (`thinnest axial of 3: 1.25 mm, 300 slices`)."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Pipeline(Protocol):
+    """One folder under `pipelines/` exports `PIPELINE`, an object of this shape. Pure: no I/O, no clock, no random state."""
+
+    name: str
+    version: str
+    title: str
+    models: tuple[str, ...]
+    """Names under model_repository/ that must be ready."""
+    procedure: tuple[str, str, str]
+    """Procedure Reported (value, scheme, meaning), from CID 100 where one fits."""
+    modalities: tuple[str, ...]
+
+    def select(self, study: Study) -> Selection:
+        """Which instances would be read; never raises for odd studies."""
+        ...
+
+    def analyse(self, study: Study, selection: Selection, releases: tuple[Any, ...]) -> Steps[Analysis]:
+        """The reading. `releases`: the ModelRelease of each of `models`, in order, for the provenance."""
+        ...

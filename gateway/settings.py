@@ -1,0 +1,167 @@
+"""Typed configuration (CONTRACT, "Settings"). Unknown keys are errors. Reading the file is adapters/files/settings_file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from gateway.delivery import Kind
+from gateway.study import Priority
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DicomSettings(Strict):
+    host: str = "127.0.0.1"
+    port: int = Field(11112, ge=0, le=65535)
+    ae_title: str = Field("TRIAGE", min_length=1, max_length=16)
+    require_called_ae_title: bool = False
+    allowed_calling_ae_titles: list[str] = []
+    """Empty: anyone (on loopback). Otherwise others are refused with "calling AE title not recognised"."""
+    maximum_associations: int = Field(100, ge=1)
+    maximum_pdu_size: int = Field(0, ge=0)
+    """Bytes; 0 is unlimited."""
+    acse_timeout: float = 15
+    dimse_timeout: float = 30
+    network_timeout: float = 60
+    storage_sop_classes: list[str] = []
+    """UIDs of private or new storage SOP classes, accepted besides the standard ones."""
+
+
+class MllpSettings(Strict):
+    host: str = "127.0.0.1"
+    port: int = Field(2575, ge=0, le=65535)
+    maximum_message_bytes: int = 16 * 1024 * 1024
+    idle_timeout: float = 300
+    default_charset: str = "UNICODE UTF-8"
+    """HL7 table 0211, for messages without MSH-18."""
+    sender_charsets: dict[str, str] = {}
+    """MSH-3|MSH-4 → HL7 table 0211 value."""
+    allowed_addresses: list[str] = []
+
+
+class HttpSettings(Strict):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    maximum_upload_bytes: int = 2 * 1024**3
+    allowed_addresses: list[str] = []
+
+
+class InferenceSettings(Strict):
+    url: str = Field("embedded", pattern=r"^(embedded|grpc://.+:\d+)$")
+    timeout_seconds: float = 120
+    threads: int = 0
+    """ONNX Runtime threads a model; 0: one per core."""
+
+
+class SiteSettings(Strict):
+    facility: str = "SITE"
+    timezone: str = "UTC"
+    language: Literal["en", "ru"] = "en"
+
+
+class AssemblySettings(Strict):
+    quiet_seconds: float = Field(5, ge=0)
+    max_wait_seconds: float = Field(900, ge=0)
+
+
+class EngineSettings(Strict):
+    workers: int = Field(2, ge=1, le=64)
+    """Runs read at the same time in this process."""
+    attempts: int = Field(8, ge=1)
+    """Readings tried before a run is `failed`, when models or files are only out of reach."""
+
+
+class DeliverySettings(Strict):
+    first_retry_seconds: float = 5
+    longest_retry_seconds: float = 6 * 3600
+    give_up_after_seconds: float = 7 * 24 * 3600
+    timeout_seconds: float = 30
+
+
+class StorageSettings(Strict):
+    free_floor_bytes: int = 1024**3
+    retention_days: float = 30
+    retention_share: float = Field(0.8, gt=0, le=1)
+
+
+class AlarmSettings(Strict):
+    silence_hours: float = 24
+    """A sender not heard for so long raises `sender_silent`; 0 switches it off."""
+
+
+class LogSettings(Strict):
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Route(Strict):
+    """First match per pipeline. `when`: DICOM keyword, `order.FIELD`, `sender` → condition (see gateway/routing)."""
+
+    name: str
+    when: dict[str, Any] = {}
+    pipeline: str
+    destinations: list[str] = []
+    priority: Priority | None = None
+
+
+class _Destination(Strict):
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    kinds: list[Kind] | None = None
+    """Document kinds it takes; None: all its type can carry."""
+
+
+class DicomDestination(_Destination):
+    type: Literal["dicom"]
+    host: str
+    port: int
+    ae_title: str
+    calling_ae_title: str = ""
+
+
+class Hl7Destination(_Destination):
+    type: Literal["hl7"]
+    host: str
+    port: int
+    receiving_application: str = ""
+    receiving_facility: str = ""
+
+
+class FhirDestination(_Destination):
+    type: Literal["fhir"]
+    url: str
+    bearer_token: SecretStr | None = None
+
+
+class FolderDestination(_Destination):
+    type: Literal["folder"]
+    path: Path
+
+
+DestinationSettings = Annotated[
+    DicomDestination | Hl7Destination | FhirDestination | FolderDestination, Field(discriminator="type")]
+
+
+class Settings(Strict):
+    """Everything, validated. Build through `adapters.files.settings_file.load`."""
+
+    data_dir: Path = Path("./data")
+    database_url: str = ""
+    dicom: DicomSettings = DicomSettings()
+    mllp: MllpSettings = MllpSettings()
+    http: HttpSettings = HttpSettings()
+    inference: InferenceSettings = InferenceSettings()
+    model_repository: Path = Path("./model_repository")
+    site: SiteSettings = SiteSettings()
+    assembly: AssemblySettings = AssemblySettings()
+    engine: EngineSettings = EngineSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    storage: StorageSettings = StorageSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    log: LogSettings = LogSettings()
+    routes: list[Route] = []
+    destinations: list[DestinationSettings] = []
