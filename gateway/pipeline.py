@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.result import Problem, Result
+from gateway.result import ModelRelease, Problem, Result
 from gateway.study import Instance, Study
 
 Array = NDArray[Any]
@@ -162,6 +162,6 @@ class Pipeline(Protocol):
         """Which instances would be read; never raises for odd studies."""
         ...
 
-    def analyse(self, study: Study, selection: Selection, releases: tuple[Any, ...]) -> Steps[Analysis]:
+    def analyse(self, study: Study, selection: Selection, releases: tuple[ModelRelease, ...]) -> Steps[Analysis]:
         """The reading. `releases`: the ModelRelease of each of `models`, in order, for the provenance."""
         ...

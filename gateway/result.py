@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.codes import Code
@@ -94,6 +95,8 @@ class ModelRelease:
     demonstration: bool
     status: str = ""
     """One line for people: `validated on PTB-XL folds 9-10` or `demonstration: trained on synthetic chests`."""
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """config.pbtxt `parameters` (labels, thresholds, calibration, preprocessing): pipelines read theirs from here."""
 
 
 @dataclass(frozen=True, slots=True)
