@@ -1,4 +1,4 @@
-"""Typed configuration (CONTRACT, "Settings"). Unknown keys are errors. Reading the file is adapters/files/settings_file."""
+"""Typed configuration (CONTRACT, "Settings"). Unknown keys are errors; adapters/files/settings_file reads the file."""
 
 from __future__ import annotations
 
