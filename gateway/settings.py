@@ -49,6 +49,8 @@ class HttpSettings(Strict):
     port: int = Field(8080, ge=0, le=65535)
     maximum_upload_bytes: int = 2 * 1024**3
     allowed_addresses: list[str] = []
+    allowed_hosts: list[str] = []
+    """Names in the Host header answered besides IP addresses, localhost and `host`; `*`: any."""
 
 
 class InferenceSettings(Strict):
