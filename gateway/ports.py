@@ -198,9 +198,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """FHIR search of what the gateway made: every field optional. `updated`: (prefix, aware datetime) pairs."""
+    """FHIR search of what the gateway made: every field optional. `updated`: (prefix, aware datetime) pairs.
+
+    Prefixes are `ge` and `lt` (the FHIR adapter turns the others and partial dates into these).
+    """
 
     case_id: str = ""
+    study_instance_uid: str = ""
+    accession_number: str = ""
     patient_id: str = ""
     patient_issuer: str = ""
     status: str = ""
