@@ -1,0 +1,158 @@
+"""A walk over the elements of an encoded data set (PS3.5 7.1) that reads lengths only and never loads a value.
+
+Deflated data sets are inflated by the caller. Every element down to the last is visited, so a data set that was cut
+short is noticed; sequences of defined length are stepped over, those of undefined length are followed to their end.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gateway.errors import Unreadable
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+DEEPEST = 64
+"""Levels of nesting of undefined length that are followed; deeper is refused."""
+
+_LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+_SHORT_FORM = frozenset({"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS",
+                         "ST", "TM", "UI", "UL", "US"})
+_NAMES = {vr.encode(): vr for vr in _LONG_FORM | _SHORT_FORM}
+_CUT = "The data set ends within an element: it was cut short or is no DICOM."
+
+
+class Encoding(NamedTuple):
+    """How elements are written: PS3.5 A.1 (implicit), A.2 (explicit), A.3 (big endian, retired)."""
+
+    implicit: bool
+    big_endian: bool
+
+
+IMPLICIT = Encoding(implicit=True, big_endian=False)
+EXPLICIT = Encoding(implicit=False, big_endian=False)
+BIG_ENDIAN = Encoding(implicit=False, big_endian=True)
+
+
+class Element(NamedTuple):
+    """`vr` is empty where the encoding does not tell it. The value lies at data[start:end]."""
+
+    tag: int
+    vr: str
+    start: int
+    end: int
+    encoding: Encoding
+    """Of the elements within, for sequences: UN of undefined length holds implicit VR (PS3.5 6.2.2)."""
+
+
+class _Head(NamedTuple):
+    tag: int
+    vr: str
+    start: int
+    length: int
+
+
+def sniffed(data: bytes, declared: Encoding) -> Encoding:
+    """The encoding the first element shows, where it contradicts a declared little endian one (seen in the wild)."""
+    if declared.big_endian or len(data) < 8:
+        return declared
+    named = bytes(data[4:6]) in _NAMES
+    if declared.implicit and named and struct.unpack_from("<I", data, 4)[0] > len(data):
+        return EXPLICIT
+    if not declared.implicit and not named:
+        return IMPLICIT
+    return declared
+
+
+def walk(data: bytes, encoding: Encoding, start: int = 0, end: int | None = None) -> Iterator[Element]:
+    """The elements of data[start:end], at one level. Raises Unreadable where one reaches beyond the end."""
+    offset, end = start, len(data) if end is None else end
+    while offset < end:
+        if end - offset < 8 or data[offset:offset + 8] == bytes(8):
+            if any(data[offset:min(end, offset + 8)]):
+                raise Unreadable(_CUT)
+            return  # zeros after the last element: padding that some archives leave behind
+        head = _head(data, encoding, offset, end)
+        element, offset = _bounded(data, encoding, head, end, 0)
+        yield element
+
+
+def items(data: bytes, sequence: Element) -> Iterator[tuple[int, int]]:
+    """(start, end) of the content of each item of a sequence."""
+    offset = sequence.start
+    while offset < sequence.end:
+        tag, start, length = _item(data, sequence.encoding, offset, sequence.end)
+        if tag != ITEM:
+            raise Unreadable("A sequence holds something that is not an item.")
+        if length == UNDEFINED:
+            offset = _after_item(data, sequence.encoding, start, sequence.end, 1)
+            yield start, offset - 8
+        else:
+            offset = start + length
+            yield start, offset
+
+
+def _bounded(data: bytes, encoding: Encoding, head: _Head, end: int, depth: int) -> tuple[Element, int]:
+    """The element with its end, and the offset of what follows it."""
+    if head.length != UNDEFINED:
+        stop = after = head.start + head.length
+        inner = encoding
+    else:
+        inner = IMPLICIT if head.vr == "UN" else encoding
+        stop, after = _sequence_end(data, inner, head.start, end, depth + 1)
+    if after > end:
+        raise Unreadable(_CUT)
+    return Element(head.tag, head.vr, head.start, stop, inner), after
+
+
+def _sequence_end(data: bytes, encoding: Encoding, offset: int, end: int, depth: int) -> tuple[int, int]:
+    """(where the delimiter of a sequence of undefined length stands, what follows it)."""
+    if depth > DEEPEST:
+        raise Unreadable(f"Sequences are nested more than {DEEPEST} deep.")
+    while True:
+        tag, start, length = _item(data, encoding, offset, end)
+        if tag == SEQUENCE_END:
+            return offset, start
+        if tag != ITEM:
+            raise Unreadable("A sequence holds something that is not an item.")
+        offset = _after_item(data, encoding, start, end, depth) if length == UNDEFINED else start + length
+
+
+def _after_item(data: bytes, encoding: Encoding, offset: int, end: int, depth: int) -> int:
+    """What follows the delimiter of an item of undefined length."""
+    while True:
+        if _item(data, encoding, offset, end)[0] == ITEM_END:
+            return offset + 8
+        head = _head(data, encoding, offset, end)
+        _, offset = _bounded(data, encoding, head, end, depth)
+
+
+def _item(data: bytes, encoding: Encoding, offset: int, end: int) -> tuple[int, int, int]:
+    """(tag, start, length) of an item or delimiter, which never carry a VR."""
+    if offset + 8 > end:
+        raise Unreadable(_CUT)
+    group, number, length = struct.unpack_from(">HHI" if encoding.big_endian else "<HHI", data, offset)
+    return group << 16 | number, offset + 8, length
+
+
+def _head(data: bytes, encoding: Encoding, offset: int, end: int) -> _Head:
+    if offset + 8 > end:
+        raise Unreadable(_CUT)
+    if encoding.implicit:
+        group, number, length = struct.unpack_from("<HHI", data, offset)
+        return _Head(group << 16 | number, "", offset + 8, length)
+    big = encoding.big_endian
+    group, number, letters, short = struct.unpack_from(">HH2sH" if big else "<HH2sH", data, offset)
+    tag = group << 16 | number
+    vr = _NAMES.get(letters)
+    if vr in _SHORT_FORM:
+        return _Head(tag, vr, offset + 8, short)
+    if vr is None and not (letters.isalpha() and letters.isupper()):
+        return _Head(tag, "", offset + 8, struct.unpack_from(">I" if big else "<I", data, offset + 4)[0])
+    if vr is None and short:
+        return _Head(tag, "UN", offset + 8, short)
+    if offset + 12 > end:
+        raise Unreadable(_CUT)
+    return _Head(tag, vr or "UN", offset + 12, struct.unpack_from(">I" if big else "<I", data, offset + 8)[0])
