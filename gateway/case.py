@@ -72,3 +72,5 @@ class Reading:
     timezone: str = "UTC"
     language: str = "en"
     completeness: Completeness = Completeness.ASSUMED
+    procedure: tuple[str, str, str] | None = None
+    """The pipeline's Procedure Reported (value, scheme, meaning); None: the encoder goes by the modality."""
