@@ -1,0 +1,199 @@
+"""Received objects as Part 10 files: `<root>/<2 hex>/<study>/<instance>.dcm`, durable before anybody is answered."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from adapters.dicom.content import part10
+from adapters.files import durable
+from gateway.errors import Permanent, StorageFull
+from gateway.ports import Outcome, Stored
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_SCRATCH = ".incoming"
+_LARGEST_META = 1024 * 1024
+_STAT_SECONDS = 1.0
+_MOST_REMEMBERED = 10_000
+
+
+def file_name(uid: str) -> str:
+    """The UID itself where it is one (PS3.5 9.1), else a hash of it that no UID can equal: never a path."""
+    if len(uid) <= 64 and _UID.fullmatch(uid):
+        return uid
+    return "x" + hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+class FileObjectStore:
+    """`gateway.ports.ObjectStore` on one file system that has hard links. Safe for threads and for processes.
+
+    An object is written to a scratch file, synced, linked to its name (which fails where the name is taken, so nothing
+    is ever overwritten) and its directory synced. A scratch file left by a process that died goes at the next start.
+    """
+
+    def __init__(self, root: Path, free_floor_bytes: int) -> None:
+        """`root` is made if missing. `free_floor_bytes`: below it `put` raises StorageFull. Raises Transient."""
+        self._root = root.resolve()
+        self._floor = free_floor_bytes
+        self._scratch = self._root / _SCRATCH
+        self._numbers = itertools.count()
+        self._durable: set[Path] = set()
+        self._locks = tuple(threading.Lock() for _ in range(64))
+        self._space: tuple[float, os.statvfs_result] | None = None
+        with durable.storage_errors():
+            durable.make_directories(self._scratch)
+            self._clean()
+
+    def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
+        """Store one object; see `gateway.ports.ObjectStore.put`. The digest is the data set's SHA-256 (hex)."""
+        if self.free_bytes() < self._floor:
+            raise StorageFull("The free-space floor is reached.")
+        directory = self._directory(study_instance_uid)
+        with durable.storage_errors(), self._scratch_file() as (scratch, descriptor):
+            digest, size = _write_all(descriptor, header, dataset)
+            with self._locks[hash(sop_instance_uid) % len(self._locks)]:
+                path, outcome = self._place(scratch, descriptor, directory, file_name(sop_instance_uid), digest)
+        return Stored(str(path), digest, size, outcome)
+
+    def walk(self, since: float) -> Iterator[str]:
+        """Paths of object files in study folders whose listing changed at or after `since` (POSIX seconds)."""
+        for directory in sorted(self._root.glob("[0-9a-f][0-9a-f]/*")):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if directory.stat().st_mtime >= since:
+                    yield from sorted(str(path) for path in directory.glob("*.dcm"))
+
+    def delete(self, path: str) -> None:
+        """Remove one object file, and its study folder once that is empty; gone already is fine.
+
+        Raises Permanent for a path outside the store, Transient where the file system fails.
+        """
+        file = Path(path).resolve()
+        directory = file.parent
+        if directory.parent.parent != self._root or file.suffix != ".dcm":
+            raise Permanent("This is no object of the store.")
+        with durable.storage_errors():
+            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not empty
+                directory.rmdir()
+                self._durable.discard(directory)
+
+    def free_bytes(self) -> int:
+        """Bytes free to this process, at most a second old."""
+        space = self._statvfs()
+        return space.f_bavail * space.f_frsize
+
+    def used_share(self) -> float:
+        space = self._statvfs()
+        used = space.f_blocks - space.f_bfree
+        return used / max(1, used + space.f_bavail)
+
+    def _statvfs(self) -> os.statvfs_result:
+        now = time.monotonic()
+        if self._space is None or now - self._space[0] > _STAT_SECONDS:
+            with durable.storage_errors():
+                self._space = (now, os.statvfs(self._root))
+        return self._space[1]
+
+    def _directory(self, study_instance_uid: str) -> Path:
+        # not for secrecy: two hex digits keep directories short
+        shard = hashlib.sha1(study_instance_uid.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:2]
+        return self._root / shard / file_name(study_instance_uid)
+
+    @contextlib.contextmanager
+    def _scratch_file(self) -> Iterator[tuple[Path, int]]:
+        """A new file of this thread's own, gone afterwards."""
+        path = self._scratch / f"{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        try:
+            durable.claim(descriptor)
+            yield path, descriptor
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def _place(self, scratch: Path, descriptor: int, directory: Path, name: str, digest: str) -> tuple[Path, Outcome]:
+        """Link the scratch file to the first free name, unless the same data set stands there already."""
+        self._ensure(directory)
+        for path, outcome in _candidates(directory, name, digest):
+            if not path.exists() and self._link(scratch, descriptor, path):
+                return path, outcome
+            if _dataset_digest(path) == digest:
+                durable.sync_directory(directory)  # whoever wrote it may not have come so far
+                return path, Outcome.DUPLICATE
+        raise Permanent("Every name for this object is taken.")
+
+    def _link(self, scratch: Path, descriptor: int, path: Path) -> bool:
+        """False where another process took the name first."""
+        os.fdatasync(descriptor)
+        try:
+            path.hardlink_to(scratch)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:  # the study folder was empty and has just been removed
+            self._durable.discard(path.parent)
+            self._ensure(path.parent)
+            path.hardlink_to(scratch)
+        try:
+            durable.sync_directory(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return True
+
+    def _ensure(self, directory: Path) -> None:
+        """Make the study folder and its parent durable, once; also where another thread has only just made them."""
+        if directory in self._durable:
+            return
+        for made in (directory.parent, directory):
+            made.mkdir(mode=0o750, exist_ok=True)
+            durable.sync_directory(made.parent)
+        if len(self._durable) >= _MOST_REMEMBERED:
+            self._durable.clear()
+        self._durable.add(directory)
+
+    def _clean(self) -> None:
+        for path in self._scratch.glob("*.part"):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                if durable.claim(file.fileno()):
+                    path.unlink()
+
+
+def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path, Outcome]]:
+    yield directory / f"{name}.dcm", Outcome.STORED
+    yield directory / f"{name}.{digest[:8]}.dcm", Outcome.CONFLICT
+    yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
+
+
+def _write_all(descriptor: int, header: bytes, dataset: Iterable[bytes]) -> tuple[str, int]:
+    """(SHA-256 of the data set, size of the file)."""
+    digest = hashlib.sha256()
+    size = write(descriptor, header)
+    for piece in dataset:
+        digest.update(piece)
+        size += write(descriptor, piece)
+    return digest.hexdigest(), size
+
+
+def write(descriptor: int, piece: bytes) -> int:
+    """The one place where bytes go to disk; returns how many."""
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view):]
+    return len(piece)
+
+
+def _dataset_digest(path: Path) -> str:
+    """SHA-256 of the data set in a stored file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(part10.header_length(file.read(_LARGEST_META)))
+        while piece := file.read(1024 * 1024):
+            digest.update(piece)
+    return digest.hexdigest()
