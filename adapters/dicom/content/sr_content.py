@@ -1,0 +1,193 @@
+"""The content tree of a structured report: TID 1500 Measurement Report with TID 1501 and TID 1410 groups.
+
+First an overall group (verdict, risk, sentences for people), then one group for each finding, last the result's own
+measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    LanguageOfContentItemAndDescendants,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from highdicom.sr import Measurement as MeasurementItem
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from adapters.dicom.content.common import MANUFACTURER, device_uid
+from adapters.dicom.content.sr_codes import (
+    COMMENT,
+    CONCLUSION,
+    LANGUAGES,
+    NO_UNITS,
+    OVERALL_ASSESSMENT,
+    PRESENCE,
+    PROBABILITY,
+    QUALITY,
+    RISK,
+    THRESHOLD,
+    VERDICTS,
+    concept,
+    finding_site,
+    procedure_reported,
+)
+from adapters.dicom.content.sr_references import image_library, is_waveform, region_item, waveform_item
+from gateway.case import Completeness, Reading
+from gateway.codes import ABSENT, PRESENT, Code
+from gateway.identity import uid
+from gateway.phrases import phrase
+from gateway.result import Finding, ImageRegion, Measurement, Result, Verdict, WaveformRegion
+from gateway.study import Instance
+
+Group: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+
+OVERALL = "Triage result"
+MEASUREMENTS = "Measurements"
+
+
+def measurement_report(reading: Reading, evidence: list[Instance]) -> Dataset:
+    """The root CONTAINER item of the report over `evidence`. Raises Permanent for a region outside its image."""
+    groups = [_overall(reading, evidence)]
+    groups += [_finding(reading, finding, evidence) for finding in reading.result.findings]
+    if reading.result.measurements:
+        groups.append(_measurements(reading, evidence))
+    value, meaning = LANGUAGES[reading.language]
+    report = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_device(reading)),
+        procedure_reported=concept(procedure_reported(reading)),
+        imaging_measurements=groups,
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
+            CodedConcept(value, "RFC5646", meaning)),
+    )
+    root: Dataset = report[0]
+    library = image_library(evidence)
+    if library is not None:
+        # Row 5 of TID 1500 stands between Procedure Reported and Imaging Measurements.
+        root.ContentSequence.insert(len(root.ContentSequence) - 1, library)
+    return root
+
+
+def _device(reading: Reading) -> ObserverContext:
+    provenance = reading.result.provenance
+    return ObserverContext(codes.DCM.Device, DeviceObserverIdentifyingAttributes(
+        uid=device_uid(reading), name=f"{MANUFACTURER} {provenance.pipeline}", manufacturer_name=MANUFACTURER,
+        model_name=f"{provenance.pipeline} {provenance.pipeline_version}"))
+
+
+def _overall(reading: Reading, evidence: list[Instance]) -> Group:
+    result = reading.result
+    scored = result.findings or result.verdict is not Verdict.UNDETERMINED
+    measured = [_number(RISK, result.risk, NO_UNITS)] if scored else []
+    _infer_from(measured, [i for i in evidence if is_waveform(i)], None)
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(reading, OVERALL), algorithm_id=_algorithm(result), measurements=measured,
+        qualitative_evaluations=[_evaluation(OVERALL_ASSESSMENT, VERDICTS[result.verdict])])
+    _say(group, reading)
+    return group
+
+
+def _say(group: Group, reading: Reading) -> None:
+    """The sentences for people, as TEXT evaluations (TID 1501): conclusion, cautions, quality problems."""
+    result = reading.result
+    if result.summary:
+        _append_text(group, CONCLUSION, [result.summary])
+    cautions = ["not_normal"] if result.verdict is Verdict.UNDETERMINED else []
+    cautions += ["partial"] if reading.completeness is Completeness.PARTIAL else []
+    cautions += ["demonstration"] if result.demonstration else []
+    _append_text(group, COMMENT, [phrase(reading.language, key) for key in [*cautions, "decision_support"]])
+    _append_text(group, QUALITY, [problem.text for problem in result.problems])
+
+
+def _append_text(group: Group, name: Code, sentences: Iterable[str]) -> None:
+    group[0].ContentSequence.extend(
+        TextContentItem(concept(name), sentence, relationship_type="CONTAINS") for sentence in sentences)
+
+
+def _finding(reading: Reading, finding: Finding, evidence: list[Instance]) -> Group:
+    by_uid = {i.sop_instance_uid: i for i in evidence}
+    region, site = finding.region, finding_site(reading)
+    measured = [_number(PROBABILITY, told_probability(finding), NO_UNITS),
+                _number(THRESHOLD, finding.threshold, NO_UNITS), *(_measurement(m) for m in finding.measurements)]
+    if isinstance(region, WaveformRegion):
+        _infer_from(measured[:1], [by_uid[region.sop_instance_uid]], region)
+    content = {
+        "tracking_identifier": _tracking(reading, finding.label),
+        "finding_type": concept(finding.code),
+        "finding_sites": [FindingSite(concept(site))] if site else None,
+        "algorithm_id": _algorithm(reading.result),
+        "measurements": measured,
+        "qualitative_evaluations": [_evaluation(PRESENCE, PRESENT if finding.present else ABSENT)],
+    }
+    if isinstance(region, ImageRegion):
+        item = region_item(region, by_uid[region.sop_instance_uid])
+        return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=item, **content)
+    return MeasurementsAndQualitativeEvaluations(**content)
+
+
+def _measurements(reading: Reading, evidence: list[Instance]) -> Group:
+    measured = [_measurement(m) for m in reading.result.measurements]
+    _infer_from(measured, [i for i in evidence if is_waveform(i)], None)
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(reading, MEASUREMENTS), algorithm_id=_algorithm(reading.result),
+        measurements=measured)
+
+
+def _infer_from(measured: list[MeasurementItem], waveforms: list[Instance], region: WaveformRegion | None) -> None:
+    """Name the waveforms under each NUM item (TID 300, TID 321)."""
+    for measurement in measured:
+        if waveforms:
+            # Past highdicom's own ContentSequence, which takes no WAVEFORM items.
+            measurement[0].add_new("ContentSequence", "SQ", [waveform_item(w, region) for w in waveforms])
+
+
+def _tracking(reading: Reading, identifier: str) -> TrackingIdentifier:
+    """The label for people; the UID follows the same thing through all runs of a case."""
+    return TrackingIdentifier(uid=uid("tracking", reading.run.case_id, identifier), identifier=identifier)
+
+
+def _algorithm(result: Result) -> AlgorithmIdentification:
+    """TID 4019: the models that ran, joined by ` + `; their file hashes as parameters."""
+    provenance = result.provenance
+    pipeline = f"pipeline {provenance.pipeline} {provenance.pipeline_version}"
+    if not provenance.models:
+        return AlgorithmIdentification(provenance.pipeline, provenance.pipeline_version, manufacturer=MANUFACTURER)
+    return AlgorithmIdentification(
+        name=" + ".join(m.name for m in provenance.models),
+        version=" + ".join(m.version for m in provenance.models),
+        parameters=[pipeline, *(f"{m.name} SHA-256 {m.sha256}" for m in provenance.models)],
+        manufacturer=MANUFACTURER)
+
+
+def _evaluation(name: Code, value: Code) -> QualitativeEvaluation:
+    return QualitativeEvaluation(concept(name), concept(value))
+
+
+def _measurement(measurement: Measurement) -> MeasurementItem:
+    return _number(measurement.code, measurement.value, measurement.unit)
+
+
+def _number(name: Code, value: float, unit: Code) -> MeasurementItem:
+    """A NUM item with six significant digits, which Numeric Value (DS) holds without loss."""
+    item = MeasurementItem(concept(name), float(f"{value:.6g}"), concept(unit))
+    del item[0].MeasuredValueSequence[0].FloatingPointValue
+    return item
+
+
+def told_probability(finding: Finding) -> float:
+    """Four digits, unless rounding would seem to carry it over its threshold."""
+    rounded = round(finding.probability, 4)
+    return rounded if (rounded >= finding.threshold) == finding.present else finding.probability
