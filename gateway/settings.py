@@ -107,7 +107,8 @@ class Route(Strict):
     name: str
     when: dict[str, Any] = {}
     pipeline: str
-    destinations: list[str] = []
+    destinations: list[str] | None = None
+    """Names; left out: every destination."""
     priority: Priority | None = None
 
 

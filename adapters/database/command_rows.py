@@ -1,0 +1,136 @@
+"""What people order, as row changes; and what housekeeping asks of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from adapters.database.cases import study_of, update_case
+from adapters.database.connection import upsert, writing
+from adapters.database.repository import OPEN, DatabaseRepository
+from adapters.database.tables import cases, deliveries, executors, instances, runs, senders, studies
+from gateway.case import CaseState
+from gateway.delivery import DeliveryState
+from gateway.errors import Unusable
+from gateway.repository import DeliveryTicket, Ticket
+from gateway.study import Priority
+
+_UNREAD = (CaseState.RECEIVING, CaseState.WAITING, CaseState.ANALYSING)
+
+
+class CommandRows(DatabaseRepository):
+    """Adds to the repository what commands and housekeeping need."""
+
+    # ------------------------------------------------------------ cases
+
+    def cancel(self, case_id: str) -> None:
+        """No open run of the case goes on; raises Unusable when there is none."""
+        with writing(self._engine) as connection:
+            study = study_of(connection, case_id)
+            case = connection.execute(sa.select(cases).where(cases.c.case_id == case_id)).one()
+            stopped = connection.execute(sa.update(runs).where(
+                runs.c.case_id == case_id, runs.c.state.in_(OPEN)).values(state="cancelled"))
+            if case.state in _UNREAD:
+                update_case(connection, case_id, state=CaseState.CANCELLED.value)
+                if not case.pipeline:
+                    connection.execute(sa.update(studies).where(studies.c.id == study.id).values(receiving=False))
+            elif not stopped.rowcount:
+                raise Unusable(f"the case is {case.state}: there is nothing to cancel", element="state")
+
+    def reopen(self, case_id: str) -> Ticket | None:
+        """The last run of a failed or cancelled case waits again; None where there is no such run."""
+        with writing(self._engine) as connection:
+            study_of(connection, case_id)
+            row = connection.execute(sa.select(runs).where(
+                runs.c.case_id == case_id, runs.c.state.in_(("failed", "cancelled"))).order_by(
+                runs.c.number.desc()).limit(1)).first()
+            case = connection.execute(sa.select(cases).where(cases.c.case_id == case_id)).one()
+            if row is None or case.state not in (CaseState.FAILED, CaseState.CANCELLED):
+                return None
+            connection.execute(sa.update(runs).where(runs.c.run_id == row.run_id).values(
+                state="waiting", attempt=row.attempt + 1, error="", finished_at=None))
+            update_case(connection, case_id, state=CaseState.WAITING.value, run_id=row.run_id, error="", problems=[])
+            return Ticket(row.run_id, row.attempt + 1, Priority(case.priority))
+
+    def replannable(self, case_id: str) -> int:
+        """Study id of a case; a cancelled study without a pipeline is being received again."""
+        with writing(self._engine) as connection:
+            study = study_of(connection, case_id)
+            case = connection.execute(sa.select(cases).where(cases.c.case_id == case_id)).one()
+            if not case.pipeline and case.state == CaseState.CANCELLED:
+                update_case(connection, case_id, state=CaseState.RECEIVING.value)
+            return int(study.id)
+
+    def run_shown(self, case_id: str) -> str:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(cases.c.run_id).where(cases.c.case_id == case_id)).scalar() or ""
+
+    def set_priority(self, case_id: str, priority: Priority) -> None:
+        with writing(self._engine) as connection:
+            study_of(connection, case_id)
+            update_case(connection, case_id, priority=priority.value, priority_fixed=True)
+
+    def mark_read(self, case_id: str, now: datetime) -> None:
+        with writing(self._engine) as connection:
+            study_of(connection, case_id)
+            update_case(connection, case_id, read_at=now)
+
+    # ------------------------------------------------------------ deliveries
+
+    def revive_one(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]:
+        """A final delivery is pending again, a pending one is tried now; Unusable when there is no such delivery."""
+        with self._engine.connect() as connection:
+            state = connection.execute(sa.select(deliveries.c.state).where(deliveries.c.id == delivery_id)).scalar()
+        if state is None:
+            raise Unusable("there is no such delivery", element="delivery_id")
+        if state == DeliveryState.PENDING:
+            return self.hurry(delivery_id, now)
+        return self.revive(deliveries.c.id == delivery_id, now)
+
+    def revive_dead(self, destination: str, now: datetime) -> Sequence[DeliveryTicket]:
+        wanted: Any = deliveries.c.state == DeliveryState.DEAD.value
+        return self.revive(wanted & (deliveries.c.destination == destination) if destination else wanted, now)
+
+    def revive_run(self, run_id: str, now: datetime) -> Sequence[DeliveryTicket]:
+        return self.revive(deliveries.c.run_id == run_id, now)
+
+    # ------------------------------------------------------------ housekeeping
+
+    def beat(self, executor_id: str, now: datetime) -> None:
+        with writing(self._engine) as connection:
+            statement = upsert(self._engine, executors).values(executor_id=executor_id, heartbeat_at=now)
+            connection.execute(statement.on_conflict_do_update(index_elements=["executor_id"],
+                                                               set_={"heartbeat_at": now}))
+
+    def silent_executors(self, own: str, now: datetime, after: timedelta) -> Sequence[str]:
+        """Executors not heard for `after`; forgotten once they have been silent for a day."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.delete(executors).where(executors.c.heartbeat_at < now - timedelta(days=1)))
+            return list(connection.execute(sa.select(executors.c.executor_id).where(
+                executors.c.executor_id != own, executors.c.heartbeat_at < now - after)).scalars())
+
+    def senders_last_heard(self) -> Sequence[tuple[str, datetime]]:
+        with self._engine.connect() as connection:
+            return [(row.name, row.last_heard_at) for row in connection.execute(sa.select(senders))]
+
+    def retirable(self, before: datetime, limit: int) -> Sequence[int]:
+        """Studies, oldest first, whose files may go: all reported (or taken by no rule), everything delivered."""
+        unsafe = sa.select(cases.c.case_id).where(cases.c.study_id == studies.c.id, sa.or_(
+            cases.c.state.not_in(("reported", "unsupported", "cancelled")),
+            sa.select(deliveries.c.id).where(deliveries.c.case_id == cases.c.case_id,
+                                             deliveries.c.state != DeliveryState.DELIVERED.value).exists())).exists()
+        query = sa.select(studies.c.id).where(
+            studies.c.last_received_at < before, studies.c.files_deleted_at.is_(None), studies.c.receiving.is_(False),
+            ~unsafe).order_by(studies.c.last_received_at).limit(limit)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def retire(self, study_id: int, now: datetime) -> Sequence[str]:
+        """Marks the study's files as deleted; returns their paths, to be deleted after this."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(studies).where(studies.c.id == study_id).values(files_deleted_at=now))
+            return list(connection.execute(sa.select(instances.c.path).where(
+                instances.c.study_id == study_id)).scalars())

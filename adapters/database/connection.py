@@ -1,0 +1,75 @@
+"""Opens the database, SQLite under the data directory or PostgreSQL, and brings its schema up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from gateway.errors import Transient
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def database_url(configured: str, data_dir: Path) -> str:
+    """The configured URL, or SQLite under `data_dir`."""
+    return configured or f"sqlite:///{(data_dir / 'gateway.sqlite').resolve()}"
+
+
+def open_database(url: str) -> sa.Engine:
+    """An engine with the gateway's habits: WAL and synchronous FULL on SQLite, immediate write transactions."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=8)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Alembic upgrade to the newest revision."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One write transaction. SQLite takes the write lock at once, so that a later upgrade cannot fail as busy.
+
+    Raises Transient when the database cannot be reached or stays locked.
+    """
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+    except (OperationalError, DBAPIError) as error:
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            raise Transient(f"the database did not answer: {type(error.orig).__name__}") from error
+        raise
+
+
+def upsert(engine: sa.Engine, table: sa.Table) -> Any:
+    """The dialect's INSERT … ON CONFLICT."""
+    if engine.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert(table)
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert(table)

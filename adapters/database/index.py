@@ -1,0 +1,207 @@
+"""The index of what is stored: written in batches, off the answer's path; rebuilt from the files after a crash."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from adapters.database.cases import create_case
+from adapters.database.connection import upsert, writing
+from adapters.database.orders import link_order
+from adapters.database.studies import study_columns
+from adapters.database.tables import documents, facts, instances, senders, studies
+from gateway.case import CaseState
+from gateway.delivery import Kind
+from gateway.errors import GatewayError, Transient
+from gateway.study import Instance
+
+log = structlog.get_logger()
+_BATCH = 500
+_OWN = [Kind.SR.value, Kind.SC.value, Kind.SEG.value]
+_Entry = tuple[Instance, bool]
+
+
+class InstanceIndex:
+    """Implements gateway.intake.Index. One writer thread; `changed` is called with study ids after each commit."""
+
+    def __init__(self, engine: sa.Engine, facility: str, changed: Callable[[set[int]], None],
+                 discard: Callable[[str], None]) -> None:
+        self._engine, self._facility, self._changed, self._discard = engine, facility, changed, discard
+        self._queue: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="index", daemon=True)
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is queued, then end."""
+        self._queue.put(None)
+        self._thread.join(timeout=30)
+        self._stopping.set()
+
+    def add(self, instance: Instance, *, conflict: bool) -> None:
+        self._queue.put((instance, conflict))
+
+    def flush(self, timeout: float = 30) -> bool:
+        """Wait until everything added so far is in the database."""
+        done = threading.Event()
+        self._queue.put(done)
+        return done.wait(timeout)
+
+    def rebuild(self, walk: Callable[[float], Iterable[str]], read: Callable[[str], Instance]) -> int:
+        """Add files that the index misses; returns how many. Files that can't be read are reported and left."""
+        added = 0
+        since = self._indexed_until()
+        for path in walk((since - timedelta(minutes=2)).timestamp() if since else 0.0):
+            if self._knows(path):
+                continue
+            try:
+                instance = read(path)
+            except (GatewayError, OSError) as error:
+                log.error("index_rebuild_unreadable", error=type(error).__name__)
+                continue
+            # The store names a conflicting object `<SOP Instance UID>.<digest>.dcm`.
+            self.add(instance, conflict=Path(path).stem.startswith(f"{instance.sop_instance_uid}."))
+            added += 1
+        self.flush()
+        return added
+
+    def _knows(self, path: str) -> bool:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(instances.c.id).where(instances.c.path == path)).first() is not None
+
+    def _indexed_until(self) -> datetime | None:
+        with self._engine.connect() as connection:
+            value = connection.execute(sa.select(facts.c.value).where(facts.c.name == "indexed_until")).scalar()
+        return datetime.fromisoformat(value) if value else None
+
+    # ------------------------------------------------------------ the writer
+
+    def _work(self) -> None:
+        last = False
+        while not last:
+            batch, waiting, last = self._collect()
+            if batch:
+                self._write_until_done(batch)
+            for event in waiting:
+                event.set()
+
+    def _collect(self) -> tuple[list[_Entry], list[threading.Event], bool]:
+        batch: list[_Entry] = []
+        waiting: list[threading.Event] = []
+        item = self._queue.get()
+        while True:
+            if item is None:
+                return batch, waiting, True
+            if isinstance(item, threading.Event):
+                waiting.append(item)
+            else:
+                batch.append(item)
+            if len(batch) >= _BATCH:
+                return batch, waiting, False
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, waiting, False
+
+    def _write_until_done(self, batch: Sequence[_Entry]) -> None:
+        pause = 0.1
+        while not self._stopping.is_set():
+            try:
+                touched, own = self._write(batch)
+            except Transient as error:
+                # The files are safe; the index waits for the database, and tells why.
+                log.warning("index_waits_for_database", error=str(error), objects=len(batch))
+                self._stopping.wait(pause)
+                pause = min(pause * 2, 5.0)
+                continue
+            for path in own:
+                self._discard(path)
+            if touched:
+                self._changed(touched)
+            return
+
+    def _write(self, batch: Sequence[_Entry]) -> tuple[set[int], list[str]]:
+        started = datetime.now(UTC)
+        with writing(self._engine) as connection:
+            own = self._own_outputs(connection, batch)
+            touched: set[int] = set()
+            by_study: dict[str, list[_Entry]] = {}
+            for entry in batch:
+                if entry[0].sop_instance_uid not in own:
+                    by_study.setdefault(entry[0].study_instance_uid, []).append(entry)
+            for entries in by_study.values():
+                study_id = self._add_to_study(connection, entries)
+                if study_id is not None:
+                    touched.add(study_id)
+            self._note_senders(connection, batch)
+            if self._queue.empty():
+                self._note_fact(connection, started)
+        return touched, [e[0].path for e in batch if e[0].sop_instance_uid in own]
+
+    def _own_outputs(self, connection: sa.Connection, batch: Sequence[_Entry]) -> set[str]:
+        """What a PACS sends back of our own is recognised by UID and never counted."""
+        uids = [entry[0].sop_instance_uid for entry in batch]
+        return set(connection.execute(sa.select(documents.c.identity).where(
+            documents.c.identity.in_(uids), documents.c.kind.in_(_OWN))).scalars())
+
+    def _add_to_study(self, connection: sa.Connection, entries: Sequence[_Entry]) -> int | None:
+        first = entries[0][0]
+        study_id = self._study_id(connection, first)
+        paths = [e[0].path for e in entries]
+        known = set(connection.execute(sa.select(instances.c.path).where(instances.c.path.in_(paths))).scalars())
+        fresh = list({e[0].path: e for e in entries if e[0].path not in known}.values())
+        if not fresh:
+            return None
+        connection.execute(sa.insert(instances), [self._row(study_id, i, conflict) for i, conflict in fresh])
+        newest = max(i.received_at for i, _ in fresh)
+        row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
+        connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
+            receiving=True, instance_count=row.instance_count + len(fresh), last_received_at=newest,
+            burst_started_at=row.burst_started_at if row.receiving else newest,
+            conflict=row.conflict or any(conflict for _, conflict in fresh)))
+        return study_id
+
+    def _study_id(self, connection: sa.Connection, instance: Instance) -> int:
+        columns = study_columns(self._facility, instance.tags)
+        query = sa.select(studies.c.id).where(studies.c.facility == self._facility,
+                                              studies.c.study_instance_uid == instance.study_instance_uid)
+        found = connection.execute(query).scalar()
+        if found is None:
+            at = instance.received_at
+            connection.execute(upsert(self._engine, studies).values(
+                **columns, sender=instance.sender, first_received_at=at, burst_started_at=at, last_received_at=at,
+                receiving=True).on_conflict_do_nothing())
+            found = connection.execute(query).scalar_one()
+            create_case(connection, found, self._facility, instance.study_instance_uid, "", received_at=at,
+                        state=CaseState.RECEIVING)
+            link_order(connection, found)
+        return int(found)
+
+    @staticmethod
+    def _row(study_id: int, instance: Instance, conflict: bool) -> dict[str, object]:
+        return {"study_id": study_id, "sop_instance_uid": instance.sop_instance_uid,
+                "sop_class_uid": instance.sop_class_uid, "series_instance_uid": instance.series_instance_uid,
+                "transfer_syntax_uid": instance.transfer_syntax_uid, "path": instance.path, "digest": instance.digest,
+                "sender": instance.sender, "size": instance.size, "tags": dict(instance.tags),
+                "received_at": instance.received_at, "conflict": conflict}
+
+    def _note_senders(self, connection: sa.Connection, batch: Sequence[_Entry]) -> None:
+        heard: dict[str, list[datetime]] = {}
+        for instance, _ in batch:
+            heard.setdefault(instance.sender, []).append(instance.received_at)
+        for name, times in heard.items():
+            statement = upsert(self._engine, senders).values(name=name, last_heard_at=max(times), count=len(times))
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={
+                "last_heard_at": max(times), "count": senders.c.count + len(times)}))
+
+    def _note_fact(self, connection: sa.Connection, at: datetime) -> None:
+        statement = upsert(self._engine, facts).values(name="indexed_until", value=at.isoformat())
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": at.isoformat()}))

@@ -1,0 +1,120 @@
+"""Orders and patients as rows, and the matching of orders with studies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from adapters.database.cases import update_case
+from adapters.database.studies import order_from_json, order_to_json
+from adapters.database.tables import cases, orders, patients, studies
+from gateway.matching import Canonical, StudyKey, match
+from gateway.orders import Event, MergePatients, PlaceOrder, UpdatePatient
+from gateway.study import Order, Patient, Priority
+
+_MAXIMUM_ALIASES = 20
+
+
+def apply_event(connection: sa.Connection, event: Event, at: datetime) -> set[int]:
+    """Apply one event; returns the ids of studies whose order changed."""
+    match event:
+        case PlaceOrder(order):
+            _put_order(connection, order, at)
+            return _relink(connection, order)
+        case UpdatePatient(facility, patient):
+            _put_patient(connection, facility, patient)
+        case MergePatients(facility, surviving, prior):
+            _put_patient(connection, facility, surviving)
+            _put_patient(connection, facility, prior, alias_issuer=surviving.issuer,
+                         alias_patient_id=surviving.patient_id)
+    return set()
+
+
+def _put_order(connection: sa.Connection, order: Order, at: datetime) -> None:
+    values = {"facility": order.facility, "accession_number": order.accession_number,
+              "study_instance_uid": order.study_instance_uid, "patient_id": order.patient.patient_id,
+              "body": order_to_json(order), "received_at": at}
+    changed = connection.execute(sa.update(orders).where(orders.c.order_id == order.order_id).values(**values))
+    if not changed.rowcount:
+        connection.execute(sa.insert(orders).values(order_id=order.order_id, **values))
+
+
+def _put_patient(connection: sa.Connection, facility: str, patient: Patient, **alias: str) -> None:
+    key = (patients.c.facility == facility, patients.c.issuer == patient.issuer,
+           patients.c.patient_id == patient.patient_id)
+    told = {"name": patient.name, "birth_date": patient.birth_date, "sex": patient.sex}
+    values = {name: value for name, value in told.items() if value} | alias
+    if connection.execute(sa.select(patients.c.id).where(*key)).first() is None:
+        connection.execute(sa.insert(patients).values(facility=facility, issuer=patient.issuer,
+                                                      patient_id=patient.patient_id, **values))
+    elif values:
+        connection.execute(sa.update(patients).where(*key).values(**values))
+
+
+def _relink(connection: sa.Connection, order: Order) -> set[int]:
+    wanted = [studies.c.order_id == order.order_id]
+    if order.study_instance_uid:
+        wanted.append(studies.c.study_instance_uid == order.study_instance_uid)
+    if order.accession_number:
+        wanted.append(studies.c.accession_number == order.accession_number)
+    found = connection.execute(sa.select(studies.c.id).where(
+        studies.c.facility == order.facility, sa.or_(*wanted))).scalars().all()
+    return {study_id for study_id in found if link_order(connection, study_id)}
+
+
+def link_order(connection: sa.Connection, study_id: int) -> bool:
+    """Match the study with the orders there are; True when there was or is something to match."""
+    row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
+    key = StudyKey(row.study_instance_uid, row.accession_number, row.accession_issuer,
+                   Patient(row.patient_id, row.patient_issuer))
+    candidates = _candidates(connection, row.facility, key)
+    if not candidates and not row.order_id:
+        return False
+    found = match(key, candidates, _canonical(connection, row.facility))
+    order_id = found.order.order_id if found.order else ""
+    connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
+        order_id=order_id, order_conflict=found.conflict))
+    if found.order:
+        _set_priority(connection, study_id, found.order.priority)
+    return True
+
+
+def _candidates(connection: sa.Connection, facility: str, key: StudyKey) -> list[Order]:
+    wanted = [orders.c.study_instance_uid == key.study_instance_uid]
+    if key.accession_number:
+        wanted.append(orders.c.accession_number == key.accession_number)
+    found = connection.execute(sa.select(orders.c.body).where(
+        orders.c.facility == facility, sa.or_(*wanted)).order_by(orders.c.received_at, orders.c.id)).scalars()
+    return [order for body in found if (order := order_from_json(body))]
+
+
+def _canonical(connection: sa.Connection, facility: str) -> Canonical:
+    def follow(patient: Patient) -> tuple[str, str]:
+        issuer, number = patient.issuer, patient.patient_id
+        for _ in range(_MAXIMUM_ALIASES):
+            alias = connection.execute(sa.select(patients.c.alias_issuer, patients.c.alias_patient_id).where(
+                patients.c.facility == facility, patients.c.patient_id == number, patients.c.alias_patient_id != "",
+                sa.or_(patients.c.issuer == issuer, sa.literal(issuer) == ""))).first()
+            if alias is None:
+                break
+            issuer, number = alias
+        return issuer, number
+
+    return follow
+
+
+def _set_priority(connection: sa.Connection, study_id: int, priority: Priority) -> None:
+    found = connection.execute(sa.select(cases.c.case_id).where(
+        cases.c.study_id == study_id, cases.c.priority_fixed.is_(False),
+        cases.c.priority != priority.value)).scalars().all()
+    for case_id in found:
+        update_case(connection, case_id, priority=priority.value)
+
+
+def order_by_id(connection: sa.Connection, order_id: str) -> Order | None:
+    if not order_id:
+        return None
+    body: Any = connection.execute(sa.select(orders.c.body).where(orders.c.order_id == order_id)).scalar()
+    return order_from_json(body)

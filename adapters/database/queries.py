@@ -1,0 +1,193 @@
+"""Implements gateway.ports.Queries: what pages, API, FHIR and terminal ask. Reads only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
+from gateway.case import Completeness
+from gateway.delivery import DeliveryState, Kind
+from gateway.errors import Unusable
+from gateway.ports import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
+from gateway.study import Priority
+
+_LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studies.c.patient_id,
+         studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex, studies.c.modality,
+         studies.c.description, studies.c.conflict, studies.c.order_conflict,
+         studies.c.completeness.label("study_completeness"))
+_SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
+
+
+class DatabaseQueries:
+    """`read_document`: path → bytes."""
+
+    def __init__(self, engine: sa.Engine, read_document: Callable[[str], bytes]) -> None:
+        self._engine, self._read_document = engine, read_document
+
+    # ------------------------------------------------------------ worklist and cases
+
+    def worklist(self, limit: int, cursor: str | None = None) -> Page:
+        query = sa.select(*_LINE).join(studies, studies.c.id == cases.c.study_id).where(cases.c.lead)
+        if cursor:
+            query = query.where(sa.tuple_(*_SORT) > sa.tuple_(*_decode(cursor)))
+        with self._engine.connect() as connection:
+            total = connection.execute(sa.select(sa.func.count()).where(cases.c.lead)).scalar_one()
+            rows = connection.execute(query.order_by(*_SORT).limit(limit + 1)).all()
+            items = self._views(connection, rows[:limit])
+        return Page(tuple(items), total, _encode(rows[limit - 1]) if len(rows) > limit else None)
+
+    def case(self, case_id: str) -> CaseDetail | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(*_LINE).join(studies, studies.c.id == cases.c.study_id).where(
+                cases.c.case_id == case_id)).first()
+            if row is None:
+                return None
+            return self._detail(connection, row)
+
+    def _detail(self, connection: sa.Connection, row: Any) -> CaseDetail:
+        versions = connection.execute(sa.select(runs).where(runs.c.case_id == row.case_id).order_by(
+            runs.c.number.desc())).all()
+        shown = next((v for v in versions if v.run_id == row.run_id), None)
+        made = connection.execute(sa.select(documents).where(documents.c.run_id == row.run_id).order_by(
+            documents.c.id)).all()
+        order = connection.execute(sa.select(orders.c.body).join(
+            studies, studies.c.order_id == orders.c.order_id).where(studies.c.id == row.study_id)).scalar()
+        count = connection.execute(sa.select(sa.func.count()).where(
+            instances.c.study_id == row.study_id)).scalar_one()
+        return CaseDetail(
+            case=self._views(connection, [row])[0], result=shown.result if shown else None, order=order,
+            runs=tuple(_version(v, row.run_id) for v in versions), instances=count,
+            documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made))
+
+    def _views(self, connection: sa.Connection, rows: Sequence[Any]) -> list[CaseView]:
+        of_run: dict[str, list[DeliveryView]] = {}
+        wanted = [row.run_id for row in rows if row.run_id]
+        for d in connection.execute(sa.select(deliveries).where(deliveries.c.run_id.in_(wanted)).order_by(
+                deliveries.c.id)):
+            of_run.setdefault(d.run_id, []).append(delivery_view(d))
+        siblings: dict[int, list[str]] = {}
+        for study_id, case_id in connection.execute(sa.select(cases.c.study_id, cases.c.case_id).where(
+                cases.c.study_id.in_([row.study_id for row in rows])).order_by(*_SORT)):
+            siblings.setdefault(study_id, []).append(case_id)
+        return [_case_view(row, tuple(of_run.get(row.run_id, ())), tuple(siblings[row.study_id])) for row in rows]
+
+    # ------------------------------------------------------------ documents and deliveries
+
+    def document(self, case_id: str, kind: Kind) -> StoredDocument | None:
+        query = sa.select(documents).join(cases, cases.c.run_id == documents.c.run_id).where(
+            cases.c.case_id == case_id, documents.c.kind == kind.value).order_by(documents.c.id).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else self._stored(row)
+
+    def _stored(self, row: Any) -> StoredDocument:
+        return StoredDocument(row.case_id, row.run_id, Kind(row.kind), row.identity, row.destination,
+                              self._read_document(row.path), row.created_at)
+
+    def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> tuple[DeliveryView, ...]:
+        query = sa.select(deliveries).order_by(deliveries.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(deliveries.c.state == state.value)
+        with self._engine.connect() as connection:
+            return tuple(delivery_view(row) for row in connection.execute(query))
+
+    def reports(self, query: ReportQuery) -> tuple[tuple[StoredDocument, ...], int]:
+        if query.status and query.status != "preliminary":
+            return (), 0
+        wanted = [documents.c.kind == Kind.DIAGNOSTIC_REPORT.value, documents.c.run_id == cases.c.run_id]
+        exact = ((query.case_id, cases.c.case_id), (query.patient_id, studies.c.patient_id),
+                 (query.patient_issuer, studies.c.patient_issuer))
+        wanted += [column == value for value, column in exact if value]
+        wanted += [_compared(prefix, at) for prefix, at in query.updated]
+        found = sa.select(documents).join(cases, cases.c.case_id == documents.c.case_id).join(
+            studies, studies.c.id == cases.c.study_id).where(*wanted)
+        with self._engine.connect() as connection:
+            total = connection.execute(sa.select(sa.func.count()).select_from(found.subquery())).scalar_one()
+            rows = connection.execute(found.order_by(documents.c.created_at.desc(), documents.c.id.desc()).limit(
+                query.limit).offset(query.offset)).all()
+        return tuple(self._stored(row) for row in rows), total
+
+    # ------------------------------------------------------------ orders, senders, counts
+
+    def orders(self, order_id: str) -> Mapping[str, Any] | None:
+        with self._engine.connect() as connection:
+            body: Any = connection.execute(sa.select(orders.c.body).where(orders.c.order_id == order_id)).scalar()
+        return body  # type: ignore[no-any-return]
+
+    def senders(self) -> tuple[Mapping[str, Any], ...]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(senders).order_by(senders.c.name)).all()
+        return tuple({"protocol": row.name.partition(":")[0], "name": row.name.partition(":")[2],
+                      "last_heard": row.last_heard_at, "count": row.count} for row in rows)
+
+    def counts(self) -> Mapping[str, int]:
+        with self._engine.connect() as connection:
+            found = {f"cases.{state}": n for state, n in connection.execute(
+                sa.select(cases.c.state, sa.func.count()).group_by(cases.c.state))}
+            found |= {f"deliveries.{state}": n for state, n in connection.execute(
+                sa.select(deliveries.c.state, sa.func.count()).group_by(deliveries.c.state))}
+            for table in (studies, instances):
+                found[table.name] = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        return found
+
+
+def _compared(prefix: str, at: datetime) -> sa.ColumnElement[bool]:
+    column = documents.c.created_at
+    choices: dict[str, sa.ColumnElement[bool]] = {
+        "ge": column >= at, "gt": column > at, "le": column <= at, "lt": column < at, "eq": column == at}
+    if prefix not in choices:
+        raise Unusable(f"the prefix {prefix} is not supported for dates", element="_lastUpdated")
+    return choices[prefix]
+
+
+def _version(row: Any, current: str) -> dict[str, Any]:
+    result = row.result or {}
+    return {"run_id": row.run_id, "number": row.number, "created_at": row.created_at, "state": row.state,
+            "verdict": result.get("verdict"), "risk": result.get("risk"), "current": row.run_id == current,
+            "error": row.error}
+
+
+def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ...]) -> CaseView:
+    problems = list(row.problems)
+    if row.order_conflict:
+        problems.append({"code": "order-conflict", "text": row.order_conflict})
+    if row.conflict:
+        problems.append({"code": "object-conflict",
+                         "text": "an object was received again under the same UID with other content"})
+    return CaseView(
+        case_id=row.case_id, run_id=row.run_id, study_instance_uid=row.study_instance_uid,
+        accession_number=row.accession_number, patient_id=row.patient_id, patient_name=row.patient_name,
+        modality=row.modality, pipeline=row.pipeline, state=row.state,
+        completeness=row.completeness or row.study_completeness or Completeness.PARTIAL.value,
+        read_at=row.read_at, verdict=row.verdict or None, risk=row.risk, priority=Priority(row.priority),
+        received_at=row.received_at, reported_at=row.reported_at, demonstration=row.demonstration,
+        findings=tuple(row.findings), deliveries=sent, cases=siblings, patient_birth_date=row.patient_birth_date,
+        patient_sex=row.patient_sex, study_description=row.description, problems=tuple(problems),
+        summary=row.summary, error=row.error, conflict=row.conflict)
+
+
+def delivery_view(row: Any) -> DeliveryView:
+    return DeliveryView(row.id, row.case_id, row.destination, Kind(row.kind), DeliveryState(row.state), row.attempts,
+                        row.last_error, row.next_attempt_at, row.delivered_at, row.receipt)
+
+
+def _encode(row: Any) -> str:
+    """An opaque cursor: the sort key of the last line shown."""
+    key = [row.band, row.weight, row.due_at.isoformat(), row.case_id]
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _decode(cursor: str) -> tuple[Any, ...]:
+    try:
+        band, weight, due_at, case_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        return (sa.literal(int(band)), sa.literal(float(weight)),
+                sa.literal(datetime.fromisoformat(due_at), cases.c.due_at.type), sa.literal(str(case_id)))
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise Unusable("the cursor is not one that this list gave", element="cursor") from error

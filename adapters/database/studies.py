@@ -1,0 +1,72 @@
+"""Studies as rows, and back as the Study that pipelines and documents see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from adapters.database.tables import instances, studies
+from gateway.study import Instance, Order, Patient, Priority, Series, Study, Tags
+
+
+def study_columns(facility: str, tags: Tags) -> dict[str, Any]:
+    """What a study row takes from the tags of one of its instances."""
+    return {
+        "facility": facility, "study_instance_uid": str(tags["StudyInstanceUID"]),
+        "patient_id": _text(tags, "PatientID"), "patient_issuer": _text(tags, "IssuerOfPatientID"),
+        "patient_name": _text(tags, "PatientName"), "patient_birth_date": _text(tags, "PatientBirthDate"),
+        "patient_sex": _text(tags, "PatientSex"), "accession_number": _text(tags, "AccessionNumber"),
+        "accession_issuer": _text(tags, "IssuerOfAccessionNumberSequence"), "modality": _text(tags, "Modality"),
+        "description": _text(tags, "StudyDescription"),
+    }
+
+
+def _text(tags: Tags, keyword: str) -> str:
+    value = tags.get(keyword)
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def order_to_json(order: Order) -> dict[str, Any]:
+    return {**asdict(order), "fields": dict(order.fields)}
+
+
+def order_from_json(body: Any) -> Order | None:
+    if not body:
+        return None
+    return Order(**{**body, "patient": Patient(**body["patient"]), "priority": Priority(body["priority"])})
+
+
+def load_study(connection: sa.Connection, study_id: int, order: Order | None,
+               last_instance_id: int | None = None) -> Study:
+    """The study as it stood when `last_instance_id` was its newest instance (None: as it stands)."""
+    row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
+    query = sa.select(instances).where(instances.c.study_id == study_id, instances.c.conflict.is_(False))
+    if last_instance_id is not None:
+        query = query.where(instances.c.id <= last_instance_id)
+    found = connection.execute(query.order_by(instances.c.id)).all()
+    patient = Patient(row.patient_id, row.patient_issuer, row.patient_name, row.patient_birth_date, row.patient_sex)
+    return Study(row.facility, row.study_instance_uid, patient,
+                 series_of(_instance(i, row.study_instance_uid) for i in found),
+                 row.accession_number, row.accession_issuer, order)
+
+
+def _instance(row: Any, study_uid: str) -> Instance:
+    return Instance(row.sop_instance_uid, row.sop_class_uid, study_uid, row.series_instance_uid,
+                    row.transfer_syntax_uid, row.path, row.size, row.digest, row.tags, row.received_at, row.sender)
+
+
+def series_of(found: Iterable[Instance]) -> tuple[Series, ...]:
+    """Instances grouped by series, in the order received."""
+    grouped: dict[str, list[Instance]] = {}
+    for instance in found:
+        grouped.setdefault(instance.series_instance_uid, []).append(instance)
+    return tuple(Series(uid, str(group[0].tags.get("Modality", "")), tuple(group)) for uid, group in grouped.items())
+
+
+def newest_instance(connection: sa.Connection, study_id: int) -> int:
+    """Id of the newest instance row, 0 without any."""
+    query = sa.select(sa.func.max(instances.c.id)).where(instances.c.study_id == study_id)
+    return int(connection.execute(query).scalar() or 0)

@@ -1,0 +1,134 @@
+"""Periodic work of one host: heartbeat and sweep, disk watch, retention, sender-silence alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from gateway.errors import Transient
+from gateway.intake import Gate
+from gateway.ports import ObjectStore
+from gateway.repository import DeliveryTicket, Ticket
+from gateway.settings import Settings
+from gateway.work import now
+
+log = structlog.get_logger()
+SILENT_AFTER = timedelta(seconds=20)
+LOST_AFTER = timedelta(seconds=30)
+_RETIRED_AT_ONCE = 50
+
+
+class HousekeepingRows(Protocol):
+    """Port: what housekeeping asks of the database."""
+
+    def beat(self, executor_id: str, now: datetime) -> None: ...
+    def silent_executors(self, own: str, now: datetime, after: timedelta) -> Sequence[str]: ...
+    def senders_last_heard(self) -> Sequence[tuple[str, datetime]]: ...
+    def retirable(self, before: datetime, limit: int) -> Sequence[int]: ...
+    def retire(self, study_id: int, now: datetime) -> Sequence[str]: ...
+    def open_runs(self) -> Sequence[Ticket]: ...
+    def due_deliveries(self, before: datetime, limit: int = 500) -> Sequence[DeliveryTicket]: ...
+    def postpone(self, run_id: str, error: str) -> Ticket | None: ...
+    def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]: ...
+
+
+class SweepableEngine(Protocol):
+    """Port: the engine, as the sweep sees it."""
+
+    def recover(self, silent: Sequence[str]) -> int: ...
+    def lost_runs(self, tickets: Sequence[Ticket]) -> Sequence[Ticket]: ...
+    def lost_deliveries(self, tickets: Sequence[DeliveryTicket]) -> Sequence[DeliveryTicket]: ...
+    def enqueue_run(self, ticket: Ticket, delay: timedelta = timedelta()) -> None: ...
+    def enqueue_delivery(self, ticket: DeliveryTicket, delay: timedelta = timedelta()) -> None: ...
+
+
+class Housekeeping:
+    """Each method is one round; all are safe to run at any time."""
+
+    def __init__(self, settings: Settings, rows: HousekeepingRows, store: ObjectStore, gate: Gate, executor_id: str,
+                 clock: Callable[[], datetime] = now) -> None:
+        self._settings, self._rows, self._store, self._gate = settings, rows, store, gate
+        self._executor_id, self._clock = executor_id, clock
+        self._silent: set[str] = set()
+
+    def beat(self) -> None:
+        self._rows.beat(self._executor_id, self._clock())
+
+    def sweep(self, engine: SweepableEngine) -> int:
+        """Take up what nothing carries on: a crash between our commit and the engine's, a dead host's work."""
+        at = self._clock()
+        taken = engine.recover(self._rows.silent_executors(self._executor_id, at, SILENT_AFTER))
+        taken += self.sweep_lost(engine, at - LOST_AFTER)
+        if taken:
+            log.warning("sweep_took_up", count=taken)
+        return taken
+
+    def sweep_lost(self, engine: SweepableEngine, before: datetime) -> int:
+        runs = engine.lost_runs(self._rows.open_runs())
+        for ticket in runs:
+            fresh = self._rows.postpone(ticket.run_id, "taken up again after an interruption")
+            if fresh is not None:
+                engine.enqueue_run(fresh)
+        deliveries = engine.lost_deliveries(self._rows.due_deliveries(before))
+        for lost in deliveries:
+            for again in self._rows.hurry(lost.delivery_id, self._clock()):
+                engine.enqueue_delivery(again)
+        return len(runs) + len(deliveries)
+
+    def watch_disk(self) -> None:
+        """Shut the intake under the free-space floor, open it again above it (with 5 % to spare)."""
+        floor = self._settings.storage.free_floor_bytes
+        free = self._store.free_bytes()
+        if free < floor:
+            if not self._gate.reason:
+                log.error("disk_nearly_full", free_bytes=free, floor_bytes=floor)
+            self._gate.shut("disk", f"less than {floor // 2**20} MiB of disk space are free; try again later")
+        elif free > floor * 1.05:
+            self._gate.open("disk")
+
+    def retain(self) -> int:
+        """Delete files of delivered studies by age, and the oldest of them while the disk is too full."""
+        storage = self._settings.storage
+        at = self._clock()
+        retired = self._retire(self._rows.retirable(at - timedelta(days=storage.retention_days), 1000), at)
+        while self._store.used_share() > storage.retention_share:
+            oldest = self._rows.retirable(at - timedelta(hours=1), _RETIRED_AT_ONCE)
+            if not oldest:
+                break
+            retired += self._retire(oldest, at)
+        if retired:
+            log.info("studies_retired", count=retired)
+        return retired
+
+    def _retire(self, studies: Sequence[int], at: datetime) -> int:
+        for study_id in studies:
+            for path in self._rows.retire(study_id, at):
+                self._store.delete(path)
+        return len(studies)
+
+    def silent_senders(self) -> Sequence[str]:
+        """Senders not heard for too long; each is told once, until it is heard again."""
+        hours = self._settings.alarms.silence_hours
+        if not hours:
+            return []
+        limit = self._clock() - timedelta(hours=hours)
+        silent = {name for name, heard in self._rows.senders_last_heard() if heard < limit}
+        for name in sorted(silent - self._silent):
+            log.warning("sender_silent", sender=name, hours=hours)
+        self._silent = silent
+        return sorted(silent)
+
+
+def guarded(what: Callable[[], object], name: str) -> Callable[[], None]:
+    """A round that fails for now is told and tried at the next turn; the scheduler goes on."""
+
+    def round_() -> None:
+        try:
+            what()
+        except (Transient, OSError) as error:
+            log.warning("housekeeping_postponed", task=name, error=type(error).__name__)
+
+    return round_

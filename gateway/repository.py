@@ -1,0 +1,162 @@
+"""Port: what the gateway remembers of studies, cases, runs and deliveries, and the queue that carries work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from gateway.assembly import Heard
+from gateway.case import Completeness, Run
+from gateway.delivery import Document, Kind, Receipt
+from gateway.result import Result
+from gateway.study import Priority, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Plannable:
+    """A study as it stands, to be planned. `last_received_at` guards against objects that come meanwhile."""
+
+    study_id: int
+    study: Study
+    sender: str
+    last_instance_id: int
+    last_received_at: datetime
+    order_conflict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One reading to be done. `run_id` is its identity: the same again changes nothing."""
+
+    run_id: str
+    pipeline: str
+    route: str
+    destinations: tuple[str, ...]
+    priority: Priority
+    fixed_priority: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of a study: runs, or none and why (`unsupported`)."""
+
+    of: Plannable
+    completeness: Completeness
+    runs: tuple[PlannedRun, ...]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A run to be queued."""
+
+    run_id: str
+    attempt: int
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTicket:
+    """A delivery to be queued."""
+
+    delivery_id: int
+    generation: int
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run with all it needs. `state`: waiting | analysing | reported | failed | cancelled | superseded."""
+
+    run: Run
+    state: str
+    attempt: int
+    pipeline: str
+    study: Study
+    destinations: tuple[str, ...]
+    completeness: Completeness
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A document that is on disk, and the destinations it goes to."""
+
+    document: Document
+    path: str
+    sha256: str
+    destination: str
+    goes_to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryJob:
+    delivery_id: int
+    generation: int
+    state: str
+    attempts: int
+    retry_from: datetime
+    destination: str
+    kind: Kind
+    case_id: str
+    document: Document
+
+
+class Repository(Protocol):
+    """Every method is one transaction; raises Transient when the database does not answer."""
+
+    def receiving(self) -> Sequence[tuple[int, Heard]]: ...
+
+    def plannable(self, study_id: int) -> Plannable | None:
+        """None while there is nothing to plan (no such study, no instances)."""
+        ...
+
+    def record_plan(self, plan: Plan, now: datetime) -> Sequence[Ticket]:
+        """Empty when objects came meanwhile (the study stays `receiving`) or nothing is new."""
+        ...
+
+    def job(self, run_id: str) -> Job | None: ...
+
+    def begin(self, run_id: str) -> bool:
+        """Mark run and case as being read; False when the run is not to be read any more."""
+        ...
+
+    def finish(self, run_id: str, result: Result, filed: Sequence[Filed], now: datetime) -> Sequence[DeliveryTicket]:
+        """The run is reported: result, documents and deliveries in one transaction. Empty when it was cancelled."""
+        ...
+
+    def postpone(self, run_id: str, error: str) -> Ticket | None: ...
+
+    def fail(self, run_id: str, error: str, now: datetime) -> None: ...
+
+    def tickets_of(self, run_id: str) -> Sequence[DeliveryTicket]:
+        """Pending deliveries of a run that wait for nothing."""
+        ...
+
+    def delivery(self, delivery_id: int) -> DeliveryJob | None: ...
+
+    def settle(self, delivery_id: int, receipt: Receipt, error: str, now: datetime) -> Sequence[DeliveryTicket]:
+        """The delivery is over (delivered, unproven or dead); returns those that waited for it."""
+        ...
+
+    def again(self, delivery_id: int, error: str, at: datetime) -> DeliveryTicket | None: ...
+
+
+class Engine(Protocol):
+    """Port: durable queues. Enqueuing the same thing twice is one thing."""
+
+    def enqueue_run(self, ticket: Ticket, delay: timedelta = timedelta()) -> None: ...
+
+    def enqueue_delivery(self, ticket: DeliveryTicket, delay: timedelta = timedelta()) -> None: ...
+
+
+class DocumentFiles(Protocol):
+    """Port: bytes of documents on disk, durable when `put` returns."""
+
+    def put(self, run_id: str, name: str, content: bytes) -> tuple[str, str]:
+        """(path, SHA-256). The same name again with the same bytes is the same file."""
+        ...
+
+    def get(self, path: str) -> bytes: ...

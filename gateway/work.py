@@ -1,0 +1,190 @@
+"""What the engine's workflows do: plan a study, perform a run, attempt a delivery. Safe to do again after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from gateway.assembly import Handover, decide
+from gateway.case import Completeness, Reading
+from gateway.delivery import DeliveryState, Destination, Document, Receipt
+from gateway.errors import GatewayError, Permanent, Rejected, Transient
+from gateway.pipeline import Analysis, Pipeline, Selection
+from gateway.planning import Planner
+from gateway.ports import Inference
+from gateway.publishing import Publisher
+from gateway.reading import Fulfilment, read, undetermined
+from gateway.repository import DeliveryTicket, Engine, Job, Repository
+from gateway.result import Problem, Provenance
+from gateway.retry import Dead, next_delivery, next_reading
+from gateway.settings import Settings
+
+log = structlog.get_logger()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the work is done with."""
+
+    repository: Repository
+    planner: Planner
+    pipelines: Mapping[str, Pipeline]
+    fulfilment: Fulfilment
+    inference: Inference
+    publisher: Publisher
+    destinations: Mapping[str, Destination]
+
+
+class Work:
+    """Acts on the pure decisions. One instance per process; thread-safe."""
+
+    def __init__(self, parts: Parts, settings: Settings, clock: Callable[[], datetime] = now) -> None:
+        self._parts, self._settings, self._clock = parts, settings, clock
+        self._repository = parts.repository
+        self._engine: Engine | None = None
+
+    def use(self, engine: Engine) -> None:
+        """The engine needs the work and the work the engine: joined once, at start."""
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None, "use() was not called"
+        return self._engine
+
+    # ------------------------------------------------------------ studies
+
+    def assemble_due(self) -> float | None:
+        """Hand over every study that is complete; seconds until the next may be, None when none is open."""
+        nearest: float | None = None
+        for study_id, heard in self._repository.receiving():
+            at = self._clock()
+            decision = decide(heard, at, self._settings.assembly)
+            if isinstance(decision, Handover):
+                self.plan(study_id, decision.completeness)
+            else:
+                left = max((decision.until - at).total_seconds(), 0.0)
+                nearest = left if nearest is None else min(nearest, left)
+        return nearest
+
+    def plan(self, study_id: int, completeness: Completeness) -> None:
+        """Route the study and queue its runs. Again with nothing new changes nothing."""
+        found = self._repository.plannable(study_id)
+        if found is None:
+            return
+        plan = self._parts.planner.plan(found, completeness)
+        for ticket in self._repository.record_plan(plan, self._clock()):
+            self.engine.enqueue_run(ticket)
+            log.info("run_queued", run_id=ticket.run_id, priority=ticket.priority.value)
+
+    # ------------------------------------------------------------ runs
+
+    def perform(self, run_id: str) -> None:
+        """One reading, to `reported`, `failed` or queued again."""
+        job = self._repository.job(run_id)
+        if job is None or not self._repository.begin(run_id):
+            self._send(self._repository.tickets_of(run_id))
+            return
+        try:
+            self._read_and_publish(job)
+        except Transient as error:
+            self._postpone(job, error)
+        except GatewayError as error:
+            self._fail(job, str(error))
+        except Exception as error:
+            # A reader's own fault must end as `failed` on the worklist, not as a workflow that nobody sees.
+            log.exception("run_crashed", run_id=run_id, error=type(error).__name__)
+            self._fail(job, f"the {job.pipeline} reader stopped with {type(error).__name__}")
+
+    def _read_and_publish(self, job: Job) -> None:
+        pipeline = self._parts.pipelines.get(job.pipeline)
+        if pipeline is None:
+            raise Permanent(f"there is no pipeline {job.pipeline}")
+        selection = pipeline.select(job.study)
+        analysis = self._read(pipeline, job, selection)
+        site = self._settings.site
+        reading = Reading(job.run, job.study, selection, analysis.result, site.facility, site.timezone, site.language,
+                          job.completeness)
+        filed = self._parts.publisher.publish(reading, analysis.picture, job.destinations)
+        tickets = self._repository.finish(job.run.run_id, analysis.result, filed, self._clock())
+        log.info("run_reported", run_id=job.run.run_id, case_id=job.run.case_id, pipeline=job.pipeline,
+                 verdict=analysis.result.verdict.value, documents=len(filed))
+        self._send(tickets)
+
+    def _read(self, pipeline: Pipeline, job: Job, selection: Selection) -> Analysis:
+        try:
+            return read(pipeline, job.study, selection, self._parts.fulfilment, self._parts.inference)
+        except Rejected as error:
+            releases = tuple(self._parts.inference.release(model) for model in pipeline.models)
+            provenance = Provenance(pipeline.name, pipeline.version, releases)
+            return Analysis(undetermined(provenance, (Problem("unreadable", error.reason),)))
+
+    def _postpone(self, job: Job, error: Transient) -> None:
+        decision = next_reading(job.attempt + 1, self._settings.engine.attempts)
+        if isinstance(decision, Dead):
+            self._fail(job, f"{error}; {decision.reason}")
+            return
+        ticket = self._repository.postpone(job.run.run_id, str(error))
+        if ticket is not None:
+            log.warning("run_postponed", run_id=job.run.run_id, error=str(error), attempt=ticket.attempt,
+                        again_in_seconds=decision.after.total_seconds())
+            self.engine.enqueue_run(ticket, decision.after)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        log.error("run_failed", run_id=job.run.run_id, case_id=job.run.case_id, error=reason)
+        self._repository.fail(job.run.run_id, reason, self._clock())
+
+    def _send(self, tickets: Sequence[DeliveryTicket]) -> None:
+        for ticket in tickets:
+            self.engine.enqueue_delivery(ticket)
+
+    # ------------------------------------------------------------ deliveries
+
+    def attempt(self, delivery_id: int) -> None:
+        """One attempt: delivered with proof, dead, or queued again."""
+        job = self._repository.delivery(delivery_id)
+        if job is None or job.state != DeliveryState.PENDING:
+            return
+        try:
+            receipt = self._deliver(job.destination, job.document)
+        except Transient as error:
+            at = self._clock()
+            decision = next_delivery(job.attempts + 1, job.retry_from, at, self._settings.delivery)
+            if isinstance(decision, Dead):
+                self._settle(delivery_id, Receipt(DeliveryState.DEAD), f"{error}; {decision.reason}")
+                return
+            self._again(delivery_id, str(error), at, decision.after)
+        except GatewayError as error:
+            self._settle(delivery_id, Receipt(DeliveryState.DEAD), str(error))
+        except Exception as error:
+            # One destination's fault must neither stop its queue nor be forgotten: shown, and tried again.
+            log.exception("delivery_crashed", delivery_id=delivery_id, error=type(error).__name__)
+            self._again(delivery_id, f"the sender stopped with {type(error).__name__}", self._clock(),
+                        timedelta(seconds=self._settings.delivery.longest_retry_seconds))
+        else:
+            self._settle(delivery_id, receipt, "")
+
+    def _deliver(self, name: str, document: Document) -> Receipt:
+        destination = self._parts.destinations.get(name)
+        if destination is None:
+            raise Permanent(f"destination {name} is no longer configured")
+        return destination.deliver(document)
+
+    def _again(self, delivery_id: int, error: str, at: datetime, after: timedelta) -> None:
+        ticket = self._repository.again(delivery_id, error, at + after)
+        if ticket is not None:
+            log.warning("delivery_postponed", delivery_id=delivery_id, destination=ticket.destination, error=error,
+                        again_in_seconds=after.total_seconds())
+            self.engine.enqueue_delivery(ticket, after)
+
+    def _settle(self, delivery_id: int, receipt: Receipt, error: str) -> None:
+        level = log.error if receipt.state is DeliveryState.DEAD else log.info
+        level("delivery_settled", delivery_id=delivery_id, state=receipt.state.value, error=error)
+        self._send(self._repository.settle(delivery_id, receipt, error, self._clock()))
