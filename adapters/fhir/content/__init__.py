@@ -1,0 +1,1 @@
+"""FHIR R4 resources ↔ the gateway's types: pure, no I/O."""
