@@ -1,0 +1,1 @@
+"""Sockets and HTTP: thin, around `adapters.dicom.content`."""
