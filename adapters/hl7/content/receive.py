@@ -55,7 +55,7 @@ class Refused:
 def receive(event: Event, address: str, at: datetime, site: Site) -> Accepted | Refused:
     """Read one message and prepare its answer (MLLP-framed; empty where the sender wants none). `at`: aware UTC."""
     if not isinstance(event, Block):
-        return _refused(salvage(event.head), site, at, _misframed(event, site))
+        return refuse(salvage(event.head), site, at, _misframed(event, site))
     header: Header | None = None
     try:
         message = read(event.content, site.charsets)
@@ -63,21 +63,22 @@ def receive(event: Event, address: str, at: datetime, site: Site) -> Accepted | 
         header.check()
         events = _events(message, header, site)
     except Fault as fault:
-        return _refused(header or salvage(event.content), site, at, fault)
+        return refuse(header or salvage(event.content), site, at, fault)
     known = header
     inbound = ports.InboundMessage(
         sender=Sender("hl7", _sender(header, address), address), control_id=header.get(10), received_at=at,
         raw=event.content, answer=answer(header, site.facility, at), events=events)
-    return Accepted(inbound, lambda: failure(known, site, at))
+    return Accepted(inbound, lambda: _failure(known, site, at))
 
 
-def failure(header: Header, site: Site, at: datetime) -> bytes:
+def _failure(header: Header, site: Site, at: datetime) -> bytes:
     """The answer when a good message could not be stored: AE or CE with 207, so that the sender sends it again."""
     fault = UnusableMessage("The message could not be stored now; please send it again.", Location("MSH", 10), INTERNAL)
     return answer(header, site.facility, at, fault)
 
 
-def _refused(header: Header, site: Site, at: datetime, fault: Fault) -> Refused:
+def refuse(header: Header, site: Site, at: datetime, fault: Fault) -> Refused:
+    """The refusal of a message with that header."""
     return Refused(answer(header, site.facility, at, fault), fault)
 
 
