@@ -1,0 +1,106 @@
+"""Models run by a Triton server over gRPC: the version asked for by number, the file compared by hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+from adapters.inference.repository import Entry, model_names, parameters_of, read_entry, release_from, verified_bytes
+from adapters.inference.tensors import Arrays, check_inputs, check_outputs, in_batches, type_name
+from gateway.errors import GatewayError, NotReady, Permanent, Transient
+from gateway.pipeline import Array
+from gateway.result import ModelRelease
+
+T = TypeVar("T")
+_QUESTION_SECONDS = 10.0
+"""For questions about readiness and configuration, which need no computing."""
+_CHANNEL = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1),
+            ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.enable_retries", 0)]
+_REFUSED = ("StatusCode.INVALID_ARGUMENT", "StatusCode.UNIMPLEMENTED", "StatusCode.OUT_OF_RANGE",
+            "StatusCode.FAILED_PRECONDITION")
+
+
+class TritonInference:
+    """`gateway.ports.Inference` with `tritonclient.grpc`. Thread-safe; nothing is asked before the first call.
+
+    `url` is `host:port`. The local `model_repository` says which model, version and hash the server must have.
+    """
+
+    def __init__(self, url: str, model_repository: Path, timeout_seconds: float = 120) -> None:
+        self._client = triton.InferenceServerClient(url, channel_args=_CHANNEL)
+        self._repository, self._timeout = model_repository, timeout_seconds
+        self._checked: dict[str, tuple[Entry, ModelRelease]] = {}
+
+    def models(self) -> tuple[str, ...]:
+        return model_names(self._repository)
+
+    def release(self, model: str) -> ModelRelease:
+        """Asks the server. Raises NotReady (down, not loaded, another version or hash), Transient on timeout."""
+        entry = read_entry(self._repository, model)
+        verified_bytes(entry)
+        version = str(entry.version)
+        if not self._asked(lambda: self._client.is_model_ready(model, version, client_timeout=_QUESTION_SECONDS)):
+            raise NotReady(f"model {model} version {version} is not ready on the Triton server")
+        answer = self._asked(lambda: self._client.get_model_config(model, version, client_timeout=_QUESTION_SECONDS))
+        parameters = parameters_of(answer.config)
+        if parameters.get("sha256") != entry.parameters["sha256"]:
+            raise NotReady(f"the Triton server has another file of model {model} (SHA-256)")
+        release = release_from(model, entry.version, parameters)
+        self._checked[model] = (entry, release)
+        return release
+
+    def infer(self, model: str, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Arrays:
+        """Raises Transient on timeout or a lost server, NotReady as `release`, Permanent on wrong names or shapes."""
+        if model not in self._checked:
+            self.release(model)
+        entry, _ = self._checked[model]
+        check_inputs(entry.config, inputs, outputs)
+        try:
+            answer = in_batches(entry.config, inputs, lambda part: self._run(entry, part, outputs))
+        except Transient:
+            # A server that comes back may hold something else: it is asked again before it is believed.
+            self._checked.pop(model, None)
+            raise
+        check_outputs(entry.config, answer, len(next(iter(inputs.values()))))
+        return answer
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _run(self, entry: Entry, inputs: Arrays, outputs: tuple[str, ...]) -> Arrays:
+        sent = [_input(tensor, inputs[tensor.name]) for tensor in entry.config.input]
+        wanted = [triton.InferRequestedOutput(name) for name in outputs]
+        answer = self._asked(lambda: self._client.infer(
+            entry.name, sent, model_version=str(entry.version), outputs=wanted, client_timeout=self._timeout))
+        given = {name: answer.as_numpy(name) for name in outputs}
+        if any(array is None for array in given.values()):
+            raise Permanent(f"the Triton server left out an output of model {entry.name}")
+        return given
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except InferenceServerException as error:
+            raise _told(error) from error
+
+
+def _input(tensor: Any, array: Array) -> triton.InferInput:
+    sent = triton.InferInput(tensor.name, list(array.shape), type_name(tensor))
+    sent.set_data_from_numpy(np.ascontiguousarray(array))
+    return sent
+
+
+def _told(error: InferenceServerException) -> GatewayError:
+    """What the operator should do about a failed call; the server's own text stays out of ours."""
+    status = error.status() or ""
+    if status in _REFUSED:
+        return Permanent(f"the Triton server refused the request ({status})")
+    if status in ("StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"):
+        return NotReady(f"the Triton server or the model is not there ({status})")
+    return Transient(f"the Triton server did not answer ({status})")
