@@ -27,9 +27,9 @@ class DicomDestination:
     A warning (0x0001, 0x0107, 0x0116, 0xBxxx: the peer kept the object, with remarks) is delivered too and noted.
     """
 
-    def __init__(self, settings: configuration.DicomDestination, ae_title: str = "TRIAGE",
-                 timeout_seconds: float = 30.0) -> None:
-        """`ae_title`: the calling AE title unless the settings name one; `timeout_seconds`: for each answer."""
+    def __init__(self, settings: configuration.DicomDestination, timeout_seconds: float = 30.0,
+                 ae_title: str = "TRIAGE") -> None:
+        """`timeout_seconds`: for each answer; `ae_title`: the calling AE title unless the settings name one."""
         self.name = settings.name
         self.kinds = frozenset(settings.kinds) & KINDS if settings.kinds is not None else KINDS
         self._peer = Peer(settings.host, settings.port, settings.ae_title, settings.calling_ae_title or ae_title,
