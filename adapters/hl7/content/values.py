@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Any
 
 from adapters.hl7.content.segments import Element, escape
 
@@ -93,3 +94,13 @@ def moment(value: str, zone: tzinfo) -> str:
 def _offset(value: str) -> tzinfo:
     minutes = int(value[1:3]) * 60 + int(value[3:5])
     return timezone(timedelta(minutes=min(minutes, 1439) * (-1 if value[0] == "-" else 1)))
+
+
+def dicom_moment(tags: Mapping[str, Any], zone: tzinfo) -> str:
+    """When the study was acquired, as DTM with offset; "" where its tags do not tell. AcquisitionDateTime, else
+    StudyDate and StudyTime, in TimezoneOffsetFromUTC, else `zone` (PS3.3 C.12.1.1.8)."""
+    text = str(tags.get("AcquisitionDateTime") or f"{tags.get('StudyDate') or ''}{tags.get('StudyTime') or ''}")
+    offset = str(tags.get("TimezoneOffsetFromUTC") or "")
+    match = _TIME.match(text.replace(":", "").strip())
+    found = moment(match[0], _offset(offset) if re.fullmatch(r"[+-]\d{4}", offset) else zone) if match else ""
+    return datetime.fromisoformat(found).strftime("%Y%m%d%H%M%S%z") if found else ""
