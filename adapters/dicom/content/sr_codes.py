@@ -27,13 +27,6 @@ NO_UNITS = Code("1", "UCUM", "no units")
 VERDICTS = {Verdict.NORMAL: NORMAL, Verdict.PATHOLOGY: ABNORMAL, Verdict.UNDETERMINED: UNDETERMINED}
 LANGUAGES = {"en": ("en", "English"), "ru": ("ru", "Russian")}
 
-MODALITIES = {
-    "CT": "Computed Tomography", "MR": "Magnetic Resonance", "CR": "Computed Radiography", "DX": "Digital Radiography",
-    "MG": "Mammography", "PT": "Positron emission tomography", "NM": "Nuclear Medicine", "US": "Ultrasound",
-    "XA": "X-Ray Angiography", "RF": "Radiofluoroscopy", "XC": "External-camera Photography", "DMS": "Dermoscopy",
-}
-"""CID 29, the part of it that images come in."""
-
 _IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 _PROCEDURES = {
     "CT": Code("25045-6", "LN", "CT unspecified body region"),

@@ -1,13 +1,13 @@
-"""The content tree of a structured report: TID 1500 Measurement Report with TID 1501 and TID 1410 groups.
+"""The content tree of a structured report: TID 1500 Measurement Report with TID 1501 groups.
 
 First an overall group (verdict, risk, sentences for people), then one group for each finding, last the result's own
-measurements.
+measurements. Regions stand in TID 1501 (row 10c, or TID 300 under it) and not in TID 1410, so that groups with and
+without a region are of one kind: PixelMed's validator holds all groups to TID 1410 as soon as one has an image region.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -16,15 +16,14 @@ from highdicom.sr import (
     FindingSite,
     LanguageOfContentItemAndDescendants,
     MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
-    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     TextContentItem,
     TrackingIdentifier,
 )
 from highdicom.sr import Measurement as MeasurementItem
+from highdicom.sr import MeasurementsAndQualitativeEvaluations as Group
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
@@ -45,15 +44,13 @@ from adapters.dicom.content.sr_codes import (
     finding_site,
     procedure_reported,
 )
-from adapters.dicom.content.sr_references import image_library, is_waveform, region_item, waveform_item
+from adapters.dicom.content.sr_references import is_waveform, region_item, waveform_item, waveform_region_item
 from gateway.case import Completeness, Reading
 from gateway.codes import ABSENT, PRESENT, Code
 from gateway.identity import uid
 from gateway.phrases import phrase
 from gateway.result import Finding, ImageRegion, Measurement, Result, Verdict, WaveformRegion
 from gateway.study import Instance
-
-Group: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
 OVERALL = "Triage result"
 MEASUREMENTS = "Measurements"
@@ -74,10 +71,6 @@ def measurement_report(reading: Reading, evidence: list[Instance]) -> Dataset:
             CodedConcept(value, "RFC5646", meaning)),
     )
     root: Dataset = report[0]
-    library = image_library(evidence)
-    if library is not None:
-        # Row 5 of TID 1500 stands between Procedure Reported and Imaging Measurements.
-        root.ContentSequence.insert(len(root.ContentSequence) - 1, library)
     return root
 
 
@@ -92,11 +85,11 @@ def _overall(reading: Reading, evidence: list[Instance]) -> Group:
     result = reading.result
     scored = result.findings or result.verdict is not Verdict.UNDETERMINED
     measured = [_number(RISK, result.risk, NO_UNITS)] if scored else []
-    _infer_from(measured, [i for i in evidence if is_waveform(i)], None)
-    group = MeasurementsAndQualitativeEvaluations(
+    group = Group(
         tracking_identifier=_tracking(reading, OVERALL), algorithm_id=_algorithm(result), measurements=measured,
         qualitative_evaluations=[_evaluation(OVERALL_ASSESSMENT, VERDICTS[result.verdict])])
     _say(group, reading)
+    _append(group[0], _waveforms(evidence))
     return group
 
 
@@ -118,40 +111,43 @@ def _append_text(group: Group, name: Code, sentences: Iterable[str]) -> None:
 
 
 def _finding(reading: Reading, finding: Finding, evidence: list[Instance]) -> Group:
-    by_uid = {i.sop_instance_uid: i for i in evidence}
-    region, site = finding.region, finding_site(reading)
-    measured = [_number(PROBABILITY, told_probability(finding), NO_UNITS),
-                _number(THRESHOLD, finding.threshold, NO_UNITS), *(_measurement(m) for m in finding.measurements)]
-    if isinstance(region, WaveformRegion):
-        _infer_from(measured[:1], [by_uid[region.sop_instance_uid]], region)
-    content = {
-        "tracking_identifier": _tracking(reading, finding.label),
-        "finding_type": concept(finding.code),
-        "finding_sites": [FindingSite(concept(site))] if site else None,
-        "algorithm_id": _algorithm(reading.result),
-        "measurements": measured,
-        "qualitative_evaluations": [_evaluation(PRESENCE, PRESENT if finding.present else ABSENT)],
-    }
+    site = finding_site(reading)
+    group = Group(
+        tracking_identifier=_tracking(reading, finding.label), finding_type=concept(finding.code),
+        finding_sites=[FindingSite(concept(site))] if site else None, algorithm_id=_algorithm(reading.result),
+        measurements=[_number(PROBABILITY, told_probability(finding), NO_UNITS),
+                      _number(THRESHOLD, finding.threshold, NO_UNITS), *map(_measurement, finding.measurements)],
+        qualitative_evaluations=[_evaluation(PRESENCE, PRESENT if finding.present else ABSENT)])
+    if finding.region:
+        _locate(group, finding.region, evidence)
+    return group
+
+
+def _locate(group: Group, region: ImageRegion | WaveformRegion, evidence: list[Instance]) -> None:
+    """An image region stands in the group, a waveform region under the probability that was inferred from it."""
+    (instance,) = [i for i in evidence if i.sop_instance_uid == region.sop_instance_uid]
     if isinstance(region, ImageRegion):
-        item = region_item(region, by_uid[region.sop_instance_uid])
-        return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=item, **content)
-    return MeasurementsAndQualitativeEvaluations(**content)
+        _append(group[0], [region_item(region, instance)])
+    else:
+        probability = next(i for i in group[0].ContentSequence if i.ValueType == "NUM")
+        _append(probability, [waveform_region_item(region, instance)])
 
 
 def _measurements(reading: Reading, evidence: list[Instance]) -> Group:
-    measured = [_measurement(m) for m in reading.result.measurements]
-    _infer_from(measured, [i for i in evidence if is_waveform(i)], None)
-    return MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(reading, MEASUREMENTS), algorithm_id=_algorithm(reading.result),
-        measurements=measured)
+    group = Group(tracking_identifier=_tracking(reading, MEASUREMENTS), algorithm_id=_algorithm(reading.result),
+                  measurements=[_measurement(m) for m in reading.result.measurements])
+    _append(group[0], _waveforms(evidence))
+    return group
 
 
-def _infer_from(measured: list[MeasurementItem], waveforms: list[Instance], region: WaveformRegion | None) -> None:
-    """Name the waveforms under each NUM item (TID 300, TID 321)."""
-    for measurement in measured:
-        if waveforms:
-            # Past highdicom's own ContentSequence, which takes no WAVEFORM items.
-            measurement[0].add_new("ContentSequence", "SQ", [waveform_item(w, region) for w in waveforms])
+def _waveforms(evidence: list[Instance]) -> list[Dataset]:
+    return [waveform_item(i) for i in evidence if is_waveform(i)]
+
+
+def _append(parent: Dataset, children: list[Dataset]) -> None:
+    """Past highdicom's own ContentSequence, which takes no WAVEFORM."""
+    if children:
+        parent.add_new("ContentSequence", "SQ", [*parent.get("ContentSequence", []), *children])
 
 
 def _tracking(reading: Reading, identifier: str) -> TrackingIdentifier:
@@ -164,12 +160,11 @@ def _algorithm(result: Result) -> AlgorithmIdentification:
     provenance = result.provenance
     pipeline = f"pipeline {provenance.pipeline} {provenance.pipeline_version}"
     if not provenance.models:
-        return AlgorithmIdentification(provenance.pipeline, provenance.pipeline_version, manufacturer=MANUFACTURER)
+        return AlgorithmIdentification(provenance.pipeline, provenance.pipeline_version)
     return AlgorithmIdentification(
         name=" + ".join(m.name for m in provenance.models),
         version=" + ".join(m.version for m in provenance.models),
-        parameters=[pipeline, *(f"{m.name} SHA-256 {m.sha256}" for m in provenance.models)],
-        manufacturer=MANUFACTURER)
+        parameters=[pipeline, *(f"{m.name} SHA-256 {m.sha256}" for m in provenance.models)])
 
 
 def _evaluation(name: Code, value: Code) -> QualitativeEvaluation:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from highdicom.sr import (
-    CodeContentItem,
-    ContainerContentItem,
-    ContentItem,
-    ContentSequence,
-    GraphicTypeValues,
-    ImageContentItem,
-    SourceImageForRegion,
-)
-from highdicom.sr import ImageRegion as RegionItem
+from highdicom.sr import ContentSequence, GraphicTypeValues, ScoordContentItem, SourceImageForRegion
 from pydicom import Dataset
 
 from adapters.dicom.content.common import code_item
-from adapters.dicom.content.sr_codes import MODALITIES, SOURCE_OF_MEASUREMENT, concept
+from adapters.dicom.content.sr_codes import SOURCE_OF_MEASUREMENT, concept
 from gateway.case import Reading
 from gateway.codes import Code
 from gateway.errors import Permanent
@@ -26,10 +17,6 @@ from gateway.result import ImageRegion, WaveformRegion
 from gateway.study import Instance
 
 _WAVEFORM_STORAGE = "1.2.840.10008.5.1.4.1.1.9."
-_IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
-_IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
-_MODALITY = Code("121139", "DCM", "Modality")
-_SOURCE = Code("260753009", "SCT", "Source")
 
 
 def is_waveform(instance: Instance) -> bool:
@@ -78,33 +65,11 @@ def sop_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     return item
 
 
-def image_library(evidence: Iterable[Instance]) -> ContainerContentItem | None:
-    """TID 1600 with one group for each modality; None where nothing read was an image."""
-    groups: dict[str, list[Instance]] = {}
-    for instance in evidence:
-        if not is_waveform(instance):
-            groups.setdefault(str(instance.tags.get("Modality") or "OT"), []).append(instance)
-    if not groups:
-        return None
-    library = ContainerContentItem(concept(_IMAGE_LIBRARY), relationship_type="CONTAINS", template_id="1600")
-    library.ContentSequence = ContentSequence(_library_group(m, held) for m, held in groups.items())
-    return library
+def region_item(region: ImageRegion, image: Instance) -> Dataset:
+    """A closed rectangle in a group (TID 1501 row 10c, PS3.3 C.18.6), kept inside the image.
 
-
-def _library_group(modality: str, images: list[Instance]) -> ContainerContentItem:
-    group = ContainerContentItem(concept(_IMAGE_LIBRARY_GROUP), relationship_type="CONTAINS")
-    items: list[ContentItem] = [
-        ImageContentItem(concept(_SOURCE), i.sop_class_uid, i.sop_instance_uid, relationship_type="CONTAINS")
-        for i in images]
-    if modality in MODALITIES:
-        told = concept(Code(modality, "DCM", MODALITIES[modality]))
-        items.insert(0, CodeContentItem(concept(_MODALITY), told, relationship_type="HAS ACQ CONTEXT"))
-    group.ContentSequence = ContentSequence(items)
-    return group
-
-
-def region_item(region: ImageRegion, image: Instance) -> RegionItem:
-    """A closed rectangle (PS3.3 C.18.6), kept inside the image. Raises Permanent where it lies wholly outside."""
+    Raises Permanent where it lies wholly outside.
+    """
     right = min(region.right, float(image.tags.get("Columns") or region.right))
     bottom = min(region.bottom, float(image.tags.get("Rows") or region.bottom))
     if right <= region.left or bottom <= region.top:
@@ -112,29 +77,34 @@ def region_item(region: ImageRegion, image: Instance) -> RegionItem:
     corners = [(region.left, region.top), (right, region.top), (right, bottom), (region.left, bottom),
                (region.left, region.top)]
     frames = [region.frame] if region.frame > 1 or int(image.tags.get("NumberOfFrames") or 1) > 1 else None
+    item = ScoordContentItem(concept(SOURCE_OF_MEASUREMENT), GraphicTypeValues.POLYLINE,
+                             np.array(corners, dtype=np.float32), relationship_type="CONTAINS")
     source = SourceImageForRegion(image.sop_class_uid, image.sop_instance_uid, frames)
-    return RegionItem(GraphicTypeValues.POLYLINE, np.array(corners, dtype=np.float32), source)
+    item.ContentSequence = ContentSequence([source])
+    return item
 
 
-def waveform_item(waveform: Instance, region: WaveformRegion | None) -> Dataset:
-    """TID 321: the waveform a measurement was inferred from, with its channels and, where known, the time span.
+def waveform_item(waveform: Instance) -> Dataset:
+    """The waveform a group rests on (TID 1501 row 10f). A plain data set: highdicom knows no WAVEFORM content item."""
+    return _waveform(waveform, (), "CONTAINS", SOURCE_OF_MEASUREMENT)
 
-    A plain data set: highdicom knows no WAVEFORM content item.
-    """
-    if region is None or region.start is None or region.end is None:
-        return _waveform(waveform, region, "INFERRED FROM", SOURCE_OF_MEASUREMENT)
+
+def waveform_region_item(region: WaveformRegion, waveform: Instance) -> Dataset:
+    """What a number was inferred from (TID 321): channels of a waveform and, where known, the time span in seconds."""
+    if region.start is None or region.end is None:
+        return _waveform(waveform, region.channels, "INFERRED FROM", SOURCE_OF_MEASUREMENT)
     span = _item("INFERRED FROM", "TCOORD", SOURCE_OF_MEASUREMENT)
     span.TemporalRangeType = "SEGMENT"
     span.ReferencedTimeOffsets = [f"{region.start:.6g}", f"{region.end:.6g}"]
-    span.ContentSequence = [_waveform(waveform, region, "SELECTED FROM", None)]
+    span.ContentSequence = [_waveform(waveform, region.channels, "SELECTED FROM", None)]
     return span
 
 
-def _waveform(waveform: Instance, region: WaveformRegion | None, relationship: str, name: Code | None) -> Dataset:
+def _waveform(waveform: Instance, channels: Sequence[tuple[int, int]], relationship: str, name: Code | None) -> Dataset:
     item = _item(relationship, "WAVEFORM", name)
     reference = sop_reference(waveform.sop_class_uid, waveform.sop_instance_uid)
-    if region and region.channels:
-        reference.ReferencedWaveformChannels = [number for pair in region.channels for number in pair]
+    if channels:
+        reference.ReferencedWaveformChannels = [number for pair in channels for number in pair]
     item.ReferencedSOPSequence = [reference]
     return item
 
