@@ -136,11 +136,10 @@ def _zone(offset: str, zone: str) -> tzinfo:
 
 def parse_instant(text: str) -> datetime | None:
     """A FHIR dateTime with time and offset, as aware UTC; None where it has no time."""
-    if "T" not in text:
-        return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+        told = datetime.fromisoformat(text)
+        return told.astimezone(UTC) if told.tzinfo else None
+    except (ValueError, OverflowError):
         return None
 
 
