@@ -1,0 +1,1 @@
+"""The HTTP face: the JSON API of the contract, the worklist and case pages, health and metrics."""

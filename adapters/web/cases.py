@@ -1,0 +1,119 @@
+"""`/api/cases`: every case, one case in full, its documents and picture, and what can be ordered for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from adapters.web.picture import png_of
+from adapters.web.principal import EVERY_HANDLER, Asker
+from adapters.web.problems import Refusal, not_found
+from adapters.web.schemas import CaseDetailForm, CaseForm, CasePage, Ordered, PriorityChange
+from adapters.web.worklist import DEFAULT_LIMIT, Cursor, Limit
+from gateway.delivery import MEDIA_TYPES, Kind
+from gateway.errors import Unusable
+from gateway.ports import CaseDetail, Commands, Queries, StoredDocument
+
+log = structlog.get_logger()
+SUFFIXES = {"application/dicom": "dcm", "application/hl7-v2": "hl7", "application/fhir+json": "fhir.json",
+            "application/json": "json"}
+
+
+def router(queries: Queries, commands: Commands) -> APIRouter:
+    routes = APIRouter(prefix="/api/cases", tags=["cases"], dependencies=EVERY_HANDLER)
+    _add_reads(routes, queries)
+    _add_orders(routes, queries, commands)
+    return routes
+
+
+def existing(queries: Queries, case_id: str) -> CaseDetail:
+    """Raises Refusal 404."""
+    detail = queries.case(case_id)
+    if detail is None:
+        raise not_found("case")
+    return detail
+
+
+@contextmanager
+def as_conflict() -> Iterator[None]:
+    """A command that the thing's state does not allow is a conflict (409), not a bad request."""
+    try:
+        yield
+    except Unusable as error:
+        raise Refusal(409, error.reason) from error
+
+
+def _add_reads(routes: APIRouter, queries: Queries) -> None:
+    @routes.get("", response_model=CasePage)
+    def cases(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> CasePage:
+        """All cases of the studies on this page of the worklist; `limit` and `total` count studies."""
+        page = queries.worklist(limit, cursor)
+        items = [CaseForm.of(view) for view in page.items]
+        others = [CaseForm.of(detail.case) for item in items for case_id in item.cases if case_id != item.case_id
+                  if (detail := queries.case(case_id)) is not None]
+        order = {case_id: place for place, case_id in enumerate(c for item in items for c in item.cases)}
+        return CasePage(items=sorted(items + others, key=lambda c: order.get(c.case_id, 0)),
+                        total=page.total, next=page.next)
+
+    @routes.get("/{case_id}", response_model=CaseDetailForm)
+    def case(case_id: str) -> CaseDetailForm:
+        """One case with its full result, order, versions, deliveries and documents."""
+        return CaseDetailForm.of_detail(existing(queries, case_id))
+
+    @routes.get("/{case_id}/documents/{kind}", response_class=Response)
+    def document(case_id: str, kind: Kind) -> Response:
+        """The bytes sent, as they were sent."""
+        media_type = MEDIA_TYPES[kind]
+        name = f"{case_id}-{kind}.{SUFFIXES[media_type]}"
+        return Response(_document(queries, case_id, kind).content, media_type=media_type,
+                        headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+    @routes.get("/{case_id}/picture.png", response_class=Response)
+    def picture(case_id: str, request: Request) -> Response:
+        """The secondary capture as PNG. Its tag is the run: the same run has the same picture."""
+        found = _document(queries, case_id, Kind.SC)
+        headers = {"ETag": f'"{found.run_id}"', "Cache-Control": "private, no-cache"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(png_of(found.content), media_type="image/png", headers=headers)
+
+
+def _document(queries: Queries, case_id: str, kind: Kind) -> StoredDocument:
+    found = queries.document(case_id, kind)
+    if found is None:
+        raise not_found("document of this kind for this case")
+    return found
+
+
+def _add_orders(routes: APIRouter, queries: Queries, commands: Commands) -> None:
+    def obey(event: str, case_id: str, by: str, action: Callable[[str], str | None]) -> Ordered:
+        existing(queries, case_id)
+        with as_conflict():
+            run_id = action(case_id)
+        log.info(event, case_id=case_id, by=by)
+        return Ordered(case_id=case_id, run_id=run_id or "")
+
+    @routes.post("/{case_id}/cancel", response_model=Ordered)
+    def cancel(case_id: str, asker: Asker) -> Ordered:
+        """Stop waiting for or reading this case."""
+        return obey("case_cancel_ordered", case_id, asker.name, commands.cancel)
+
+    @routes.post("/{case_id}/replay", response_model=Ordered)
+    def replay(case_id: str, asker: Asker) -> Ordered:
+        """Read this case again, or deliver its result again."""
+        return obey("case_replay_ordered", case_id, asker.name, commands.replay)
+
+    @routes.post("/{case_id}/read", response_model=Ordered)
+    def read(case_id: str, asker: Asker) -> Ordered:
+        """A person has opened this case to the end."""
+        return obey("case_marked_read", case_id, asker.name, commands.mark_read)
+
+    @routes.put("/{case_id}/priority", response_model=Ordered)
+    def priority(case_id: str, change: PriorityChange, asker: Asker) -> Ordered:
+        """Read this case sooner or later."""
+        return obey("case_priority_ordered", case_id, asker.name,
+                    lambda same: commands.set_priority(same, change.priority))

@@ -1,0 +1,153 @@
+"""What is refused before any handler runs: foreign addresses, foreign Host names, cross-site writes, long bodies."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.web.problems import problem
+from gateway.errors import ConfigurationError
+from gateway.settings import HttpSettings
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SMALL_BODY_BYTES = 1024 * 1024
+"""Longest body of a request that carries no study: a form or a little JSON."""
+LARGE_BODY_PATHS = ("/api/predict", "/api/studies", "/api/explain", "/fhir", "/dicom-web")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that bind address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def allowed_networks(settings: HttpSettings) -> tuple[Network, ...] | None:
+    """None on loopback (only this machine can ask); else the configured networks and loopback itself.
+
+    Raises ConfigurationError for a bind to other addresses without a list, and for an entry that is no address.
+    """
+    if is_loopback(settings.host):
+        return None
+    if not settings.allowed_addresses:
+        raise ConfigurationError(f"http.host {settings.host} is reachable from other machines: "
+                                 "name who may ask in http.allowed_addresses (addresses or networks)")
+    try:
+        listed = [ipaddress.ip_network(entry, strict=False) for entry in settings.allowed_addresses]
+    except ValueError as error:
+        raise ConfigurationError(f"http.allowed_addresses: {error}") from error
+    return (*listed, ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+def address_allowed(address: str, networks: Sequence[Network] | None) -> bool:
+    """`networks` None: everyone who can reach the port. An IPv4 address mapped into IPv6 counts as IPv4."""
+    if networks is None:
+        return True
+    try:
+        asked = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(asked, "ipv4_mapped", None)
+    return any((mapped or asked) in network for network in networks)
+
+
+def host_allowed(host: str, settings: HttpSettings) -> bool:
+    """Whether the Host header names this server: an IP address, localhost, `http.host` or `http.allowed_hosts`.
+
+    A name that an attacker points at this machine (DNS rebinding) is refused.
+    """
+    if "*" in settings.allowed_hosts:
+        return True
+    name = _hostname(f"//{host}")
+    if name in {"localhost", settings.host.lower(), *(h.lower() for h in settings.allowed_hosts)}:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def same_origin(headers: Headers) -> bool:
+    """Whether a write comes from our own page or from no browser at all (Fetch Metadata, else Origin)."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+
+
+def _hostname(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+class Guard:
+    """ASGI middleware: refuse, or pass on with a limit on the body."""
+
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._networks = allowed_networks(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        limit = self._settings.maximum_upload_bytes if _takes_studies(scope["path"]) else SMALL_BODY_BYTES
+        app = problem(*refusal) if refusal else self._app
+        await app(scope, _limited(receive, limit), send)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        client = scope.get("client")
+        if not address_allowed(client[0] if client else "", self._networks):
+            return 403, "This address is not on the list http.allowed_addresses."
+        if not host_allowed(headers.get("host", ""), self._settings):
+            return 400, "The Host header does not name this server; http.allowed_hosts lists the names it answers to."
+        if scope["method"] not in SAFE_METHODS and not same_origin(headers):
+            return 403, "A request that changes something must come from the gateway's own page."
+        return _too_long(headers, scope["path"], self._settings.maximum_upload_bytes)
+
+
+def _takes_studies(path: str) -> bool:
+    return path.startswith(LARGE_BODY_PATHS)
+
+
+def _too_long(headers: Headers, path: str, maximum: int) -> tuple[int, str] | None:
+    limit = maximum if _takes_studies(path) else SMALL_BODY_BYTES
+    length = headers.get("content-length", "0")
+    if length.isdigit() and int(length) > limit:
+        return 413, _too_long_sentence(limit)
+    return None
+
+
+def _too_long_sentence(limit: int) -> str:
+    return f"The body is longer than the {limit} bytes taken here."
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """The same messages, until the bodies together are longer than `limit` bytes (no Content-Length came)."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise HTTPException(413, _too_long_sentence(limit))
+        return message
+
+    return counted

@@ -1,0 +1,91 @@
+"""Refusals as `application/problem+json` (RFC 9457) with one sentence that says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from gateway.errors import GatewayError, StorageFull, Transient, Unreadable, Unusable
+
+MEDIA_TYPE = "application/problem+json"
+_STATUS: tuple[tuple[type[GatewayError], int], ...] = (
+    (StorageFull, 507), (Transient, 503), (Unreadable, 400), (Unusable, 422), (GatewayError, 500))
+_RETRY_AFTER_SECONDS = "5"
+_MACHINE_PATHS = ("/api", "/fhir", "/dicom-web", "/metrics", "/healthz", "/readyz")
+_WORDS = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+ErrorPage = Callable[[int, str], Response]
+
+
+class Refusal(Exception):
+    """A refusal with a status of its own. `extra`: further members of the problem object."""
+
+    def __init__(self, status: int, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.extra = extra
+
+
+def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> JSONResponse:
+    """The problem object: `title` is the status' own name, `detail` the sentence."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail} | extra
+    told = dict(headers or {})
+    if status == 503:
+        told.setdefault("Retry-After", _RETRY_AFTER_SECONDS)
+    return JSONResponse(body, status, told, media_type=MEDIA_TYPE)
+
+
+def status_of(error: GatewayError) -> int:
+    """HTTP status of our tree of errors: what the asker can do about it."""
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+def not_found(what: str) -> Refusal:
+    return Refusal(404, f"There is no such {what}.")
+
+
+def install(app: FastAPI, page: ErrorPage) -> None:
+    """Answer every refusal of the handlers: as a problem, or as `page` where a browser asked for one of our pages."""
+
+    def answer(request: Request, status: int, detail: str, **extra: Any) -> Response:
+        return page(status, detail) if _wants_page(request) else problem(status, detail, **extra)
+
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return answer(request, error.status, error.detail, **error.extra)
+
+    def gateway_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, GatewayError)
+        element = getattr(error, "element", "")
+        return answer(request, status_of(error), str(error), **({"element": element} if element else {}))
+
+    def invalid_request(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        sentence, where = _what_is_invalid(error)
+        return answer(request, 422, sentence, element=where)
+
+    def http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = _WORDS.get(error.status_code, str(error.detail))
+        return answer(request, error.status_code, detail, headers=error.headers)
+
+    for kind, handler in ((Refusal, refused), (GatewayError, gateway_error), (RequestValidationError, invalid_request),
+                          (HTTPException, http_exception)):
+        app.add_exception_handler(kind, handler)
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_MACHINE_PATHS)
+
+
+def _what_is_invalid(error: RequestValidationError) -> tuple[str, str]:
+    """The sentence and the parameter's name; the value itself is not repeated."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    return f"{where}: {first['msg']}.", where

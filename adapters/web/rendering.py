@@ -1,0 +1,65 @@
+"""Jinja templates with the site's language and time zone; everything that is printed is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from adapters.web.catalogue import texts
+from adapters.web.presentation import Form, Line, Mark, as_time, line, mark, person_name
+from gateway.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Renderer:
+    """Pages in one language. `clock` gives an aware time."""
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.t = texts(settings.site.language)
+        self._clock = clock
+        self._zone = ZoneInfo(settings.site.timezone)
+        self._environment = Environment(loader=PackageLoader("adapters.web"), autoescape=True,
+                                        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        self._environment.globals |= {"t": self.t, "settings": settings, "language": settings.site.language}
+        self._environment.filters |= {"when": self.when, "iso": _iso, "person": person_name, "number": _number}
+
+    def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        page = self._environment.get_template(template).render(now=self._clock(), **values)
+        return HTMLResponse(page, status)
+
+    def line(self, form: Form) -> Line:
+        return line(form, self.t, self._clock())
+
+    def mark(self, delivery: Form) -> Mark:
+        return mark(delivery, self.t)
+
+    def when(self, value: datetime | str | None) -> str:
+        """Date and minute in the site's time zone; seconds are in the `datetime` attribute beside it."""
+        return "" if value is None else as_time(value).astimezone(self._zone).strftime("%Y-%m-%d %H:%M")
+
+
+def safe_html(markdown: str) -> Markup:
+    """Markdown as HTML: raw HTML is shown as text, images and script links are left out."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    return Markup(parser.render(markdown))  # noqa: S704 - the parser escapes all raw HTML
+
+
+def _iso(value: datetime | str) -> str:
+    return as_time(value).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _number(value: float) -> str:
+    """At most four significant digits, no exponent for the usual sizes: 71, 0.043, 12.35."""
+    return f"{value:.4g}"

@@ -1,0 +1,212 @@
+"""The JSON forms of the contract ("HTTP"). Field names are fixed; times are ISO 8601 UTC with Z."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel
+
+from gateway.ports import CaseDetail, CaseView, DeliveryView
+from gateway.study import Priority
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)
+
+
+Time = Annotated[datetime, AfterValidator(_utc)]
+
+
+class FindingForm(BaseModel):
+    code: str
+    display: str
+    probability: float
+    threshold: float
+    present: bool
+
+
+class DeliveryMark(BaseModel):
+    """A delivery as the worklist shows it."""
+
+    destination: str
+    kind: str
+    state: str
+
+
+class DeliveryForm(DeliveryMark):
+    """A line of the delivery ledger. `receipt`: what the peer answered."""
+
+    delivery_id: int
+    case_id: str
+    attempts: int
+    last_error: str
+    next_attempt_at: Time | None
+    delivered_at: Time | None
+    receipt: dict[str, Any]
+
+    @classmethod
+    def of(cls, view: DeliveryView) -> DeliveryForm:
+        return cls(delivery_id=view.delivery_id, case_id=view.case_id, destination=view.destination, kind=view.kind,
+                   state=view.state, attempts=view.attempts, last_error=view.last_error, receipt=dict(view.receipt),
+                   next_attempt_at=view.next_attempt_at, delivered_at=view.delivered_at)
+
+
+class ProblemForm(BaseModel):
+    code: str
+    text: str
+
+
+class CaseForm(BaseModel):
+    """One worklist item: the contract's fields, then more that the pages show."""
+
+    case_id: str
+    run_id: str
+    study_instance_uid: str
+    accession_number: str
+    patient_id: str
+    patient_name: str
+    modality: str
+    pipeline: str
+    state: str
+    completeness: str
+    read_at: Time | None
+    verdict: str | None
+    risk: float | None
+    priority: str
+    received_at: Time
+    reported_at: Time | None
+    findings: list[FindingForm]
+    deliveries: list[DeliveryMark]
+    demonstration: bool
+    cases: list[str]
+    patient_birth_date: str
+    patient_sex: str
+    study_description: str
+    problems: list[ProblemForm]
+    summary: str
+    error: str
+    conflict: bool
+
+    @classmethod
+    def of(cls, view: CaseView) -> CaseForm:
+        return cls(**_case_fields(view), deliveries=[
+            DeliveryMark(destination=d.destination, kind=d.kind, state=d.state) for d in view.deliveries])
+
+
+class RunForm(BaseModel):
+    """One version of the case's reading."""
+
+    run_id: str
+    number: int
+    created_at: Time
+    state: str
+    verdict: str | None
+    risk: float | None
+    current: bool
+    error: str
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any]) -> RunForm:
+        return cls(**{"verdict": None, "risk": None, "current": False, "error": ""} | dict(run))
+
+
+class DocumentForm(BaseModel):
+    kind: str
+    identity: str
+    destination: str
+
+
+class CaseDetailForm(CaseForm):
+    """The same with the full result, the order, the versions and the documents."""
+
+    ledger: list[DeliveryForm]
+    result: dict[str, Any] | None
+    order: dict[str, Any] | None
+    runs: list[RunForm]
+    instances: int
+    documents: list[DocumentForm]
+
+    @classmethod
+    def of_detail(cls, detail: CaseDetail) -> CaseDetailForm:
+        ledger = [DeliveryForm.of(d) for d in detail.case.deliveries]
+        return cls(**_case_fields(detail.case), deliveries=list(ledger), ledger=ledger,
+                   result=None if detail.result is None else dict(detail.result),
+                   order=None if detail.order is None else dict(detail.order),
+                   runs=[RunForm.of(run) for run in detail.runs], instances=detail.instances,
+                   documents=[DocumentForm(**document) for document in detail.documents])
+
+
+def _case_fields(view: CaseView) -> dict[str, Any]:
+    names = CaseForm.model_fields.keys() - {"deliveries", "findings", "problems", "cases"}
+    return {name: getattr(view, name) for name in names} | {
+        "findings": [_finding(f) for f in view.findings],
+        "problems": [ProblemForm(**problem) for problem in view.problems],
+        "cases": list(view.cases) or [view.case_id],
+    }
+
+
+def _finding(finding: Mapping[str, Any]) -> FindingForm:
+    return FindingForm(**{name: finding[name] for name in FindingForm.model_fields})
+
+
+class CasePage(BaseModel):
+    items: list[CaseForm]
+    total: int
+    next: str | None
+
+
+class DeliveryList(BaseModel):
+    items: list[DeliveryForm]
+
+
+class ModelForm(BaseModel):
+    """A model of the repository. Not ready: `reason` says why, and what only a ready model tells is empty."""
+
+    name: str
+    version: str
+    sha256: str
+    status: str
+    demonstration: bool | None
+    ready: bool
+    reason: str
+    card: str | None
+    """Address of the model card, None where the model has none."""
+
+
+class ModelList(BaseModel):
+    items: list[ModelForm]
+
+
+class PriorityChange(BaseModel):
+    priority: Priority
+
+
+class DestinationName(BaseModel):
+    destination: str = ""
+
+
+class Ordered(BaseModel):
+    """An order was taken. `run_id`: the run that carries it out, where there is one."""
+
+    case_id: str
+    run_id: str = ""
+
+
+class Retried(BaseModel):
+    retried: int
+
+
+class RefusedFile(BaseModel):
+    name: str
+    reason: str
+
+
+class Uploaded(BaseModel):
+    """What became of each object of an upload."""
+
+    stored: int = 0
+    duplicate: int = 0
+    conflict: int = 0
+    refused: list[RefusedFile] = []

@@ -1,0 +1,48 @@
+"""Serves the web application from a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.errors import ConfigurationError
+from gateway.settings import HttpSettings
+
+
+class HttpServer:
+    """`start` returns once the port is bound and answers; `stop` lets requests end."""
+
+    def __init__(self, app: FastAPI, settings: HttpSettings) -> None:
+        self._settings = settings
+        self._socket: socket.socket | None = None
+        # The server's own access log would write paths and queries; ours writes route templates.
+        self._server = uvicorn.Server(uvicorn.Config(
+            app, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="off",
+            timeout_graceful_shutdown=5))
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        assert self._socket is not None, "start() was not called"
+        return int(self._socket.getsockname()[1])
+
+    def start(self) -> None:
+        """Raises ConfigurationError when the port is taken."""
+        try:
+            self._socket = socket.create_server((self._settings.host, self._settings.port), backlog=512)
+        except OSError as error:
+            raise ConfigurationError(f"http.port {self._settings.port} cannot be used: {error.strerror}") from error
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket] if self._socket else None)

@@ -1,0 +1,106 @@
+"""Objects sent over plain HTTP: kept (`/api/studies`), read once (`/api/predict`) or explained (`/api/explain`)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, UploadFile
+
+from adapters.web.archive import Member, checked, members
+from adapters.web.principal import EVERY_HANDLER, Asker
+from adapters.web.problems import Refusal
+from adapters.web.schemas import RefusedFile, Uploaded
+from gateway.errors import Rejected, Transient, Unreadable
+from gateway.ports import Commands, Intake
+from gateway.study import Sender
+
+log = structlog.get_logger()
+Split = Callable[[bytes], tuple[bytes, bytes]]
+"""Part 10 bytes → (preamble + DICM + file meta, data set as it stands). Raises Unreadable."""
+AT_ONCE = 2
+_PATIENCE_SECONDS = 30.0
+
+
+class Turns:
+    """At most `AT_ONCE` uploads in memory; the next waits a little, then is asked to come again."""
+
+    def __init__(self) -> None:
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        if not self._free.acquire(timeout=_PATIENCE_SECONDS):
+            raise Transient("The gateway is busy with other uploads.")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+def router(intake: Intake, commands: Commands, split: Split, explain: Callable[[bytes], Any] | None,
+           limit: int) -> APIRouter:
+    """`limit`: bytes that one upload may unpack to."""
+    routes = APIRouter(prefix="/api", tags=["studies"], dependencies=EVERY_HANDLER)
+    turns = Turns()
+
+    @routes.post("/studies", response_model=Uploaded)
+    def upload(file: UploadFile, asker: Asker) -> Uploaded:
+        """Take in one DICOM file, or a zip of DICOM files."""
+        intake.check()
+        sender = Sender("upload", asker.name, asker.name)
+        with turns.one():
+            told = _take_all(members(file.file, file.filename or "file", limit), intake, split, sender)
+        log.info("upload_taken", by=asker.name, stored=told.stored, duplicate=told.duplicate,
+                 conflict=told.conflict, refused=len(told.refused))
+        return told
+
+    @routes.post("/predict")
+    def predict(file: UploadFile) -> dict[str, Any]:
+        """Read one DICOM object and return its result; nothing is kept."""
+        with turns.one():
+            header, dataset = split(_one(file))
+            return dict(commands.predict(header, [dataset]))
+
+    if explain is not None:
+        @routes.post("/explain")
+        def explained(file: UploadFile) -> Any:
+            """Which rule takes this DICOM object, and why the others do not; nothing is kept."""
+            return explain(_one(file))
+
+    return routes
+
+
+def _one(file: UploadFile) -> bytes:
+    member = checked(file.filename or "file", file.file.read())
+    if member.reason:
+        raise Unreadable(member.reason)
+    return member.content
+
+
+def _take_all(files: Iterator[Member], intake: Intake, split: Split, sender: Sender) -> Uploaded:
+    """A full disk or a broken archive stops the whole upload; what was stored before it stays."""
+    counts = {"stored": 0, "duplicate": 0, "conflict": 0}
+    refused: list[RefusedFile] = []
+    for member in files:
+        reason = member.reason or _take(member, intake, split, sender, counts)
+        if reason:
+            refused.append(RefusedFile(name=member.name, reason=reason))
+    if not any(counts.values()):
+        raise Refusal(422, refused[0].reason if refused else "The upload holds no DICOM file.",
+                      refused=[r.model_dump() for r in refused])
+    return Uploaded(**counts, refused=refused)
+
+
+def _take(member: Member, intake: Intake, split: Split, sender: Sender, counts: dict[str, int]) -> str:
+    """The reason for a refusal, or "" and one more counted."""
+    try:
+        header, dataset = split(member.content)
+        stored = intake.take(sender, header, [dataset])
+    except Rejected as error:
+        return error.reason
+    counts[stored.outcome.value] += 1
+    return ""
