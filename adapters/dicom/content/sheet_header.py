@@ -162,11 +162,18 @@ def _draw_findings(canvas: Canvas, reading: Reading, look: Look, y: float) -> fl
     for row in rows:
         for i, (text, present) in enumerate(row):
             x = look.margin + i * column
-            style = Style(look.body, present, INK if present else FAINT)
+            room = column - 1.3 * look.body
             _draw_mark(canvas, x, y, look, present)
-            canvas.text(x + look.body, y, text, style, width=column - 1.3 * look.body)
+            canvas.text(x + look.body, y + look.body / 2, text, _cell_style(text, look, room, present), width=room,
+                        anchor="lm")
         y += Style(look.body).line
     return y
+
+
+def _cell_style(text: str, look: Look, room: float, present: bool) -> Style:
+    """A little smaller rather than cut."""
+    sizes = [Style(size, present, INK if present else FAINT) for size in range(look.body, round(0.78 * look.body), -1)]
+    return next((style for style in sizes if width_of(text, style) <= room), sizes[-1])
 
 
 def _draw_legend(canvas: Canvas, reading: Reading, look: Look, y: float) -> float:
