@@ -37,6 +37,10 @@ class Location:
         return f"{name}-{self.field}.{self.component}" if self.component else f"{name}-{self.field}"
 
 
+LONGEST_IDENTIFIER = 199
+"""Characters of an identifier (ST, 2.5.1 §2.A.75)."""
+
+
 class Fault(Rejected):
     """A refusal that knows its place: `location` and `code` (HL7 table 0357) go into the ERR segment."""
 
@@ -53,3 +57,10 @@ class UnreadableMessage(Fault, Unreadable):
 
 class UnusableMessage(Fault, Unusable):
     """The message can be read, but something needed is missing or contradicts: answered AE or CE."""
+
+
+def identifier(value: str, location: Location) -> str:
+    """The value, as long as identifiers may be; raises UnusableMessage where it is longer."""
+    if len(value) > LONGEST_IDENTIFIER:
+        raise UnusableMessage(f"{location} is longer than {LONGEST_IDENTIFIER} characters.", location, DATA_TYPE)
+    return value

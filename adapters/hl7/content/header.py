@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from adapters.hl7.content.charset import header_line
 from adapters.hl7.content.faults import (
+    DATA_TYPE,
     EVENT,
     MESSAGE_TYPE,
     REQUIRED,
@@ -17,6 +18,8 @@ from adapters.hl7.content.faults import (
 from adapters.hl7.content.segments import NULL, Element, Message, Separators, separators_of
 
 _VERSION = re.compile(r"2\.[3-8](\.\d)?\Z")
+_LONGEST = {3: 250, 4: 250, 10: 199}
+"""Characters (ST: 199; HD: its namespace with an OID)."""
 ANSWERED_IN = "2.5.1"
 """The version of an answer to a message whose own version is unknown or not supported."""
 TRIGGERS: dict[str, tuple[str, ...]] = {"ORM": ("O01",), "OMI": ("O23",), "OMG": ("O19",), "ADT": ("A04", "A08", "A40")}
@@ -66,16 +69,23 @@ class Header:
         """Raise UnreadableMessage unless MSH-10, MSH-9 and MSH-12 are there and supported."""
         if not self.raw(10):
             raise UnreadableMessage("MSH-10, the message control id, is missing.", Location("MSH", 10), REQUIRED)
-        if not self.kind:
-            raise UnreadableMessage("MSH-9, the message type, is missing.", Location("MSH", 9), REQUIRED)
+        for field, longest in _LONGEST.items():
+            if len(self.raw(field)) > longest:
+                raise UnreadableMessage(f"MSH-{field} is longer than {longest} characters.", Location("MSH", field),
+                                        DATA_TYPE)
+        self._check_type()
+        self._check_version()
+
+    def _check_version(self) -> None:
         if not self.get(12):
             raise UnreadableMessage("MSH-12, the version, is missing.", Location("MSH", 12), REQUIRED)
         if not _VERSION.match(self.get(12)):
             raise UnreadableMessage("MSH-12 names a version that is not supported; 2.3 to 2.8 are.",
                                     Location("MSH", 12), VERSION)
-        self._check_type()
 
     def _check_type(self) -> None:
+        if not self.kind:
+            raise UnreadableMessage("MSH-9, the message type, is missing.", Location("MSH", 9), REQUIRED)
         triggers = TRIGGERS.get(self.kind)
         if triggers is None:
             raise UnreadableMessage(f"MSH-9 names a message type that is not taken; {', '.join(TRIGGERS)} are.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from adapters.hl7.content import values
-from adapters.hl7.content.faults import REQUIRED, SEQUENCE, TABLE, Location, UnusableMessage
+from adapters.hl7.content.faults import DATA_TYPE, REQUIRED, SEQUENCE, TABLE, Location, UnusableMessage, identifier
 from adapters.hl7.content.patients import patient_of, required
 from adapters.hl7.content.segments import Message, Segment
 from gateway.identity import digest
@@ -24,6 +25,7 @@ COMPLETING = frozenset({"CM"})
 _ORDER_STATUS = {"CM": "completed", "CA": "cancelled", "DC": "cancelled", "RP": "cancelled"}
 """ORC-5, HL7 table 0038; a new order is active whatever stands there."""
 
+_UID = re.compile(r"\d+(\.\d+)+\Z", re.ASCII)
 _STAT = frozenset({"S", "STAT", "E", "EM", "EMERGENCY"})
 _URGENT = frozenset({"A", "ASAP", "U", "UR", "URG", "URGENT", "P", "T"})
 _PRIORITY_ORDER = (Priority.STAT, Priority.URGENT, Priority.ROUTINE)
@@ -106,9 +108,9 @@ def _take_request(groups: list[_Group], obr: Segment) -> None:
 
 def _order(source: _Source, group: _Group, alone: bool) -> Order:
     message = source.message
-    placer, filler = group.get("ORC", 2) or group.get("OBR", 2), group.get("ORC", 3) or group.get("OBR", 3)
+    placer, filler = (identifier(group.get("ORC", n) or group.get("OBR", n), group.orc.at(n)) for n in (2, 3))
     accession, issuer = _accession(group, filler)
-    study_uid = group.get("ZDS", 1) or group.get("IPC", 3)
+    study_uid = _study_uid(group)
     status = _status(group)
     if not (placer or filler or accession or study_uid):
         raise UnusableMessage("The order has no number: ORC-2, ORC-3, OBR-2, OBR-3 and OBR-18 are all empty.",
@@ -140,10 +142,22 @@ def _status(group: _Group) -> str:
 
 def _accession(group: _Group, filler: str) -> tuple[str, str]:
     """(number, issuer): IPC-1, OBR-18, else the filler order number, which many sites use as the accession number."""
-    identifier = group.get("IPC", 1)
-    if identifier:
-        return identifier, group.get("IPC", 1, 2)
-    return group.get("OBR", 18) or filler, ""
+    number = group.get("IPC", 1)
+    if number:
+        place = Location("IPC", 1)
+        return identifier(number, place), identifier(group.get("IPC", 1, 2), place)
+    return identifier(group.get("OBR", 18), Location("OBR", 18)) or filler, ""
+
+
+def _study_uid(group: _Group) -> str:
+    """ZDS-1 (IHE RAD-4), IPC-3. Raises UnusableMessage where it is no UID (PS3.5 9.1)."""
+    for name, number in (("ZDS", 1), ("IPC", 3)):
+        value = group.get(name, number)
+        if value and (len(value) > 64 or not _UID.match(value)):
+            raise UnusableMessage(f"{name}-{number} is not a Study Instance UID.", Location(name, number), DATA_TYPE)
+        if value:
+            return value
+    return ""
 
 
 def _placer(group: _Group, message: Message) -> tuple[str, str]:

@@ -35,9 +35,13 @@ _SUPERSEDES = {"en": "Supersedes the preliminary result sent as message", "ru": 
 
 @dataclass(frozen=True, slots=True)
 class OruEncoder:
-    """gateway.documents.Encoder for `oru`. `destinations`: name → settings, for MSH-5 and MSH-6 (others stay empty)."""
+    """gateway.documents.Encoder for `oru`. `destinations`: name → settings, for MSH-5 and MSH-6 (others stay empty).
+
+    `facility`, `application`: MSH-4 (the reading's own where empty) and MSH-3.
+    """
 
     destinations: Mapping[str, Hl7Destination]
+    facility: str = ""
     application: str = _APPLICATION
     kind: Kind = Kind.ORU
     per_destination: bool = True
@@ -60,7 +64,7 @@ class OruEncoder:
     def _fill_header(self, msh: Any, reading: Reading, destination: str, identity: str) -> None:
         receiver = self.destinations.get(destination)
         _set(msh, 3, escape(self.application))
-        _set(msh, 4, escape(reading.facility))
+        _set(msh, 4, escape(self.facility or reading.facility))
         if receiver is not None:
             _set(msh, 5, escape(receiver.receiving_application))
             _set(msh, 6, escape(receiver.receiving_facility))
@@ -133,11 +137,14 @@ def _placer(order: Order | None) -> str:
 
 
 def _procedure(reading: Reading) -> str:
-    """OBR-4: the procedure ordered, else what the study calls itself, under the pipeline's name."""
+    """OBR-4: the procedure ordered, else the pipeline's own, else what the study calls itself."""
     order = reading.study.order
     if order is not None and (order.requested_procedure_code or order.requested_procedure_text):
         parts = (order.requested_procedure_code, order.requested_procedure_text, order.requested_procedure_scheme)
         return "^".join(escape(part[:_TEXT]) for part in parts).rstrip("^")
+    if reading.procedure is not None:
+        value, scheme, meaning = reading.procedure
+        return f"{escape(value)}^{escape(meaning)}^{escape(scheme)}"
     pipeline = reading.result.provenance.pipeline
     return f"{escape(pipeline)}^{escape(str(reading.study.tags.get('StudyDescription') or pipeline)[:_TEXT])}^99TRIAGE"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.hl7.content import values
-from adapters.hl7.content.faults import DUPLICATE_KEY, REQUIRED, SEQUENCE, Location, UnusableMessage
+from adapters.hl7.content.faults import DUPLICATE_KEY, REQUIRED, SEQUENCE, Location, UnusableMessage, identifier
 from adapters.hl7.content.segments import Element, Message, Segment
 from gateway.orders import Event, MergePatients, UpdatePatient
 from gateway.study import Patient
@@ -24,8 +24,8 @@ def required(message: Message, name: str) -> Segment:
 
 def patient_of(pid: Segment) -> Patient:
     """PID-3, PID-5, PID-7 and PID-8. Raises UnusableMessage without an identifier in PID-3."""
-    identifier = _identifier(pid, 3)
-    return Patient(patient_id=identifier.get(1), issuer=_issuer(identifier),
+    chosen = _chosen(pid, 3)
+    return Patient(patient_id=identifier(chosen.get(1), pid.at(3)), issuer=identifier(_issuer(chosen), pid.at(3)),
                    name=values.person_name(pid.repetitions(5)), birth_date=values.birth_date(pid.get(7)),
                    sex=values.sex(pid.get(8)))
 
@@ -62,14 +62,15 @@ def _unmerged(before: Segment | None, following: Segment | None) -> Segment | No
 
 def _merge(pid: Segment, mrg: Segment, facility: str) -> MergePatients:
     surviving = patient_of(pid)
-    identifier = _matching(mrg.repetitions(1), _identifier(pid, 3)) or _identifier(mrg, 1)
-    prior = Patient(identifier.get(1), _issuer(identifier) or surviving.issuer, values.person_name(mrg.repetitions(7)))
+    chosen = _matching(mrg.repetitions(1), _chosen(pid, 3)) or _chosen(mrg, 1)
+    prior = Patient(identifier(chosen.get(1), mrg.at(1)), identifier(_issuer(chosen), mrg.at(1)) or surviving.issuer,
+                    values.person_name(mrg.repetitions(7)))
     if (prior.patient_id, prior.issuer) == (surviving.patient_id, surviving.issuer):
         raise UnusableMessage("MRG-1 names the same patient as PID-3.", mrg.at(1), DUPLICATE_KEY)
     return MergePatients(facility, surviving, prior)
 
 
-def _identifier(segment: Segment, field: int) -> Element:
+def _chosen(segment: Segment, field: int) -> Element:
     """The identifier of a repeated CX field by which the patient is known."""
     found = [element for element in segment.repetitions(field) if element.get(1)]
     if not found:
@@ -88,6 +89,6 @@ def _matching(candidates: Sequence[Element], chosen: Element) -> Element | None:
     return next((c for c in alike if c.get(5) == chosen.get(5)), alike[0] if alike else None)
 
 
-def _issuer(identifier: Element) -> str:
+def _issuer(cx: Element) -> str:
     """CX.4 (HD): namespace id, else universal id."""
-    return identifier.get(4, 1) or identifier.get(4, 2)
+    return cx.get(4, 1) or cx.get(4, 2)

@@ -66,7 +66,7 @@ def receive(event: Event, address: str, at: datetime, site: Site) -> Accepted | 
         return refuse(header or salvage(event.content), site, at, fault)
     known = header
     inbound = ports.InboundMessage(
-        sender=Sender("hl7", _sender(header, address), address), control_id=header.get(10), received_at=at,
+        sender=Sender("hl7", _sender(header, address), address), control_id=header.raw(10), received_at=at,
         raw=event.content, answer=answer(header, site.facility, at), events=events)
     return Accepted(inbound, lambda: _failure(known, site, at))
 
