@@ -49,7 +49,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of delivery. `facts`: what the peer answered, without patient data (status 0x0000, MSA-2, HTTP 200 + id)."""
+    """Proof of delivery. `facts`: what the peer answered (status 0x0000, MSA-2, HTTP 200 + id), no patient data."""
 
     state: DeliveryState
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -147,7 +147,7 @@ class Selection:
 
 
 class Pipeline(Protocol):
-    """One folder under `pipelines/` exports `PIPELINE`, an object of this shape. Pure: no I/O, no clock, no random state."""
+    """One folder under `pipelines/` exports `PIPELINE`, of this shape. Pure: no I/O, no clock, no random state."""
 
     name: str
     version: str

@@ -66,6 +66,10 @@ class DeliveryTicket:
     destination: str
 
 
+Next = tuple[Ticket | DeliveryTicket, timedelta]
+"""What is to be queued after a piece of work, and the delay. The engine writes it down before it acts on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A run with all it needs. `state`: waiting | analysing | reported | failed | cancelled | superseded."""
@@ -111,6 +115,10 @@ class Repository(Protocol):
 
     def plannable(self, study_id: int) -> Plannable | None:
         """None while there is nothing to plan (no such study, no instances)."""
+        ...
+
+    def settled(self, study_id: int) -> Completeness | None:
+        """How complete a study was when it was handed over; None while objects still come."""
         ...
 
     def record_plan(self, plan: Plan, now: datetime) -> Sequence[Ticket]:

@@ -43,7 +43,7 @@ class ImageRegion:
 
 @dataclass(frozen=True, slots=True)
 class WaveformRegion:
-    """Channels (multiplex group, channel; both 1-based) of a waveform object and, where known, a time span in seconds."""
+    """Channels (multiplex group, channel; both 1-based) of a waveform object; a time span in seconds where known."""
 
     sop_instance_uid: str
     channels: tuple[tuple[int, int], ...]
@@ -108,7 +108,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`risk` = max over findings of probability × acuity (see `risk_of`). `evidence`: SOP Instance UIDs that were read."""
+    """`risk` = max over findings of probability × acuity (`risk_of`). `evidence`: SOP Instance UIDs that were read."""
 
     verdict: Verdict
     risk: float

@@ -1,7 +1,7 @@
 """Which pipeline reads a study, and where its results go: rules over DICOM attributes, order fields and the sender.
 
 A rule's `when` maps a name to a condition; all must hold. Names: a DICOM keyword (holds when one series satisfies every
-DICOM condition of the rule together), `order.FIELD` (an attribute of the order or an HL7 field such as `order.OBR-4.1`),
+DICOM condition of the rule together), `order.FIELD` (an attribute of the order or an HL7 field, `order.OBR-4.1`),
 `sender`. Conditions: a value (equal, case ignored for text; multi-valued attributes: any value), a list (any of them),
 `/regular expression/`, a glob with `*` or `?`, a comparison (`">= 1.5"`, `"< 3"`, `"!= CT"`), `present`, `absent`, or a
 mapping of these under `all:`, `any:`, `not:`.
@@ -93,7 +93,8 @@ def check_condition(condition: Any) -> None:
     if isinstance(condition, Mapping):
         unknown = set(condition) - {"all", "any", "not"}
         if unknown or not condition:
-            raise ValueError(f"a mapping condition has the keys all, any, not; not {', '.join(sorted(unknown)) or 'none'}")
+            told = ", ".join(sorted(unknown)) or "none"
+            raise ValueError(f"a mapping condition has the keys all, any, not; not {told}")
         for name, wanted in condition.items():
             for one in wanted if name != "not" else [wanted]:
                 check_condition(one)

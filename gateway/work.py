@@ -17,7 +17,7 @@ from gateway.planning import Planner
 from gateway.ports import Inference
 from gateway.publishing import Publisher
 from gateway.reading import Fulfilment, read, undetermined
-from gateway.repository import DeliveryTicket, Engine, Job, Repository
+from gateway.repository import DeliveryTicket, Engine, Job, Next, Repository
 from gateway.result import Problem, Provenance
 from gateway.retry import Dead, next_delivery, next_reading
 from gateway.settings import Settings
@@ -84,26 +84,33 @@ class Work:
             self.engine.enqueue_run(ticket)
             log.info("run_queued", run_id=ticket.run_id, priority=ticket.priority.value)
 
+    def order_changed(self, studies: set[int]) -> None:
+        """Studies that were handed over are planned anew; the others meet their order when they are complete."""
+        for study_id in sorted(studies):
+            completeness = self._repository.settled(study_id)
+            if completeness is not None:
+                self.plan(study_id, completeness)
+
     # ------------------------------------------------------------ runs
 
-    def perform(self, run_id: str) -> None:
-        """One reading, to `reported`, `failed` or queued again."""
+    def perform(self, run_id: str) -> list[Next]:
+        """One reading, to `reported`, `failed` or queued again; returns what is to be queued next."""
         job = self._repository.job(run_id)
         if job is None or not self._repository.begin(run_id):
-            self._send(self._repository.tickets_of(run_id))
-            return
+            return _at_once(self._repository.tickets_of(run_id))
         try:
-            self._read_and_publish(job)
+            return _at_once(self._read_and_publish(job))
         except Transient as error:
-            self._postpone(job, error)
+            return self._postpone(job, error)
         except GatewayError as error:
             self._fail(job, str(error))
         except Exception as error:
             # A reader's own fault must end as `failed` on the worklist, not as a workflow that nobody sees.
             log.exception("run_crashed", run_id=run_id, error=type(error).__name__)
             self._fail(job, f"the {job.pipeline} reader stopped with {type(error).__name__}")
+        return []
 
-    def _read_and_publish(self, job: Job) -> None:
+    def _read_and_publish(self, job: Job) -> Sequence[DeliveryTicket]:
         pipeline = self._parts.pipelines.get(job.pipeline)
         if pipeline is None:
             raise Permanent(f"there is no pipeline {job.pipeline}")
@@ -116,7 +123,7 @@ class Work:
         tickets = self._repository.finish(job.run.run_id, analysis.result, filed, self._clock())
         log.info("run_reported", run_id=job.run.run_id, case_id=job.run.case_id, pipeline=job.pipeline,
                  verdict=analysis.result.verdict.value, documents=len(filed))
-        self._send(tickets)
+        return tickets
 
     def _read(self, pipeline: Pipeline, job: Job, selection: Selection) -> Analysis:
         try:
@@ -126,50 +133,45 @@ class Work:
             provenance = Provenance(pipeline.name, pipeline.version, releases)
             return Analysis(undetermined(provenance, (Problem("unreadable", error.reason),)))
 
-    def _postpone(self, job: Job, error: Transient) -> None:
+    def _postpone(self, job: Job, error: Transient) -> list[Next]:
         decision = next_reading(job.attempt + 1, self._settings.engine.attempts)
         if isinstance(decision, Dead):
             self._fail(job, f"{error}; {decision.reason}")
-            return
+            return []
         ticket = self._repository.postpone(job.run.run_id, str(error))
-        if ticket is not None:
-            log.warning("run_postponed", run_id=job.run.run_id, error=str(error), attempt=ticket.attempt,
-                        again_in_seconds=decision.after.total_seconds())
-            self.engine.enqueue_run(ticket, decision.after)
+        if ticket is None:
+            return []
+        log.warning("run_postponed", run_id=job.run.run_id, error=str(error), attempt=ticket.attempt,
+                    again_in_seconds=decision.after.total_seconds())
+        return [(ticket, decision.after)]
 
     def _fail(self, job: Job, reason: str) -> None:
         log.error("run_failed", run_id=job.run.run_id, case_id=job.run.case_id, error=reason)
         self._repository.fail(job.run.run_id, reason, self._clock())
 
-    def _send(self, tickets: Sequence[DeliveryTicket]) -> None:
-        for ticket in tickets:
-            self.engine.enqueue_delivery(ticket)
-
     # ------------------------------------------------------------ deliveries
 
-    def attempt(self, delivery_id: int) -> None:
-        """One attempt: delivered with proof, dead, or queued again."""
+    def attempt(self, delivery_id: int) -> list[Next]:
+        """One attempt: delivered with proof, dead, or queued again; returns what is to be queued next."""
         job = self._repository.delivery(delivery_id)
         if job is None or job.state != DeliveryState.PENDING:
-            return
+            return []
         try:
             receipt = self._deliver(job.destination, job.document)
         except Transient as error:
             at = self._clock()
             decision = next_delivery(job.attempts + 1, job.retry_from, at, self._settings.delivery)
             if isinstance(decision, Dead):
-                self._settle(delivery_id, Receipt(DeliveryState.DEAD), f"{error}; {decision.reason}")
-                return
-            self._again(delivery_id, str(error), at, decision.after)
+                return self._settle(delivery_id, Receipt(DeliveryState.DEAD), f"{error}; {decision.reason}")
+            return self._again(delivery_id, str(error), at, decision.after)
         except GatewayError as error:
-            self._settle(delivery_id, Receipt(DeliveryState.DEAD), str(error))
+            return self._settle(delivery_id, Receipt(DeliveryState.DEAD), str(error))
         except Exception as error:
             # One destination's fault must neither stop its queue nor be forgotten: shown, and tried again.
             log.exception("delivery_crashed", delivery_id=delivery_id, error=type(error).__name__)
-            self._again(delivery_id, f"the sender stopped with {type(error).__name__}", self._clock(),
-                        timedelta(seconds=self._settings.delivery.longest_retry_seconds))
-        else:
-            self._settle(delivery_id, receipt, "")
+            return self._again(delivery_id, f"the sender stopped with {type(error).__name__}", self._clock(),
+                               timedelta(seconds=self._settings.delivery.longest_retry_seconds))
+        return self._settle(delivery_id, receipt, "")
 
     def _deliver(self, name: str, document: Document) -> Receipt:
         destination = self._parts.destinations.get(name)
@@ -177,14 +179,19 @@ class Work:
             raise Permanent(f"destination {name} is no longer configured")
         return destination.deliver(document)
 
-    def _again(self, delivery_id: int, error: str, at: datetime, after: timedelta) -> None:
+    def _again(self, delivery_id: int, error: str, at: datetime, after: timedelta) -> list[Next]:
         ticket = self._repository.again(delivery_id, error, at + after)
-        if ticket is not None:
-            log.warning("delivery_postponed", delivery_id=delivery_id, destination=ticket.destination, error=error,
-                        again_in_seconds=after.total_seconds())
-            self.engine.enqueue_delivery(ticket, after)
+        if ticket is None:
+            return []
+        log.warning("delivery_postponed", delivery_id=delivery_id, destination=ticket.destination, error=error,
+                    again_in_seconds=after.total_seconds())
+        return [(ticket, after)]
 
-    def _settle(self, delivery_id: int, receipt: Receipt, error: str) -> None:
+    def _settle(self, delivery_id: int, receipt: Receipt, error: str) -> list[Next]:
         level = log.error if receipt.state is DeliveryState.DEAD else log.info
         level("delivery_settled", delivery_id=delivery_id, state=receipt.state.value, error=error)
-        self._send(self._repository.settle(delivery_id, receipt, error, self._clock()))
+        return _at_once(self._repository.settle(delivery_id, receipt, error, self._clock()))
+
+
+def _at_once(tickets: Sequence[DeliveryTicket]) -> list[Next]:
+    return [(ticket, timedelta()) for ticket in tickets]

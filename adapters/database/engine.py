@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dbos._utils import INTERNAL_QUEUE_NAME
 
 from adapters.database.serializer import JsonSerializer
-from gateway.repository import DeliveryTicket, Ticket
+from gateway.repository import DeliveryTicket, Next, Ticket
 from gateway.study import Priority
 from gateway.work import Work
 
@@ -51,8 +52,10 @@ class DbosEngine:
             "application_version": VERSION, "serializer": JsonSerializer(), "sys_db_pool_size": 4,
             "max_executor_threads": workers + 2 * len(self._destinations) + 4, "log_level": "ERROR",
             "enable_otlp": False, "run_migrations": True})
-        self._run = DBOS.workflow(name="run", max_recovery_attempts=1000)(self._perform)
-        self._deliver = DBOS.workflow(name="delivery", max_recovery_attempts=1000)(self._attempt)
+        # DBOS wraps plain functions, not methods.
+        self._run = DBOS.workflow(name="run", max_recovery_attempts=1000)(lambda run_id: self._perform(run_id))
+        self._deliver = DBOS.workflow(name="delivery", max_recovery_attempts=1000)(
+            lambda delivery_id: self._attempt(delivery_id))
 
     def start(self) -> None:
         DBOS.launch()
@@ -64,7 +67,7 @@ class DbosEngine:
 
     def stop(self) -> None:
         """Let what is running end (10 s); the rest is picked up at the next start."""
-        DBOS.destroy(workflow_completion_timeout_sec=10)
+        DBOS.destroy(workflow_completion_timeout_sec=10, destroy_registry=True)
 
     def enqueue_run(self, ticket: Ticket, delay: timedelta = timedelta()) -> None:
         with SetWorkflowID(run_workflow_id(ticket)), SetEnqueueOptions(
@@ -74,7 +77,7 @@ class DbosEngine:
     def enqueue_delivery(self, ticket: DeliveryTicket, delay: timedelta = timedelta()) -> None:
         if ticket.destination not in self._destinations:
             # No queue serves a destination that was taken out of the configuration: the ledger says so at once.
-            self._work.attempt(ticket.delivery_id)
+            self._queue(_written(self._work.attempt(ticket.delivery_id)))
             return
         with SetWorkflowID(delivery_workflow_id(ticket)), SetEnqueueOptions(
                 delay_seconds=delay.total_seconds() or None):
@@ -84,11 +87,20 @@ class DbosEngine:
 
     def _perform(self, run_id: str) -> None:
         with self._running():
-            DBOS.run_step({"name": "perform"}, self._work.perform, run_id)
+            self._queue(DBOS.run_step({"name": "perform"}, lambda: _written(self._work.perform(run_id))))
 
     def _attempt(self, delivery_id: int) -> None:
         with self._running():
-            DBOS.run_step({"name": "attempt"}, self._work.attempt, delivery_id)
+            self._queue(DBOS.run_step({"name": "attempt"}, lambda: _written(self._work.attempt(delivery_id))))
+
+    def _queue(self, what: Sequence[Any]) -> None:
+        """Act on what the step wrote down: after a crash here the step is not done again, its answer is."""
+        for form in what:
+            ticket, delay = _read(form)
+            if isinstance(ticket, Ticket):
+                self.enqueue_run(ticket, delay)
+            else:
+                self.enqueue_delivery(ticket, delay)
 
     def _running(self) -> _Running:
         return _Running(self._active, self._lock, DBOS.workflow_id or "")
@@ -128,6 +140,19 @@ class DbosEngine:
             self._dbos._sys_db.reenqueue_for_recovery(workflow_id, [self._executor_id], INTERNAL_QUEUE_NAME)
             log.warning("orphan_requeued", workflow_id=workflow_id)
         return taken + len(confirmed)
+
+
+def _written(what: Sequence[Next]) -> list[dict[str, Any]]:
+    """As JSON: what is to be queued next."""
+    return [{**asdict(ticket), "delay": delay.total_seconds()} for ticket, delay in what]
+
+
+def _read(form: dict[str, Any]) -> Next:
+    rest = {name: value for name, value in form.items() if name != "delay"}
+    delay = timedelta(seconds=form["delay"])
+    if "run_id" in rest:
+        return Ticket(rest["run_id"], rest["attempt"], Priority(rest["priority"])), delay
+    return DeliveryTicket(**rest), delay
 
 
 class _Running:

@@ -54,6 +54,13 @@ class DatabaseRepository(DeliveryRows):
         return Plannable(study_id, study, row.sender.partition(":")[2], newest, row.last_received_at,
                          row.order_conflict)
 
+    def settled(self, study_id: int) -> Completeness | None:
+        """How complete a study was when it was handed over; None while objects still come."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(studies.c.receiving, studies.c.completeness).where(
+                studies.c.id == study_id)).first()
+        return Completeness(row.completeness) if row and not row.receiving and row.completeness else None
+
     def record_plan(self, plan: Plan, now: datetime) -> Sequence[Ticket]:
         with writing(self._engine) as connection:
             unchanged = connection.execute(sa.update(studies).where(

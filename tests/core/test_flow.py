@@ -1,0 +1,187 @@
+"""From object to delivery over the real database and engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.delivery import DeliveryState, Kind
+from gateway.errors import Unusable
+from gateway.orders import InboundMessage, PlaceOrder
+from gateway.study import Order, Patient, Priority, Sender
+from tests.core.support import MemoryDestination, core
+
+
+def delivered(item: object) -> bool:
+    return bool(item.deliveries) and all(d.state is DeliveryState.DELIVERED for d in item.deliveries)
+
+
+def order(accession: str, priority: Priority = Priority.STAT, order_id: str = "o1", **more: str) -> Order:
+    return Order(order_id, "SITE", Patient("P1", name="Doe^Jane"), accession_number=accession, priority=priority, **more)
+
+
+def message(control_id: str, *orders: Order) -> InboundMessage:
+    return InboundMessage(Sender("hl7", "RIS|H"), control_id, datetime.now(UTC), b"raw", control_id.encode(),
+                          tuple(PlaceOrder(o) for o in orders))
+
+
+def test_a_study_is_read_reported_and_delivered_once(tmp_path: Path) -> None:
+    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
+        c.receive("1.2.3", "1.2.3.1.1", BodyPartExamined="SICK")
+        item = c.await_case(delivered)
+        assert (item.state, item.verdict, item.risk) == ("reported", "pathology", 0.9)
+        assert sorted(d.kind for d in c.destinations["pacs"].received) == [Kind.SC, Kind.SR]
+        assert item.completeness == "assumed"
+        detail = c.queries.case(item.case_id)
+        assert detail.result["verdict"] == "pathology"
+        assert c.queries.document(item.case_id, Kind.SR).content.startswith(b"P1|1.2.3|pathology")
+
+
+def test_our_own_output_sent_back_is_never_counted(tmp_path: Path) -> None:
+    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
+        c.receive("1.2.3", "1.2.3.1.1")
+        item = c.await_case(delivered)
+        for document in list(c.destinations["pacs"].received):
+            c.receive("1.2.3", document.identity, Modality="SR")
+        assert c.index.flush()
+        detail = c.queries.case(item.case_id)
+        assert detail.instances == 1
+        assert len(detail.runs) == 1
+        assert not c.rows.receiving()
+
+
+def test_late_objects_supersede_and_name_the_predecessor(tmp_path: Path) -> None:
+    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
+        c.receive("1.2.3", "1.2.3.1.1")
+        first = c.await_case(delivered)
+        assert first.verdict == "normal"
+        c.receive("1.2.3", "1.2.3.1.2", BodyPartExamined="SICK")
+        second = c.await_case(lambda i: i.verdict == "pathology" and delivered(i))
+        assert second.case_id == first.case_id
+        detail = c.queries.case(first.case_id)
+        assert [r["number"] for r in detail.runs] == [2, 1]
+        earlier = next(d for d in c.destinations["pacs"].received if d.kind is Kind.SR)
+        assert earlier.identity.encode() in c.queries.document(first.case_id, Kind.SR).content
+
+
+def test_an_unrouted_study_is_unsupported_and_says_why(tmp_path: Path) -> None:
+    with core(tmp_path) as c:
+        c.receive("1.9", "1.9.1", Modality="MR")
+        item = c.await_case(lambda i: i.state == "unsupported")
+        assert item.verdict is None
+        assert "Modality" in item.problems[0]["text"]
+
+
+@pytest.mark.parametrize("order_first", [True, False])
+def test_order_and_study_meet_whichever_comes_first(tmp_path: Path, order_first: bool) -> None:
+    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
+        if order_first:
+            c.messages.record([message("m1", order("A1"))])
+            assert c.messages.settle()
+        c.receive("1.2.3", "1.2.3.1.1", AccessionNumber="A1")
+        if not order_first:
+            c.await_case(delivered)
+            c.messages.record([message("m1", order("A1"))])
+        item = c.await_case(lambda i: i.priority is Priority.STAT and delivered(i))
+        assert c.queries.case(item.case_id).order["accession_number"] == "A1"
+
+
+def test_an_order_for_another_patient_is_a_conflict_not_a_guess(tmp_path: Path) -> None:
+    with core(tmp_path) as c:
+        c.messages.record([message("m1", order("A1"))])
+        assert c.messages.settle()
+        c.receive("1.2.3", "1.2.3.1.1", AccessionNumber="A1", PatientID="SOMEBODY ELSE")
+        item = c.await_case(lambda i: i.state == "reported")
+        assert item.priority is Priority.ROUTINE
+        assert any(p["code"] == "order-conflict" for p in item.problems)
+
+
+def test_a_repeated_control_id_is_answered_again_not_applied_again(tmp_path: Path) -> None:
+    with core(tmp_path) as c:
+        assert c.messages.record([message("m1", order("A1"))]) == [b"m1"]
+        changed = InboundMessage(Sender("hl7", "RIS|H"), "m1", datetime.now(UTC), b"raw2", b"other",
+                                 (PlaceOrder(order("A1", Priority.ROUTINE)),))
+        assert c.messages.record([changed]) == [b"m1"]
+        assert c.messages.settle()
+        assert c.queries.orders("o1")["priority"] == "stat"
+
+
+def test_one_refusing_destination_delays_no_other_and_can_be_retried(tmp_path: Path) -> None:
+    pacs, archive, ehr = MemoryDestination("pacs"), MemoryDestination("archive"), MemoryDestination("ehr")
+    archive.refuses, ehr.down = True, True
+    with core(tmp_path, destinations=[archive, ehr, pacs]) as c:
+        c.receive("1.2.3", "1.2.3.1.1")
+
+        def settled(item: object) -> bool:
+            states = {name: {d.state for d in item.deliveries if d.destination == name} for name in ("pacs", "archive")}
+            return states == {"pacs": {DeliveryState.DELIVERED}, "archive": {DeliveryState.DEAD}}
+
+        item = c.await_case(settled)
+        assert {d.state for d in item.deliveries if d.destination == "ehr"} == {DeliveryState.PENDING}
+        archive.refuses, ehr.down = False, False
+        tickets = c.rows.revive_dead("archive", datetime.now(UTC))
+        assert len(tickets) == 2
+        for ticket in tickets:
+            c.engine.enqueue_delivery(ticket)
+        c.await_case(delivered)
+
+
+def test_a_model_that_is_not_ready_only_delays(tmp_path: Path) -> None:
+    with core(tmp_path) as c:
+        c.inference.down = True
+        c.receive("1.2.3", "1.2.3.1.1")
+        c.await_case(lambda i: i.state == "waiting" and i.error != "")
+        c.inference.down = False
+        c.await_case(lambda i: i.state == "reported")
+
+
+def test_a_restart_takes_up_what_was_never_queued(tmp_path: Path) -> None:
+    """The crash between our commit and the engine's: the run's row is there, its workflow is not."""
+    with core(tmp_path) as c:
+        c.work.use(_Deaf())
+        c.receive("1.2.3", "1.2.3.1.1")
+        c.await_case(lambda i: i.state == "waiting")
+    with core(tmp_path) as c:
+        assert c.rows.open_runs()
+        for lost in c.engine.lost_runs(c.rows.open_runs()):
+            c.engine.enqueue_run(lost)
+        c.await_case(lambda i: i.state == "reported")
+
+
+class _Deaf:
+    def enqueue_run(self, *_: object) -> None: ...
+    def enqueue_delivery(self, *_: object) -> None: ...
+
+
+def test_a_cancelled_case_is_not_reported_and_can_be_replayed(tmp_path: Path) -> None:
+    with core(tmp_path) as c:
+        c.work.use(_Deaf())
+        c.receive("1.2.3", "1.2.3.1.1")
+        item = c.await_case(lambda i: i.state == "waiting")
+        c.rows.cancel(item.case_id)
+        assert c.queries.case(item.case_id).case.state == "cancelled"
+        with pytest.raises(Unusable):
+            c.rows.cancel(item.case_id)
+        c.engine.enqueue_run(c.rows.reopen(item.case_id))
+        c.await_case(lambda i: i.state == "reported")
+
+
+def test_worklist_pages_in_order_without_gaps(tmp_path: Path) -> None:
+    with core(tmp_path) as c:
+        for n in range(7):
+            c.receive(f"1.2.{n}", f"1.2.{n}.1", BodyPartExamined="SICK" if n % 2 else "WELL")
+        c.await_case(lambda _: sum(i.state == "reported" for i in c.queries.worklist(100).items) == 7)
+        seen, cursor = [], None
+        while True:
+            page = c.queries.worklist(2, cursor)
+            seen += [i.case_id for i in page.items]
+            cursor = page.next
+            if cursor is None:
+                break
+        everything = c.queries.worklist(100).items
+        assert seen == [i.case_id for i in everything]
+        assert [i.verdict for i in everything] == ["pathology"] * 3 + ["normal"] * 4
+        with pytest.raises(Unusable):
+            c.queries.worklist(2, "nonsense")
