@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import itertools
 import json
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 from pydantic import ValidationError
+from pydicom.datadict import keyword_dict, tag_for_keyword
 
 from adapters.files import settings_paths
 from gateway.errors import ConfigurationError
@@ -125,9 +127,9 @@ def _override(values: dict[str, Any], name: str, text: str, sources: _Sources) -
         place = _step(place, part, [] if isinstance(following, int) else {}, path, sources)
     value = text if settings_paths.takes_text(path) or not text.strip() else _parsed(text, path, sources)
     last = path[-1]
-    if isinstance(place, list) and last == len(place):
-        place.append(value)
-    elif isinstance(place, dict) or (isinstance(place, list) and isinstance(last, int) and last < len(place)):
+    if isinstance(place, list) and isinstance(last, int) and last <= len(place):
+        place[last:last + 1] = [value]
+    elif isinstance(place, dict):
         place[last] = value
     else:
         raise sources.error(path, "there is nothing of this name.")
@@ -199,6 +201,15 @@ def _check_routes(settings: Settings, sources: _Sources) -> None:
             if name not in known:
                 raise sources.error(("routes", number, "destinations", index),
                                     f"no destination is named {name}; known: {', '.join(known) or 'none'}.")
+        for name in route.when:
+            if name != "sender" and not name.startswith("order.") and tag_for_keyword(name) is None:
+                raise sources.error(("routes", number, "when", name), f"{name} is no DICOM keyword, order.FIELD or "
+                                                                      f"sender{_alike(name)}")
+
+
+def _alike(keyword: str) -> str:
+    alike = difflib.get_close_matches(keyword, keyword_dict, n=1, cutoff=0.7)
+    return f"; did you mean {alike[0]}?" if alike else "."
 
 
 def _loopback(host: str) -> bool:

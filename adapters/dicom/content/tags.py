@@ -26,6 +26,7 @@ MOST_INFLATED = 1024**3
 LONGEST_UID = 64
 
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _ISSUER = "IssuerOfAccessionNumberSequence"
 _SHARED = "SharedFunctionalGroupsSequence"
@@ -174,17 +175,27 @@ def _require(tags: Mapping[str, Any]) -> None:
             raise Unusable(f"{keyword} is no single UID of at most {LONGEST_UID} characters.", element=keyword)
 
 
+def identity(header: bytes, dataset: Sequence[bytes]) -> dict[str, str]:
+    """SOPClassUID, SOPInstanceUID and StudyInstanceUID as far as the data set has them. Raises Unreadable."""
+    meta = part10.parse(header)
+    data = _inflated(meta.transfer_syntax_uid, dataset)
+    found = {}
+    for element in elements.walk(data, elements.sniffed(data, _encoding(meta.transfer_syntax_uid))):
+        if element.tag > max(_IDENTITY):
+            break
+        if element.tag in _IDENTITY:
+            value = bytes(data[element.start:element.end]).decode("ascii", "replace")
+            found[_IDENTITY[element.tag]] = value.strip("\0 ")
+    return found
+
+
 def require_announced(header: bytes, dataset: Sequence[bytes]) -> None:
     """Raise Unusable where the data set is of another class or instance than the header made of a C-STORE request says.
 
     Only for what came over DIMSE (PS3.4 B.2.2): in files the two often differ, and the data set counts.
     """
     meta = part10.parse(header)
-    data = _inflated(meta.transfer_syntax_uid, dataset)
-    announced = {0x00080016: ("SOPClassUID", meta.sop_class_uid), 0x00080018: ("SOPInstanceUID", meta.sop_instance_uid)}
-    for element in elements.walk(data, elements.sniffed(data, _encoding(meta.transfer_syntax_uid))):
-        if element.tag > max(announced):
-            return
-        keyword, uid = announced.get(element.tag, ("", ""))
-        if keyword and bytes(data[element.start:element.end]).decode("ascii", "replace").strip("\0 ") != uid:
+    found = identity(header, dataset)
+    for keyword, uid in (("SOPClassUID", meta.sop_class_uid), ("SOPInstanceUID", meta.sop_instance_uid)):
+        if found.get(keyword, uid) != uid:
             raise Unusable(f"{keyword} of the data set is not the one announced.", element=keyword)
