@@ -108,7 +108,7 @@ def study(kind: str = "ct", *, of: Patient | None = None, instances: int | None 
 def findings(kind: str, verdict: Verdict, of: Study) -> tuple[Finding, ...]:
     """All labels of the kind; with `pathology` the first is present and carries a region and a measurement."""
     codes = CT_CODES if kind == "ct" else ECG_CODES
-    made = [Finding(label, code, code.meaning, 0.05 + 0.01 * n, 0.5, 0.6) for n, (label, code) in
+    made = [Finding(label, code, code.meaning, round(0.05 + 0.01 * n, 2), 0.5, 0.6) for n, (label, code) in
             enumerate(codes.items())]
     if verdict is Verdict.PATHOLOGY:
         made[0] = replace(made[0], probability=0.9137, region=_region(kind, of), measurements=(_size(kind),))

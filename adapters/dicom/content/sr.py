@@ -13,6 +13,7 @@ from adapters.dicom.content.common import (
     derived_dataset,
     dicom_date,
     dicom_time,
+    text_of,
     to_part10,
 )
 from adapters.dicom.content.sr_content import measurement_report
@@ -78,7 +79,7 @@ def _request(reading: Reading, order: Order) -> Dataset:
     item.AccessionNumber = reading.study.accession_number
     item.PlacerOrderNumberImagingServiceRequest = order.placer_order_number
     item.FillerOrderNumberImagingServiceRequest = order.filler_order_number
-    item.RequestedProcedureID = ""
+    item.RequestedProcedureID = text_of(reading.study.tags, "RequestedProcedureID", 16)
     item.RequestedProcedureDescription = order.requested_procedure_text[:64]
     item.RequestedProcedureCodeSequence = []
     if order.requested_procedure_code and order.requested_procedure_scheme in FHIR_SYSTEMS:

@@ -26,10 +26,11 @@ def is_waveform(instance: Instance) -> bool:
 def evidence_of(reading: Reading) -> list[Instance]:
     """The instances the result was read from and those its regions lie in, in the study's order.
 
-    A result that was never read (nothing fitted) rests on what was selected. Raises Permanent where an instance is
-    not in the study.
+    A result that was never read (nothing fitted) rests on what was selected, else on the whole study. Raises Permanent
+    where an instance is not in the study.
     """
-    wanted = set(reading.result.evidence) or {i.sop_instance_uid for i in reading.selection.instances}
+    considered = reading.selection.instances or reading.study.instances
+    wanted = set(reading.result.evidence) or {i.sop_instance_uid for i in considered}
     wanted |= {f.region.sop_instance_uid for f in reading.result.findings if f.region}
     found = [i for i in reading.study.instances if i.sop_instance_uid in wanted]
     if len({i.sop_instance_uid for i in found}) != len(wanted):
