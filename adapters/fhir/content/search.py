@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from adapters.fhir.content import vocabulary as v
-from adapters.fhir.content.dates import date_range
 from adapters.fhir.content.datatypes import Json
+from adapters.fhir.content.dates import date_range
 from adapters.fhir.content.refusals import InvalidStructure, Refused
 from adapters.fhir.content.stored import case_of, resources_of
 from adapters.fhir.content.tokens import Token, parse_tokens
@@ -98,8 +98,15 @@ def answer(search: Search, fetch: Fetch) -> Answer:
         return Answer((), None, sum(1 for _ in found))
     page = list(itertools.islice(found, search.count + 1))
     following = page[search.count][0] if len(page) > search.count else None
-    whole = following is None and search.start == Place()
-    return Answer(tuple(resource for _, resource in page[:search.count]), following, len(page) if whole else None)
+    return Answer(tuple(resource for _, resource in page[:search.count]), following, _total(search, fetch, page))
+
+
+def _total(search: Search, fetch: Fetch, page: Sequence[tuple[Place, Json]]) -> int | None:
+    if len(page) <= search.count and search.start == Place():
+        return len(page)
+    if search.resource_type == "DiagnosticReport" and len(search.queries) == 1 and not search.keep:
+        return fetch(replace(search.queries[0], limit=1))[1]
+    return None
 
 
 def _once(found: Iterable[tuple[Place, Json]]) -> Iterator[tuple[Place, Json]]:
@@ -117,10 +124,14 @@ def _once(found: Iterable[tuple[Place, Json]]) -> Iterator[tuple[Place, Json]]:
 def parse_search(resource_type: str, parameters: Sequence[tuple[str, str]], *, lenient: bool = False) -> Search:
     """Raises Unreadable with the name of a parameter that is unknown (unless `lenient`) or cannot be read."""
     known = dict(SEARCHABLE[resource_type])
-    queries, keep = (ReportQuery(limit=_CHUNK),), []
-    used, controls = [], {}
+    queries: tuple[ReportQuery, ...] = (ReportQuery(limit=_CHUNK),)
+    keep: list[Keep] = []
+    used: list[tuple[str, str]] = []
+    controls: dict[str, str] = {}
     for name, value in parameters:
         element = f"http.{name.lower()}"
+        if not value.isprintable():
+            raise InvalidStructure(f"The value of {name} holds control characters.", element=element)
         if name in _CONTROLS:
             controls[name] = value
         elif name not in known:
@@ -137,7 +148,7 @@ def parse_search(resource_type: str, parameters: Sequence[tuple[str, str]], *, l
 
 
 def require_json(media_type: str) -> None:
-    if media_type.split(";")[0].strip().lower() not in _JSON_FORMATS:
+    if media_type.split(";", maxsplit=1)[0].strip().lower() not in _JSON_FORMATS:
         raise Refused(406, "not-supported", "Only JSON is spoken here (application/fhir+json).", element="http._format")
 
 
