@@ -1,0 +1,182 @@
+"""Tags read from bytes: every transfer syntax, character sets, broken data sets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+
+from adapters.dicom.content import elements, part10
+from adapters.dicom.content.tags import identity, read_tags, require_announced
+from gateway.errors import Rejected, Unreadable, Unusable
+from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, inflated, part10_bytes, slice_dataset
+
+
+def tags_of(content: bytes, **more: object) -> dict[str, object]:
+    header, dataset = part10.split(content)
+    return read_tags(header, [dataset], **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("syntax", [*UNCOMPRESSED, RLELossless], ids=lambda uid: uid.name)
+def test_every_encoding_gives_the_same_tags(syntax: UID) -> None:
+    tags = tags_of(part10_bytes(slice_dataset(), syntax))
+    assert tags.pop("TransferSyntaxUID") == syntax
+    expected = tags_of(part10_bytes(slice_dataset(), ExplicitVRLittleEndian))
+    expected.pop("TransferSyntaxUID")
+    assert tags == expected
+    assert tags["ImagePositionPatient"] == [-100.5, 20.25, 5.0]
+    assert tags["ImageType"] == ["ORIGINAL", "PRIMARY", "AXIAL"]
+    assert (tags["Rows"], tags["InstanceNumber"], tags["SliceThickness"]) == (16, 1, 5.0)
+    json.dumps(tags, allow_nan=False)
+
+
+@pytest.mark.parametrize(("charset", "name"), [
+    ("ISO_IR 6", "Doe^Jane"), ("ISO_IR 100", "Müller^Jörg"), ("ISO_IR 144", "Иванова^Мария^Петровна"),
+    ("ISO_IR 192", "Ζωή^Ø"), ("GB18030", "Zhang^XiaoDong=张^小东"), ("ISO_IR 166", "สมชาย^ใจดี"),
+    (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동")])
+def test_names_are_unicode(charset: str, name: str) -> None:
+    assert tags_of(part10_bytes(slice_dataset(charset=charset, name=name)))["PatientName"] == name
+
+
+def test_a_second_byte_that_looks_like_a_backslash_does_not_split_a_text() -> None:
+    dataset = slice_dataset(charset="GB18030")
+    dataset.StudyDescription = "昞"  # its second byte is 0x5C
+    assert dataset.StudyDescription.encode("gb18030")[1:] == b"\\"
+    assert tags_of(part10_bytes(dataset))["StudyDescription"] == "昞"
+
+
+def test_pieces_are_read_as_one() -> None:
+    header, dataset = part10.split(part10_bytes(slice_dataset()))
+    assert read_tags(header, [dataset[i:i + 7] for i in range(0, len(dataset), 7)]) == read_tags(header, [dataset])
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_a_missing_uid_is_named(keyword: str) -> None:
+    header, _ = part10.split(part10_bytes(slice_dataset()))
+    bare = slice_dataset()
+    delattr(bare, keyword)
+    with pytest.raises(Unusable) as caught:
+        read_tags(header, [_encoded(bare)])
+    assert caught.value.element == keyword
+    assert keyword in caught.value.reason
+
+
+def test_a_uid_that_is_too_long_is_refused() -> None:
+    header, _ = part10.split(part10_bytes(slice_dataset()))
+    dataset = slice_dataset()
+    dataset.StudyInstanceUID = "1." * 32 + "1"
+    with pytest.raises(Unusable, match="StudyInstanceUID"):
+        read_tags(header, [_encoded(dataset)])
+
+
+@pytest.mark.parametrize("syntax", [*UNCOMPRESSED, RLELossless], ids=lambda uid: uid.name)
+def test_an_object_cut_within_an_element_is_refused(syntax: UID) -> None:
+    """A cut exactly between two elements leaves a data set that is whole by its own account."""
+    header, dataset = part10.split(part10_bytes(slice_dataset(), syntax))
+    plain = inflated(dataset) if syntax.is_deflated else dataset
+    within = set(range(1, len(dataset) - 1))
+    if not syntax.is_deflated:
+        encoding = elements.Encoding(syntax.is_implicit_VR, not syntax.is_little_endian)
+        ends = {element.end for element in elements.walk(plain, encoding)}
+        within -= ends | {end + 1 for end in ends}  # one zero byte more reads as padding
+    for length in random.Random(1).sample(sorted(within), 60):
+        with pytest.raises(Rejected):
+            read_tags(header, [dataset[:length]])
+
+
+@pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=lambda uid: uid.name)
+def test_random_bytes_are_refused_and_nothing_else_happens(syntax: UID) -> None:
+    header, dataset = part10.split(part10_bytes(slice_dataset(), syntax))
+    generator = random.Random(2)
+    for _ in range(200):
+        damaged = bytearray(dataset)
+        for _ in range(generator.randint(1, 40)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        for data in (bytes(damaged), generator.randbytes(generator.randint(1, 400))):
+            with contextlib.suppress(Rejected):
+                json.dumps(read_tags(header, [data]), allow_nan=False)
+
+
+def test_endless_nesting_is_refused() -> None:
+    header, _ = part10.split(part10_bytes(slice_dataset()))
+    opening = bytes.fromhex("08001111 53510000 ffffffff feff00e0 ffffffff".replace(" ", ""))
+    with pytest.raises(Unreadable, match="nested"):
+        read_tags(header, [opening * 5000])
+
+
+def test_padding_after_the_last_element_is_no_damage() -> None:
+    header, dataset = part10.split(part10_bytes(slice_dataset()))
+    assert read_tags(header, [dataset + bytes(13)]) == read_tags(header, [dataset])
+
+
+def test_an_implicit_data_set_that_is_called_explicit_is_read() -> None:
+    header, _ = part10.split(part10_bytes(slice_dataset(), ExplicitVRLittleEndian))
+    _, dataset = part10.split(part10_bytes(slice_dataset(), ImplicitVRLittleEndian))
+    assert read_tags(header, [dataset])["StudyInstanceUID"] == STUDY
+
+
+def test_geometry_of_enhanced_objects_comes_from_the_shared_groups() -> None:
+    dataset = slice_dataset()
+    del dataset.PixelSpacing, dataset.SliceThickness, dataset.ImageOrientationPatient
+    measures, orientation, shared = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [0.7, 0.8], 1.25
+    orientation.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Sequence([measures]), Sequence([orientation])
+    dataset.SharedFunctionalGroupsSequence = Sequence([shared])
+    tags = tags_of(part10_bytes(dataset))
+    assert (tags["PixelSpacing"], tags["SliceThickness"]) == ([0.7, 0.8], 1.25)
+    assert tags["ImageOrientationPatient"] == [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
+    assert "SharedFunctionalGroupsSequence" not in tags
+
+
+def test_the_issuer_of_the_accession_number_is_one_string() -> None:
+    dataset, issuer = slice_dataset(), Dataset()
+    issuer.LocalNamespaceEntityID = "RIS"
+    dataset.IssuerOfAccessionNumberSequence = Sequence([issuer])
+    assert tags_of(part10_bytes(dataset))["IssuerOfAccessionNumberSequence"] == "RIS"
+    issuer.UniversalEntityID = "1.2.3"
+    assert tags_of(part10_bytes(dataset))["IssuerOfAccessionNumberSequence"] == "1.2.3"
+
+
+def test_extra_keywords_are_read_and_unknown_ones_refused() -> None:
+    dataset = slice_dataset()
+    dataset.PatientComments, item = "quiet", Dataset()
+    item.CodeValue = "T-1"
+    dataset.AnatomicRegionSequence = Sequence([item])
+    tags = tags_of(part10_bytes(dataset), extra_keywords=("PatientComments", "AnatomicRegionSequence"))
+    assert tags["PatientComments"] == "quiet"
+    assert tags["AnatomicRegionSequence"] == [{"CodeValue": "T-1"}]
+    with pytest.raises(ValueError, match="Nonsense"):
+        tags_of(part10_bytes(dataset), extra_keywords=("Nonsense",))
+
+
+def test_numbers_that_are_none_are_left_out_whole() -> None:
+    header, dataset = part10.split(part10_bytes(slice_dataset()))
+    tags = read_tags(header, [dataset.replace(b"-100.5\\20.25\\5.0", b"-100.5\\20,25\\5.0")])
+    assert "ImagePositionPatient" not in tags
+    assert tags["PixelSpacing"] == [0.5, 0.5]
+
+
+def test_identity_and_what_was_announced() -> None:
+    header, dataset = part10.split(part10_bytes(slice_dataset(4)))
+    assert identity(header, [dataset])["SOPInstanceUID"] == f"{SERIES}.4"
+    require_announced(header, [dataset])
+    other, _ = part10.split(part10_bytes(slice_dataset(5)))
+    with pytest.raises(Unusable, match="SOPInstanceUID"):
+        require_announced(other, [dataset])
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    """Explicit VR little endian, without file meta."""
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    write_dataset(buffer, dataset)
+    return buffer.getvalue()
