@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from adapters.dicom.content.waveform_leads import lead_of_code, lead_of_text
+from adapters.dicom.content.waveform_leads import lead_number, lead_of_code, lead_of_text
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
 
@@ -181,15 +181,21 @@ def _unit(definition: Dataset) -> float | None:
 
 
 def _lead(definition: Dataset, number: int) -> tuple[str, bool]:
-    """The lead's name, and whether it is a known one: by code, by label, by the code's meaning."""
+    """The lead's name, and whether it is a known one: by code, by label, by the code's meaning.
+
+    A code that names some other lead (−aVR, a modified chest lead) is final: no label makes a standard lead of it.
+    """
     sources = list(definition.get("ChannelSourceSequence") or [])
+    codes = [str(source.get("CodeValue") or "") for source in sources]
     label = str(definition.get("ChannelLabel") or "").strip()
-    meanings = [str(source.get("CodeMeaning") or "").strip() for source in sources]
-    for found in (*(lead_of_code(str(source.get("CodeValue") or "")) for source in sources),
-                  lead_of_text(label), *map(lead_of_text, meanings)):
-        if found:
-            return found, True
-    return next((text for text in (label, *meanings) if text), f"channel {number}"), False
+    texts = [t for t in (label, *(str(source.get("CodeMeaning") or "").strip() for source in sources)) if t]
+    if lead := next(filter(None, map(lead_of_code, codes)), None):
+        return lead, True
+    if other := next((code for code in codes if lead_number(code)), ""):
+        return next((text for text in texts if not lead_of_text(text)), other), False
+    if lead := next(filter(None, map(lead_of_text, texts)), None):
+        return lead, True
+    return texts[0] if texts else f"channel {number}", False
 
 
 def _rate(item: Dataset, number: int) -> float:
@@ -208,4 +214,6 @@ def _is_average(item: Dataset, samples: int) -> bool:
     label = str(item.get("MultiplexGroupLabel") or "").upper()
     if any(word in label for word in ("MEDIAN", "AVERAGE", "REPRESENTATIVE", "TEMPLATE", "BEAT")):
         return True
+    if "RHYTHM" in label:
+        return False
     return item.get("WaveformOriginality") == "DERIVED" and samples < 2.5 * float(item.SamplingFrequency)

@@ -30,12 +30,21 @@ _WORDS = {name.upper(): name for name in _NUMBERS} | {
 }
 
 
-def lead_of_code(value: str) -> str | None:
-    """The lead that a code names: MDC `2:1` or `131073`, SCPECG `5.6.3-9-1`, or text such as MDC_ECG_LEAD_AVR."""
+def lead_number(value: str) -> int | None:
+    """The lead's number in MDC `2:1`, flat MDC `131073` or SCPECG `5.6.3-9-1`; None for other codes and for 0,
+    the unspecified lead."""
     found = _CODE.fullmatch(value.strip())
     if not found:
-        return lead_of_text(value) if "_" in value else None
+        return None
     number = int(found[1]) if found[1] else int(found[2]) - _FLAT_BASE
+    return number if 0 < number < 1000 else None
+
+
+def lead_of_code(value: str) -> str | None:
+    """The lead that a code names; also by reference identifiers such as MDC_ECG_LEAD_AVR."""
+    number = lead_number(value)
+    if number is None:
+        return lead_of_text(value) if "_" in value else None
     return _BY_NUMBER.get(number)
 
 

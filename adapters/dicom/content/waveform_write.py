@@ -1,4 +1,4 @@
-"""An ECG that came without DICOM, as a DICOM waveform object of its own (PS3.3 A.34.3, A.34.4, A.34.5)."""
+"""An ECG that came without DICOM, as a DICOM waveform object of its own (PS3.3 A.34.3, A.34.4)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from datetime import UTC
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.uid import (
-    AmbulatoryECGWaveformStorage,
-    GeneralECGWaveformStorage,
-    TwelveLeadECGWaveformStorage,
-)
+from pydicom.uid import GeneralECGWaveformStorage, TwelveLeadECGWaveformStorage
 from pydicom.valuerep import DSfloat
+from scipy.interpolate import CubicSpline
+from scipy.signal import butter, sosfiltfilt
 
 from adapters.dicom.content.common import code_item, dicom_date, dicom_datetime, dicom_time, to_part10
 from adapters.dicom.content.source_modules import add_source_modules
@@ -25,21 +23,24 @@ from gateway.ports import EcgSource
 
 _MICROVOLT = Code("uV", "UCUM", "microvolt")
 _PADDING = -32768
-_HIGHEST_RATE = 1000.0
+_SLOWEST = 50.0
+_LOWEST_RATE, _HIGHEST_RATE = 200.0, 1000.0
+_MOST_LEADS = 24
 
 
 def write_ecg(source: EcgSource) -> bytes:
     """DICOM Part 10 bytes: the same source gives the same bytes, under UIDs that derive from `source.key` alone.
 
     Samples are 16 bits with the finest of 0.1, 0.2, 0.5, 1, 2, 5… µV that does not clip; what is not finite becomes
-    the padding value. 12-lead ECG where its constraints hold, else General ECG; Ambulatory ECG under 200 Hz. Above
-    1000 Hz, which no ECG object of 16 bits may have, the signal is resampled to 1000 Hz and marked DERIVED.
+    the padding value. 12-lead ECG where its constraints hold, else General ECG. Both want 200 to 1000 Hz: above, the
+    signal is resampled to 1000 Hz, below, to the least multiple of its rate (which keeps its samples); it is then
+    marked DERIVED.
     Raises Unusable where no ECG object can hold the recording.
     """
+    _check(source)
     signal, rate = _within_rate(source)
-    _check(source, signal, rate)
     ds = Dataset()
-    ds.SOPClassUID = _sop_class(source.leads, signal.shape[1], rate)
+    ds.SOPClassUID = _sop_class(source.leads, signal.shape[1])
     ds.SOPInstanceUID = uid("ecg", *source.key)
     ds.StudyInstanceUID = source.study_instance_uid or uid("ecg study", *source.key)
     ds.SeriesInstanceUID = uid("ecg series", *source.key)
@@ -57,43 +58,46 @@ def write_ecg(source: EcgSource) -> bytes:
 
 
 def _within_rate(source: EcgSource) -> tuple[NDArray[np.floating], float]:
-    if not (math.isfinite(source.rate) and source.rate > 0):
-        raise Unusable("the ECG has no sampling rate", element="rate")
-    if source.rate <= _HIGHEST_RATE:
-        return source.signal, source.rate
-    return _resampled(source.signal, source.rate), _HIGHEST_RATE
+    rate = source.rate
+    if not math.isfinite(rate) or rate < _SLOWEST:
+        raise Unusable(f"an ECG of less than {_SLOWEST:g} samples a second cannot be read", element="rate")
+    if _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+        return source.signal, rate
+    target = _HIGHEST_RATE if rate > _HIGHEST_RATE else rate * math.ceil(_LOWEST_RATE / rate)
+    return _resampled(source.signal, rate, target), target
 
 
-def _resampled(signal: NDArray[np.floating], rate: float) -> NDArray[np.floating]:
-    """Low-passed and interpolated to 1000 Hz; gaps stay gaps."""
-    from scipy.signal import butter, sosfiltfilt
-
-    samples = max(1, math.floor(signal.shape[1] * _HIGHEST_RATE / rate))
-    at, sections = np.arange(samples) * (rate / _HIGHEST_RATE), butter(4, 400.0, fs=rate, output="sos")
-    rows = np.empty((signal.shape[0], samples))
+def _resampled(signal: NDArray[np.floating], rate: float, target: float) -> NDArray[np.floating]:
+    """Splines through the samples, low-passed first on the way down; gaps stay gaps."""
+    size = signal.shape[1]
+    # As long as the source: what lies past its last sample holds that.
+    at = np.minimum(np.arange(max(1, round(size * target / rate))) * (rate / target), size - 1)
+    nearest = np.rint(at).astype(int)
+    rows = np.full((signal.shape[0], at.size), np.nan)
     for row, lead in zip(rows, np.asarray(signal, dtype=np.float64), strict=True):
-        gaps = ~np.isfinite(lead)
-        known = np.flatnonzero(~gaps)
-        bridged = np.interp(np.arange(lead.size), known, lead[known]) if known.size else np.zeros_like(lead)
-        smooth = sosfiltfilt(sections, bridged) if lead.size > 30 else bridged
-        row[:] = np.interp(at, np.arange(lead.size), smooth)
-        row[gaps[np.minimum(np.rint(at).astype(int), lead.size - 1)]] = np.nan
+        known = np.flatnonzero(np.isfinite(lead))
+        if known.size < 2:
+            continue
+        bridged = np.interp(np.arange(size), known, lead[known])
+        row[:] = CubicSpline(np.arange(size), _band_limited(bridged, rate, target))(at)
+        row[~np.isfinite(lead)[nearest]] = np.nan
     return rows
 
 
-def _check(source: EcgSource, signal: NDArray[np.floating], rate: float) -> None:
-    if signal.ndim != 2 or signal.shape[0] != len(source.leads) or not signal.size:
+def _band_limited(lead: NDArray[np.float64], rate: float, target: float) -> NDArray[np.float64]:
+    if rate < target or lead.size <= 30:
+        return lead
+    return np.asarray(sosfiltfilt(butter(4, 0.4 * target, fs=rate, output="sos"), lead))
+
+
+def _check(source: EcgSource) -> None:
+    if source.signal.ndim != 2 or source.signal.shape[0] != len(source.leads) or not source.signal.size:
         raise Unusable("the ECG's samples do not fit its leads", element="signal")
-    if rate < 50:
-        raise Unusable(f"{rate:g} Hz is too slow for an ECG object, 50 Hz is the least", element="rate")
-    most = 24 if rate >= 200 else 12
-    if len(source.leads) > most:
-        raise Unusable(f"an ECG object at {rate:g} Hz holds at most {most} leads", element="leads")
+    if len(source.leads) > _MOST_LEADS:
+        raise Unusable(f"an ECG object holds at most {_MOST_LEADS} leads", element="leads")
 
 
-def _sop_class(leads: tuple[str, ...], samples: int, rate: float) -> str:
-    if rate < 200:
-        return str(AmbulatoryECGWaveformStorage)
+def _sop_class(leads: tuple[str, ...], samples: int) -> str:
     if set(leads) <= set(STANDARD) and len(leads) <= 13 and samples <= 16384:
         return str(TwelveLeadECGWaveformStorage)
     return str(GeneralECGWaveformStorage)
