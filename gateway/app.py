@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import pkgutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from fastapi import FastAPI
 
 import pipelines
+from adapters.cli import local
+from adapters.cli.app import build_cli
+from adapters.cli.services import CheckReport, CliServices, TrainRequest, ValidateRequest
 from adapters.database.command_rows import CommandRows
 from adapters.database.connection import database_url, migrate, open_database
 from adapters.database.engine import DbosEngine
@@ -52,22 +57,26 @@ from adapters.inference.opening import open_inference
 from adapters.web.app import build_app
 from adapters.web.principal import principal_of
 from adapters.web.server import HttpServer
+from gateway import settings as configuration
 from gateway.clockwork import AssemblyClock
 from gateway.commands import GatewayCommands, Predictor
+from gateway.delivery import Destination
 from gateway.documents import Encoder
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, NotReady
+from gateway.explaining import Explained, explain, study_alone
 from gateway.health import PartsHealth
 from gateway.housekeeping import Housekeeping, guarded
-from gateway.intake import Gate, ObjectIntake
+from gateway.intake import Gate, ObjectIntake, instance_of
+from gateway.logs import configure_logs
 from gateway.pipeline import Ecg, Pipeline, Volume
 from gateway.planning import Planner
+from gateway.ports import Outcome, Stored
 from gateway.publishing import Publisher
 from gateway.reading import Fulfilment
 from gateway.routing import extra_keywords
-from gateway import settings as configuration
 from gateway.settings import Settings
-from gateway.study import Instance
-from gateway.work import Parts, Work
+from gateway.study import Instance, Sender
+from gateway.work import Parts, Work, now
 
 log = structlog.get_logger()
 
@@ -83,16 +92,17 @@ def discover_pipelines() -> dict[str, Pipeline]:
     return found
 
 
-def open_destination(settings: configuration.DestinationSettings, timeout: float) -> Destination:
-    match settings:
+def open_destination(settings: Settings, wanted: configuration.DestinationSettings) -> Destination:
+    timeout = settings.delivery.timeout_seconds
+    match wanted:
         case configuration.DicomDestination():
-            return DicomDestination(settings, timeout)
+            return DicomDestination(wanted, timeout, settings.dicom.ae_title)
         case configuration.Hl7Destination():
-            return Hl7Destination(settings, timeout)
+            return Hl7Destination(wanted, timeout)
         case configuration.FhirDestination():
-            return FhirDestination(settings, timeout)
+            return FhirDestination(wanted, timeout)
         case configuration.FolderDestination():
-            return FolderDestination(settings)
+            return FolderDestination(wanted)
 
 
 class PixelsAndSamples:
@@ -150,8 +160,7 @@ class Gateway:
         check_routes(settings, self._pipelines)
         self._inference = open_inference(settings.inference, settings.model_repository)
         self._fulfilment = Fulfilment(PixelsAndSamples(), self._inference)
-        self._destinations = {d.name: open_destination(d, settings.delivery.timeout_seconds)
-                              for d in settings.destinations}
+        self._destinations = {d.name: open_destination(settings, d) for d in settings.destinations}
         self._rows = CommandRows(self._database, self._files.get)
         self._work = self._build_work()
         self._engine = DbosEngine(self._work, url=engine_url(url, settings.data_dir),
@@ -189,11 +198,17 @@ class Gateway:
         limit = settings.http.maximum_upload_bytes
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
-                        split),
+                        split=split),
             stow_router(self._intake, principal_of, limit)]
         return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
                          partial(model_card, settings.model_repository, self._inference.models), split,
-                         partial(explain_object, settings, self._read_tags))
+                         self._explain_object)
+
+    def _explain_object(self, part10: bytes) -> Explained:
+        header, dataset = split(part10)
+        stored = Stored("", "", len(part10), Outcome.STORED)
+        instance = instance_of(self._read_tags(header, [dataset]), stored, Sender("upload", ""), now())
+        return explain(study_alone(self.settings.site.facility, [instance]), self.settings.routes, self._pipelines)
 
     def _checks(self) -> dict[str, Callable[[], str]]:
         models = sorted({m for r in self.settings.routes for m in self._pipelines[r.pipeline].models})
@@ -229,9 +244,10 @@ class Gateway:
 
     def _schedule(self) -> None:
         keeping = self._housekeeping
-        rounds = {"heartbeat": (keeping.beat, 5), "sweep": (partial(keeping.sweep, self._engine), 15),
-                  "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
-                  "silence": (keeping.silent_senders, 300)}
+        rounds: dict[str, tuple[Callable[[], object], int]] = {
+            "heartbeat": (keeping.beat, 5), "sweep": (partial(keeping.sweep, self._engine), 15),
+            "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
+            "silence": (keeping.silent_senders, 300)}
         for name, (what, seconds) in rounds.items():
             self._scheduler.add_job(guarded(what, name), "interval", seconds=seconds, id=name, max_instances=1,
                                     coalesce=True)
@@ -264,5 +280,59 @@ def check_routes(settings: Settings, known: Mapping[str, Pipeline]) -> None:
                                      f"known are {', '.join(sorted(known))}")
 
 
+# ---------------------------------------------------------------- commands
+
+
+def serve(config: Path | None) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    settings = local.load_settings(config)
+    configure_logs(settings.log)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    gateway = Gateway(settings)
+    try:
+        gateway.start()
+        stopping.wait()
+    finally:
+        gateway.stop()
+
+
+def check(config: Path | None, files: Sequence[Path]) -> CheckReport:
+    settings, known = local.load_settings(config), discover_pipelines()
+    check_routes(settings, known)
+    return local.check(settings, known, files)
+
+
+def part_of_pipeline(pipeline: str, module: str) -> Any:
+    """`train` or `validate` of a pipeline, imported when it is asked for: training needs the `train` extra."""
+    try:
+        return importlib.import_module(f"pipelines.{pipeline}.{module}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("pipelines"):
+            raise ConfigurationError(f"there is no pipeline {pipeline} that can {module}") from error
+        raise ConfigurationError(f"{module} needs {error.name}: install the extra with "
+                                 "pip install 'triage-gateway[train]'") from error
+
+
+def train(settings: Settings, wanted: TrainRequest) -> None:
+    del settings
+    chosen = {} if wanted.epochs is None else {"epochs": wanted.epochs}
+    part_of_pipeline(wanted.pipeline, "train").train(wanted.data, wanted.out, seed=wanted.seed, device=wanted.device,
+                                                     progress=local.tell, **chosen)
+
+
+def validate(settings: Settings, wanted: ValidateRequest) -> Mapping[str, Any]:
+    chosen = {"folds": wanted.folds} if wanted.folds else {}
+    figures: dict[str, Any] = part_of_pipeline(wanted.pipeline, "validate").validate(
+        wanted.data, open_inference(settings.inference, settings.model_repository), predictions=wanted.predictions,
+        progress=local.tell, **chosen)
+    wanted.json_out.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    return figures
+
+
 def main() -> None:
     """The console script `triage-gateway`."""
+    build_cli(CliServices(
+        serve=serve, load_settings=local.load_settings, send_files=local.send, check=check,
+        conform=local.conform_files, models=local.list_models, train=train, validate=validate))()

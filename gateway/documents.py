@@ -36,8 +36,11 @@ class Encoder(Protocol):
     objects they were made from.
     """
 
-    kind: Kind
-    per_destination: bool
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def per_destination(self) -> bool: ...
 
     def encode(self, reading: Reading, picture: Picture | None, destination: str) -> Document | None: ...
 

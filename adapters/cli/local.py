@@ -1,0 +1,84 @@
+"""What commands do on this machine, without a running gateway."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from adapters.cli.services import (
+    CheckReport,
+    Conformance,
+    Explanation,
+    ModelLine,
+    Progress,
+    SendRequest,
+    SentFile,
+)
+from adapters.dicom.content.conform import conform
+from adapters.dicom.content.recover import read_instance
+from adapters.dicom.content.tags import read_tags
+from adapters.dicom.transport.scu import send_files
+from adapters.files.settings_file import load, redacted
+from adapters.inference.opening import open_inference
+from gateway.errors import NotReady, Rejected
+from gateway.explaining import explain, study_alone
+from gateway.pipeline import Pipeline
+from gateway.ports import Inference
+from gateway.routing import extra_keywords
+from gateway.settings import Settings
+from gateway.study import Instance
+
+DEFAULT_FILE = Path("config/gateway.yaml")
+
+
+def load_settings(config: Path | None) -> Settings:
+    """The file, or the default one where it is there, under the environment's overrides."""
+    return load(config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None), os.environ)
+
+
+def check(settings: Settings, pipelines: Mapping[str, Pipeline], files: Sequence[Path]) -> CheckReport:
+    """One explanation for each study among the files, and one for each file that can't be read."""
+    reader = partial(read_tags, extra_keywords=extra_keywords(settings.routes))
+    studies: dict[str, list[Instance]] = {}
+    explanations: list[Explanation] = []
+    for path in files:
+        try:
+            instance = read_instance(str(path), reader)
+        except (Rejected, OSError) as error:
+            explanations.append(Explanation(path, (), f"cannot be read: {error}"))
+        else:
+            studies.setdefault(instance.study_instance_uid, []).append(instance)
+    for instances in studies.values():
+        told = explain(study_alone(settings.site.facility, instances), settings.routes, pipelines)
+        explanations.append(Explanation(Path(instances[0].path), told.rules, told.note))
+    return CheckReport(redacted(settings), tuple(explanations))
+
+
+def conform_files(files: Sequence[Path]) -> list[Conformance]:
+    return [Conformance(r.path, r.problems, f"{r.kind} ({', '.join(r.checked_by)})") for r in conform(files)]
+
+
+def list_models(settings: Settings) -> list[ModelLine]:
+    inference = open_inference(settings.inference, settings.model_repository)
+    return [_line(inference, name) for name in inference.models()]
+
+
+def _line(inference: Inference, name: str) -> ModelLine:
+    try:
+        release = inference.release(name)
+    except NotReady as error:
+        return ModelLine(name, "", "", "", demonstration=False, ready=False, reason=str(error))
+    return ModelLine(name, release.version, release.sha256, release.status, release.demonstration, ready=True)
+
+
+def send(wanted: SendRequest, progress: Progress) -> Sequence[SentFile]:
+    return send_files(wanted.host, wanted.port, wanted.calling_ae_title, wanted.called_ae_title, wanted.paths,
+                      progress).files
+
+
+def tell(line: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(line + "\n")
