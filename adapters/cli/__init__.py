@@ -1,0 +1,1 @@
+"""The terminal: `triage-gateway` and its commands."""

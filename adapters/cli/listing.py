@@ -1,0 +1,169 @@
+"""`worklist`, `cases` and `deliveries`: what the running gateway knows, and what can be ordered of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from adapters.cli import output
+from adapters.cli.options import Config, Json, Limit, Session, Url, session
+from adapters.cli.services import CliServices
+from adapters.web.presentation import as_time, line, mark
+from gateway.delivery import DeliveryState
+from gateway.errors import Rejected
+
+CaseId = Annotated[str, typer.Argument(metavar="ID", help="Case id, as `cases` lists it.")]
+
+
+def add_worklist(cli: typer.Typer, services: CliServices) -> None:
+    @cli.command(epilog="Example: triage-gateway worklist --limit 20")
+    def worklist(url: Url = None, config: Config = None, as_json: Json = False, limit: Limit = 50,
+                 cursor: Annotated[str | None, typer.Option("--cursor", help="Where the last list ended.")] = None,
+                 ) -> None:
+        """The worklist, sickest first, as the page shows it."""
+        asked = session(services, url, config)
+        page = asked.remote.get("/api/worklist", limit=limit, cursor=cursor)
+        if as_json:
+            output.say_json(page)
+            return
+        _print_worklist(page, asked)
+
+
+def _print_worklist(page: dict[str, Any], asked: Session) -> None:
+    if not page["items"]:
+        output.say(asked.t("empty"))
+        return
+    now = datetime.now(UTC)
+    output.worklist_table((line(item, asked.t, now) for item in page["items"]), asked.t)
+    output.say(asked.t("page_of", shown=len(page["items"]), total=page["total"]), "dim")
+    if page["next"]:
+        output.say(f"--cursor {page['next']}", "dim")
+
+
+def add_cases(cli: typer.Typer, services: CliServices) -> None:
+    group = typer.Typer(invoke_without_command=True, help="Cases: list them, show, cancel or read one again.",
+                        epilog="Example: triage-gateway cases show 3f2a9c…")
+    cli.add_typer(group, name="cases")
+
+    @group.callback()
+    def cases(context: typer.Context, url: Url = None, config: Config = None, as_json: Json = False,
+              limit: Limit = 50) -> None:
+        if context.invoked_subcommand is None:
+            _list_cases(session(services, url, config), limit, as_json)
+
+    @group.command(epilog="Example: triage-gateway cases show 3f2a9c…")
+    def show(case_id: CaseId, url: Url = None, config: Config = None, as_json: Json = False) -> None:
+        """One case in full."""
+        asked = session(services, url, config)
+        case = asked.remote.get(f"/api/cases/{_segment(case_id)}")
+        output.say_json(case) if as_json else _show_case(case, asked)
+
+    @group.command(epilog="Example: triage-gateway cases cancel 3f2a9c…")
+    def cancel(case_id: CaseId, url: Url = None, config: Config = None) -> None:
+        """Stop waiting for or reading a case."""
+        session(services, url, config).remote.post(f"/api/cases/{_segment(case_id)}/cancel")
+        output.say(f"Cancelled: {case_id}")
+
+    @group.command(epilog="Example: triage-gateway cases replay 3f2a9c…")
+    def replay(case_id: CaseId, url: Url = None, config: Config = None) -> None:
+        """Read a case again, or deliver its result again."""
+        done = session(services, url, config).remote.post(f"/api/cases/{_segment(case_id)}/replay")
+        output.say(f"Replayed: {case_id}, run {done['run_id']}")
+
+
+def _segment(case_id: str) -> str:
+    """Case ids are letters and digits: nothing else may reach the address."""
+    if not case_id.isalnum():
+        raise Rejected("A case id holds letters and digits only.")
+    return case_id
+
+
+def _list_cases(asked: Session, limit: int, as_json: bool) -> None:
+    page = asked.remote.get("/api/cases", limit=limit)
+    if as_json:
+        output.say_json(page)
+        return
+    now, t = datetime.now(UTC), asked.t
+    lines = [(item, line(item, t, now)) for item in page["items"]]
+    output.table(
+        (t("case"), t("pipeline"), t("col_verdict"), t("col_risk"), t("col_state"), t("col_patient"), t("received")),
+        ((told.case_id, item["pipeline"], output.cell(f"{told.symbol} {told.word}", output.TONES[told.tone]),
+          told.risk_text, told.state_word, told.patient, _when(item["received_at"])) for item, told in lines),
+        right=(t("col_risk"),))
+
+
+def _show_case(case: dict[str, Any], asked: Session) -> None:
+    t = asked.t
+    told = line(case, t, datetime.now(UTC))
+    output.say(f"{told.patient} · {told.patient_id} · {told.age_sex} · {told.modality}", "bold")
+    output.say(f"{told.symbol} {told.word}  {t('risk')} {told.risk_text}", output.TONES[told.tone])
+    if told.demonstration:
+        output.say(t("demonstration"), "reverse")
+    output.pairs({t("case"): case["case_id"], t("col_state"): told.state_word, t("why"): told.why,
+                  t("summary"): case["summary"], t("pipeline"): case["pipeline"],
+                  t("received"): _when(case["received_at"]),
+                  t("reported"): _when(case["reported_at"]), t("accession"): case["accession_number"],
+                  t("clinical_question"): (case["order"] or {}).get("clinical_question")})
+    if case["findings"]:
+        output.table((t("findings"), t("probability"), t("threshold"), ""), (
+            (f["display"], f"{f['probability']:.3f}", f"{f['threshold']:.3f}",
+             output.cell(t("present"), "bold red") if f["present"] else output.cell(t("absent"), "dim"))
+            for f in case["findings"]), right=(t("probability"), t("threshold")))
+    if case["ledger"]:
+        _print_ledger(case["ledger"], asked)
+
+
+def add_deliveries(cli: typer.Typer, services: CliServices) -> None:
+    group = typer.Typer(invoke_without_command=True, help="Deliveries: list them, try failed ones again.",
+                        epilog="Example: triage-gateway deliveries --state dead")
+    cli.add_typer(group, name="deliveries")
+
+    @group.callback()
+    def deliveries(context: typer.Context, url: Url = None, config: Config = None, as_json: Json = False,
+                   state: Annotated[DeliveryState | None, typer.Option("--state", help="Only these.")] = None,
+                   limit: Limit = 100) -> None:
+        if context.invoked_subcommand is not None:
+            return
+        asked = session(services, url, config)
+        found = asked.remote.get("/api/deliveries", state=state.value if state else None, limit=limit)
+        output.say_json(found) if as_json else _print_ledger(found["items"], asked)
+
+    @group.command(epilog="Example: triage-gateway deliveries retry --destination PACS")
+    def retry(delivery_id: Annotated[int | None, typer.Argument(metavar="ID", help="One delivery.")] = None,
+              destination: Annotated[str, typer.Option(help="Every dead delivery to this destination.")] = "",
+              every: Annotated[bool, typer.Option("--all", help="Every dead delivery.")] = False,
+              url: Url = None, config: Config = None) -> None:
+        """Try deliveries again, now."""
+        if (delivery_id is not None) + bool(destination) + every != 1:
+            raise typer.BadParameter("name one delivery ID, a --destination, or --all")
+        remote = session(services, url, config).remote
+        done = remote.post("/api/deliveries/retry", {"destination": destination}) if delivery_id is None \
+            else remote.post(f"/api/deliveries/{delivery_id}/retry")
+        output.say(f"Tried again: {done['retried']}")
+
+
+def _print_ledger(items: list[dict[str, Any]], asked: Session) -> None:
+    t = asked.t
+    if not items:
+        output.say(t("no_deliveries"))
+        return
+    output.table(("ID", t("case"), t("destination"), t("document"), t("col_state"), t("attempts"), t("proof")), (
+        (d["delivery_id"], d["case_id"], d["destination"], t(f"kind.{d['kind']}"), _delivery_state(d, asked),
+         d["attempts"], _proof(d)) for d in items), right=("ID", t("attempts")))
+
+
+def _delivery_state(delivery: dict[str, Any], asked: Session) -> Any:
+    symbol = mark(delivery, asked.t).symbol
+    return output.cell(f"{symbol} {asked.t('delivery.' + delivery['state'])}", output.DELIVERIES[delivery["state"]])
+
+
+def _proof(delivery: dict[str, Any]) -> str:
+    if delivery["state"] != "delivered" and delivery["last_error"]:
+        return str(delivery["last_error"])
+    return ", ".join(f"{name} {value}" for name, value in delivery["receipt"].items())
+
+
+def _when(time: str | None) -> str:
+    return "" if time is None else as_time(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
