@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ NOISE = st.sampled_from([b"", b"\r\n", b"\x00", b"noise", b"\x1c\r", b"GET / HTT
 
 def feed(framer: Framer, data: bytes, cuts: list[int]) -> list[Event]:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [e for a, b in zip(edges, edges[1:], strict=False) for e in framer.feed(data[a:b])]
+    return [e for a, b in pairwise(edges) for e in framer.feed(data[a:b])]
 
 
 @given(CONTENTS, NOISE, st.lists(st.integers(0, 1000), max_size=20))

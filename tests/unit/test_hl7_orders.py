@@ -68,7 +68,8 @@ def test_the_filler_number_stands_in_for_a_missing_accession_number() -> None:
 
 
 @pytest.mark.parametrize(("orc", "obr", "priority"), [
-    ("||||^^^^^S", {}, "stat"), ("||||^^^^^STAT", {}, "stat"), ("||||^^^^^A", {}, "urgent"), ("||||^^^^^R", {}, "routine"),
+    ("||||^^^^^S", {}, "stat"), ("||||^^^^^STAT", {}, "stat"), ("||||^^^^^A", {}, "urgent"),
+    ("||||^^^^^R", {}, "routine"),
     ("", {27: "^^^^^S"}, "stat"), ("", {27: "^^^^^asap"}, "urgent"), ("", {5: "U"}, "urgent"), ("", {}, "routine"),
     ("||||^^^^^R~^^^^^S", {}, "stat"), ("||||^^^^^R", {27: "^^^^^A"}, "urgent"), ("||||^^^^^X9", {}, "routine"),
 ])
@@ -99,7 +100,8 @@ def test_clinical_question(obr: dict[int, str], extra: Sequence[str], question: 
 def test_several_orders_in_one_message() -> None:
     second = ["ORC|NW|PL2|FI2", fields("OBR", {1: "2", 2: "PL2", 3: "FI2", 4: "EKG^12 lead", 18: "ACC-78"})]
     found = placed(order(extra=["NTE|1||for the first", *second]))
-    assert [(o.accession_number, o.requested_procedure_code) for o in found] == [("ACC-77", "24627-2"), ("ACC-78", "EKG")]
+    assert [(o.accession_number, o.requested_procedure_code) for o in found] == [
+        ("ACC-77", "24627-2"), ("ACC-78", "EKG")]
     assert found[0].priority is Priority.STAT
     assert found[1].priority is Priority.ROUTINE
     assert len({o.order_id for o in found}) == 2
@@ -128,7 +130,8 @@ def test_a_cancellation_needs_no_obr() -> None:
 
 
 @pytest.mark.parametrize(("raw", "element", "code"), [
-    (order(pid="PID|1"), "PID-3", "101"), (order(pid="PID|1||^^^HOSP"), "PID-3", "101"), (order(pid="NTE|1"), "PID", "100"),
+    (order(pid="PID|1"), "PID-3", "101"), (order(pid="PID|1||^^^HOSP"), "PID-3", "101"),
+    (order(pid="NTE|1"), "PID", "100"),
     (order(orc="|PL1"), "ORC-1", "101"), (order(orc="QQ|PL1"), "ORC-1", "103"),
     (order(orc="NW", obr=fields("OBR", {4: "X"})), "ORC-2", "101"),
     (order(extra=["ORC|"]), "ORC[2]-1", "101"), (order(extra=["ZDS|not a uid"]), "ZDS-1", "102"),
@@ -160,7 +163,8 @@ def test_names(pid5: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("born", "expected"), [
-    ("19611112", "19611112"), ("196111121530+0100", "19611112"), ("1961", ""), ("19619912", ""), ("x", ""), ("1961 1 1", ""),
+    ("19611112", "19611112"), ("196111121530+0100", "19611112"), ("1961", ""), ("19619912", ""), ("x", ""),
+    ("1961 1 1", ""),
 ])
 def test_birth_dates(born: str, expected: str) -> None:
     assert only(order(pid=f"PID|1||1||||{born}")).patient.birth_date == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import hl7
 import pytest
 from hypothesis import given
@@ -113,10 +115,8 @@ def test_what_is_no_message_is_refused(raw: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     for candidate in (raw, b"MSH|^~\\&|" + raw):
-        try:
-            read(candidate)
-        except UnreadableMessage as refused:
-            assert refused.element.startswith("MSH") or refused.code == "100"
+        with suppress(UnreadableMessage):
+            assert read(candidate).header.name == "MSH"
 
 
 def test_agrees_with_python_hl7_on_an_order() -> None:

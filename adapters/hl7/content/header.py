@@ -18,6 +18,7 @@ from adapters.hl7.content.faults import (
 from adapters.hl7.content.segments import NULL, Element, Message, Separators, separators_of
 
 _VERSION = re.compile(r"2\.[3-8](\.\d)?\Z")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LONGEST = {3: 250, 4: 250, 10: 199}
 """Characters (ST: 199; HD: its namespace with an OID)."""
 ANSWERED_IN = "2.5.1"
@@ -102,11 +103,14 @@ def header_of(message: Message) -> Header:
 
 
 def salvage(raw: bytes) -> Header:
-    """The header of bytes that could not be read: whatever an MSH at their beginning tells, else an empty one."""
-    line = header_line(raw)
+    """The header of bytes that could not be read: whatever an MSH at their beginning tells, else an empty one.
+
+    It is answered in ASCII and without MSH-18, which may be what was wrong.
+    """
+    line = _CONTROL.sub("?", header_line(raw))
     try:
         separators = separators_of(line)
     except UnreadableMessage:
-        return Header(Separators(), (), "latin_1")
+        return Header(Separators(), (), "ascii")
     fields = line.split(separators.field)
-    return Header(separators, (fields[0], separators.field, *fields[1:21]), "latin_1")
+    return Header(separators, (fields[0], separators.field, *fields[1:17]), "ascii")

@@ -13,6 +13,8 @@ from adapters.hl7.content.faults import DATA_TYPE, SEQUENCE, Location, Unreadabl
 NULL = '""'
 """The explicit null: the value is to be deleted (2.5.1 §2.5.3). Read as empty."""
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]+\Z")
+"""ASCII punctuation."""
 _HEX = re.compile(r"X(?:[0-9A-Fa-f]{2})+\Z")
 _LAYOUT = re.compile(r"\.(?:br|sp\+?\d*|ce|fi|nf|in[+-]?\d*|ti[+-]?\d*|sk\+?\d*)\Z")
 _LINE_ENDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -136,7 +138,7 @@ def separators_of(text: str) -> Separators:
         raise UnreadableMessage("The message does not begin with an MSH segment.", Location("MSH", 1), SEQUENCE)
     first, marks = text[3:4], text[4:].split(text[3:4] or "|", 1)[0]
     every = first + marks
-    if len(marks) not in (4, 5) or len(set(every)) != len(every) or any(c.isalnum() or c.isspace() for c in every):
+    if len(marks) not in (4, 5) or len(set(every)) != len(every) or not _MARKS.match(every):
         raise UnreadableMessage("MSH-2 must hold four different encoding characters.", Location("MSH", 2), DATA_TYPE)
     return Separators(first, *marks[:4])
 
