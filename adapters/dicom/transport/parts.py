@@ -6,13 +6,16 @@ import mmap
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartCallbacks, MultipartParser, MultipartState, parse_options_header
+from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 from adapters.dicom.content import part10
 from gateway.errors import Unreadable
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 IN_MEMORY = 4 * 1024 * 1024
 """Bytes of a part that are kept in memory; a longer one goes to a temporary file."""
