@@ -156,8 +156,9 @@ def _parsed(text: str, path: settings_paths.Path, sources: _Sources) -> Any:
 
 
 def _explained(error: ValidationError, sources: _Sources) -> ConfigurationError:
-    """The first mistake, as one sentence."""
-    mistake = error.errors(include_url=False, include_input=False)[0]
+    """The first mistake as one sentence; a misspelt key before the required one that it should have been."""
+    mistakes = error.errors(include_url=False, include_input=False)
+    mistake = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
     path = tuple(_without_tags(mistake["loc"]))
     if mistake["type"] == "extra_forbidden":
         return sources.error(path, f"unknown key; {settings_paths.nearest(path[:-1], str(path[-1]))}")

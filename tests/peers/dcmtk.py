@@ -1,0 +1,41 @@
+"""DCMTK's command line tools as peers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, seconds: float = 20) -> None:
+    """Return once somebody listens there. Raises TimeoutError."""
+    pause, tries = threading.Event(), int(seconds / 0.05)
+    for _ in range(tries):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            pause.wait(0.05)
+        else:
+            return
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool to its end; skips the test where it is not installed."""
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} (DCMTK) is not installed")
+    return subprocess.run([tool, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+                          check=False)
