@@ -12,6 +12,10 @@ from gateway.errors import Permanent
 from gateway.pipeline import Picture
 
 
+_ROUNDING = 0.00101
+"""Documents print three or four decimals, rounded by different libraries: one unit of the third may differ."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a document says, read back from its bytes. None: this kind does not say it (a picture has no findings).
@@ -65,7 +69,7 @@ def disagreements(reading: Reading, claims: Sequence[Claims]) -> list[str]:
             found.append(f"{claim.kind}: another accession number")
         if claim.verdict is not None and claim.verdict != result.verdict.value:
             found.append(f"{claim.kind}: verdict {claim.verdict}, the result says {result.verdict.value}")
-        if claim.risk is not None and abs(claim.risk - result.risk) > 0.0006:
+        if claim.risk is not None and abs(claim.risk - result.risk) > _ROUNDING:
             found.append(f"{claim.kind}: risk {claim.risk}, the result says {result.risk:.3f}")
         if claim.findings is not None:
             found += _differing(claim, expected)
@@ -78,7 +82,7 @@ def _differing(claim: Claims, expected: dict[str, tuple[float, bool]]) -> list[s
     found += [f"{claim.kind}: finding {label} is not in the result" for label in said.keys() - expected.keys()]
     for label in expected.keys() & said.keys():
         (p, present), (q, told) = expected[label], said[label]
-        if abs(p - q) > 0.0006 or present != told:
+        if abs(p - q) > _ROUNDING or present != told:
             found.append(f"{claim.kind}: finding {label} says {q} {told}, the result {p} {present}")
     return sorted(found)
 

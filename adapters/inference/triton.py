@@ -78,10 +78,7 @@ class TritonInference:
         wanted = [triton.InferRequestedOutput(name) for name in outputs]
         answer = self._asked(lambda: self._client.infer(
             entry.name, sent, model_version=str(entry.version), outputs=wanted, client_timeout=self._timeout))
-        given = {name: answer.as_numpy(name) for name in outputs}
-        if any(array is None for array in given.values()):
-            raise Permanent(f"the Triton server left out an output of model {entry.name}")
-        return given
+        return {name: _output(answer, name, entry.name) for name in outputs}
 
     def _asked(self, question: Callable[[], T]) -> T:
         try:
@@ -94,6 +91,16 @@ def _input(tensor: Any, array: Array) -> triton.InferInput:
     sent = triton.InferInput(tensor.name, list(array.shape), type_name(tensor))
     sent.set_data_from_numpy(np.ascontiguousarray(array))
     return sent
+
+
+def _output(answer: triton.InferResult, name: str, model: str) -> Array:
+    try:
+        array = answer.as_numpy(name)
+    except ValueError as error:
+        raise Permanent(f"the Triton server answered with a broken {name} of model {model}") from error
+    if array is None:
+        raise Permanent(f"the Triton server left out {name} of model {model}")
+    return np.asarray(array)
 
 
 def _told(error: InferenceServerException) -> GatewayError:

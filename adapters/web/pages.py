@@ -76,7 +76,7 @@ def _case_values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
     result = form["result"] or {}
     findings = sorted(result.get("findings", ()), key=lambda f: (not f["present"], -f["probability"]))
     return {
-        "findings": findings, "result": result,
+        "findings": findings, "result": result, "ran": result.get("provenance", {}).get("models", ()),
         "measurements": [*result.get("measurements", ()), *(m for f in findings for m in f["measurements"])],
         "marks": [renderer.mark(d) for d in form["ledger"]],
         "has_picture": any(d["kind"] == Kind.SC for d in form["documents"]),

@@ -26,7 +26,7 @@ from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS, Label
 
 HEART_RATE = Code("8867-4", "LN", "Heart rate")
 PER_MINUTE = Code("{H.B.}/min", "UCUM", "heart beats per minute")
-NORMAL_PROBABILITY = Code("probability-of-normal-ecg", "99TRIAGE", "Probability of normal ECG")
+NORMAL_PROBABILITY = Code("PNORMECG", "99TRIAGE", "Probability of normal ECG")
 NO_UNITS = Code("1", "UCUM", "no units")
 OTHER_ABNORMALITY = Problem("other-abnormality-not-excluded", "other abnormality not excluded")
 

@@ -37,8 +37,12 @@ def problems_of_source(signal: Floats, rate: float, missing: tuple[str, ...]) ->
         return (Problem("sampling-rate-too-low", f"The sampling rate is {rate:g} Hz; at least 100 Hz is needed."),)
     if signal.shape[1] < SHORTEST * rate:
         return (Problem("too-short", f"The recording lasts {signal.shape[1] / rate:.1f} s; at least 8 s is needed."),)
-    checks = (_missing_samples(signal), _flat(signal, rate), _saturated(signal), _contradicting(signal))
-    return tuple(problem for problem in checks if problem is not None)
+    checks = (_missing_samples(signal), _flat(signal, rate), _saturated(signal))
+    found = tuple(problem for problem in checks if problem is not None)
+    if found:
+        return found
+    contradiction = _contradicting(signal)
+    return () if contradiction is None else (contradiction,)
 
 
 def problems_of_prepared(signal: Floats) -> tuple[Problem, ...]:

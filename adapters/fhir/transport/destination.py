@@ -72,23 +72,23 @@ class FhirDestination:
                 return response.status_code, self._body(response)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Permanent(f"{self.name}: its url is none that can be called") from error
-        except httpx.DecodingError:
-            return 200, b""
         except httpx.HTTPError as error:
             raise Transient(f"{self.name} cannot be reached ({type(error).__name__})") from error
 
     def _body(self, response: httpx.Response) -> bytes:
-        """At most 16 MB, within the time-out."""
+        """At most 16 MB, within the time-out; empty where it is larger or its encoding is broken."""
         ends = time.monotonic() + self._timeout
-        pieces, size = [], 0
-        for piece in response.iter_bytes():
-            size += len(piece)
-            if size > _LARGEST_ANSWER:
-                return b""
-            if time.monotonic() > ends:
-                raise Transient(f"{self.name} did not end its answer in {self._timeout:g} s")
-            pieces.append(piece)
-        return b"".join(pieces)
+        answered = bytearray()
+        try:
+            for piece in response.iter_bytes():
+                answered += piece
+                if time.monotonic() > ends:
+                    raise Transient(f"{self.name} did not end its answer in {self._timeout:g} s")
+                if len(answered) > _LARGEST_ANSWER:
+                    return b""
+        except httpx.DecodingError:
+            return b""
+        return bytes(answered)
 
 
 def _headers(options: settings.FhirDestination) -> dict[str, Any]:
