@@ -128,6 +128,11 @@ def test_an_undetermined_card_shows_its_reasons_and_a_demonstration_says_so() ->
     assert share(draw_card(reading("ct", "normal")), RED) > 20_000 > share(draw_card(reading("ecg", "normal")), RED)
 
 
+def test_a_normal_sheet_bears_no_red_mark() -> None:
+    assert share(draw_card(reading("ecg", "normal")), RED) == 0
+    assert share(draw_card(reading("ecg", "pathology")), RED) > 1000
+
+
 def finding(number: int, probability: float, words: str) -> Finding:
     return Finding(f"F{number}", Code(str(number), "99TRIAGE", "x"), words, probability, 0.5, 0.9)
 

@@ -158,7 +158,7 @@ def _rows(reading: Reading, look: Look) -> list[list[tuple[str, bool]]]:
 def _draw_findings(canvas: Canvas, reading: Reading, look: Look, y: float) -> float:
     rows, column = _rows(reading, look), look.inner / look.columns
     if rows:
-        y = _draw_legend(canvas, reading, look, y)
+        y = _draw_legend(canvas, reading, look, y, {present for row in rows for _, present in row})
     for row in rows:
         for i, (text, present) in enumerate(row):
             x = look.margin + i * column
@@ -176,14 +176,14 @@ def _cell_style(text: str, look: Look, room: float, present: bool) -> Style:
     return next((style for style in sizes if width_of(text, style) <= room), sizes[-1])
 
 
-def _draw_legend(canvas: Canvas, reading: Reading, look: Look, y: float) -> float:
-    """What stands in the rows below: probability and finding, and what the two marks mean."""
+def _draw_legend(canvas: Canvas, reading: Reading, look: Look, y: float, marks: set[bool]) -> float:
+    """What stands in the rows below: probability and finding, and what each mark that is there means."""
     style, x = Style(look.body, colour=FAINT), float(look.margin)
     head = f"{phrase(reading.language, 'findings')} ({phrase(reading.language, 'probability').lower()}):"
     canvas.text(x, y, head, style)
     x += width_of(head, style) + look.body
-    for word, present in (("present", True), ("absent", False)):
-        words = phrase(reading.language, word)
+    for present in sorted(marks, reverse=True):
+        words = phrase(reading.language, "present" if present else "absent")
         _draw_mark(canvas, x, y, look, present)
         canvas.text(x + look.body, y, words, style)
         x += width_of(words, style) + 2 * look.body
