@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import pytest
 
 from adapters.dicom.content import part10
 from adapters.dicom.transport.scp import DicomServer
@@ -22,7 +18,7 @@ from gateway.settings import DicomDestination as Configured
 from gateway.settings import DicomSettings
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import part10_bytes, slice_dataset
-from tests.peers.dcmtk import ENVIRONMENT, free_port, wait_for_port
+from tests.peers.dcmtk import free_port, receiver
 
 
 def make_document() -> Document:
@@ -38,17 +34,8 @@ def configured(port: int) -> DicomDestination:
 @contextlib.contextmanager
 def running() -> Iterator[tuple[DicomDestination, Callable[[], list[bytes]], Callable[[], Document]]]:
     """`received` gives Part 10 files with the header that the document had, so that they can be compared."""
-    if not shutil.which("storescp"):
-        pytest.skip("storescp (DCMTK) is not installed")
-    with tempfile.TemporaryDirectory() as directory:
-        port = free_port()
-        command = ["storescp", "--bit-preserving", "--output-directory", directory, str(port)]
-        with subprocess.Popen(command, env=ENVIRONMENT) as process:
-            try:
-                wait_for_port(port)
-                yield configured(port), lambda: _received(Path(directory)), make_document
-            finally:
-                process.terminate()
+    with tempfile.TemporaryDirectory() as directory, receiver(Path(directory)) as port:
+        yield configured(port), lambda: _received(Path(directory)), make_document
 
 
 def _received(directory: Path) -> list[bytes]:

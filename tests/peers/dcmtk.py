@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,19 @@ def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         pytest.skip(f"{tool} (DCMTK) is not installed")
     return subprocess.run([tool, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
                           check=False)
+
+
+@contextlib.contextmanager
+def receiver(directory: Path) -> Iterator[int]:
+    """The port of a storescp that keeps every data set bit for bit in `directory`; skips where it is not installed."""
+    if not shutil.which("storescp"):
+        pytest.skip("storescp (DCMTK) is not installed")
+    directory.mkdir(exist_ok=True)
+    port = free_port()
+    command = ["storescp", "--bit-preserving", "--output-directory", str(directory), str(port)]
+    with subprocess.Popen(command, env=ENVIRONMENT) as process:
+        try:
+            wait_for_port(port)
+            yield port
+        finally:
+            process.terminate()

@@ -78,6 +78,8 @@ def associate_request(calling: str, called: str, contexts: Sequence[Context]) ->
 
 def acceptance(body: bytes) -> Acceptance:
     """The body of an A-ASSOCIATE-AC (PS3.8 9.3.3). Raises Malformed."""
+    if len(body) < 68:
+        raise Malformed("the answer is cut short")
     contexts: dict[int, str] = {}
     longest = 0
     for kind, value in _items(body, 68):
