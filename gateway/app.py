@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import json
 import pkgutil
 import signal
@@ -31,6 +32,8 @@ from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.probe import probe
 from adapters.database.queries import DatabaseQueries
+from adapters.demo.command import add_demo
+from adapters.demo.scenario import Scenario, scenarios
 from adapters.dicom.content.part10 import split
 from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
@@ -331,8 +334,19 @@ def validate(settings: Settings, wanted: ValidateRequest) -> Mapping[str, Any]:
     return figures
 
 
+def demo_scenarios() -> list[Scenario]:
+    """What the readers' own generators make, where they have one."""
+    made: list[Any] = []
+    for name in discover_pipelines():
+        if importlib.util.find_spec(f"pipelines.{name}.synthetic") is not None:
+            made += importlib.import_module(f"pipelines.{name}.synthetic").samples()
+    return scenarios([s for s in made if hasattr(s, "signal")], [s for s in made if hasattr(s, "hu")])
+
+
 def main() -> None:
     """The console script `triage-gateway`."""
-    build_cli(CliServices(
+    cli = build_cli(CliServices(
         serve=serve, load_settings=local.load_settings, send_files=local.send, check=check,
-        conform=local.conform_files, models=local.list_models, train=train, validate=validate))()
+        conform=local.conform_files, models=local.list_models, train=train, validate=validate))
+    add_demo(cli, demo_scenarios)
+    cli()

@@ -11,7 +11,6 @@ from gateway.delivery import Document, Kind
 from gateway.errors import Permanent
 from gateway.pipeline import Picture
 
-
 _ROUNDING = 0.00101
 """Documents print three or four decimals, rounded by different libraries: one unit of the third may differ."""
 
