@@ -123,10 +123,14 @@ def _fill_observation(obx: Any, number: int, observation: Observation, reading: 
 
 
 def _set(segment: Any, number: int, *repetitions: str) -> None:
-    """Set a field from ER7 text, one repetition after the other; empty ones are left out."""
-    for text in repetitions:
-        if text:
-            segment.add_field(f"{segment.name}_{number}").value = text
+    """Set a field from ER7 text, one repetition after the other, in place of what hl7apy puts there
+    (its own now in MSH-7)."""
+    name = f"{segment.name}_{number}"
+    for position, text in enumerate(filter(None, repetitions)):
+        if position:
+            segment.add_field(name).value = text
+        else:
+            setattr(segment, name.lower(), text)
 
 
 def _placer(order: Order | None) -> str:
