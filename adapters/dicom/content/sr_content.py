@@ -84,7 +84,7 @@ def _device(reading: Reading) -> ObserverContext:
 def _overall(reading: Reading, evidence: list[Instance]) -> Group:
     result = reading.result
     scored = result.findings or result.verdict is not Verdict.UNDETERMINED
-    measured = [_number(RISK, result.risk, NO_UNITS)] if scored else []
+    measured = [_number(RISK, round(result.risk, 4), NO_UNITS)] if scored else []
     group = Group(
         tracking_identifier=_tracking(reading, OVERALL), algorithm_id=_algorithm(result), measurements=measured,
         qualitative_evaluations=[_evaluation(OVERALL_ASSESSMENT, VERDICTS[result.verdict])])
@@ -172,13 +172,14 @@ def _evaluation(name: Code, value: Code) -> QualitativeEvaluation:
 
 
 def _measurement(measurement: Measurement) -> MeasurementItem:
-    return _number(measurement.code, measurement.value, measurement.unit)
+    """Six significant digits: more would be noise of 32 bit floats."""
+    return _number(measurement.code, float(f"{measurement.value:.6g}"), measurement.unit)
 
 
 def _number(name: Code, value: float, unit: Code) -> MeasurementItem:
-    """A NUM item with six significant digits, which Numeric Value (DS) holds without loss."""
-    item = MeasurementItem(concept(name), float(f"{value:.6g}"), concept(unit))
-    del item[0].MeasuredValueSequence[0].FloatingPointValue
+    """A NUM item whose Numeric Value (DS, 16 characters) is all there is to read."""
+    item = MeasurementItem(concept(name), float(value), concept(unit))
+    item[0].MeasuredValueSequence[0].pop("FloatingPointValue", None)
     return item
 
 
