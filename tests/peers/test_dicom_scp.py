@@ -257,6 +257,13 @@ def _received(connection: socket.socket) -> bytes:
         return b""
 
 
+def test_a_request_announced_too_long_is_broken_off_at_once(start: Start) -> None:
+    with socket.create_connection(("127.0.0.1", start(acse_timeout=60, network_timeout=60).port)) as connection:
+        connection.settimeout(20)  # below both timeouts: only the announcement can end it
+        connection.sendall(b"\x01\x00\xff\xff\xff\xff" + bytes(10))
+        assert _received(connection) == b""
+
+
 def test_threads_do_not_pile_up(start: Start) -> None:
     port = start(acse_timeout=1, network_timeout=1, maximum_associations=4).port
     before = threading.active_count()

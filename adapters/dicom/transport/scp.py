@@ -34,6 +34,9 @@ CANNOT_UNDERSTAND = 0xC000
 
 _WAITING_ROOM = 32
 """Connections beyond the allowed associations that may wait for their refusal; more are closed at once."""
+_LONGEST_REQUEST = 1024 * 1024
+"""Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax have 200 KB."""
+_LONGEST_PDU = 1024**3
 _LIBRARY_LOGS = ((evt.EVT_DIMSE_RECV, standard_dimse_recv_handler), (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
                  (evt.EVT_PDU_RECV, standard_pdu_recv_handler), (evt.EVT_PDU_SENT, standard_pdu_sent_handler))
 
@@ -119,6 +122,7 @@ class DicomServer:
         connection = event.assoc.dul.socket.socket
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._settings.network_timeout)
+        _limit_reads(event.assoc)
 
     def _on_requested(self, event: Any) -> None:
         reason = self._reason_to_refuse()
@@ -204,6 +208,21 @@ def _entity(settings: DicomSettings) -> Any:
     entity.dimse_timeout = settings.dimse_timeout
     entity.network_timeout = settings.network_timeout
     return entity
+
+
+def _limit_reads(association: Any) -> None:
+    """Break off where a PDU is announced longer than anybody needs: the library would collect it in memory."""
+    connection = association.dul.socket
+    receive = connection.recv
+
+    def limited(size: int) -> bytearray:
+        awaiting_request = association.dul.state_machine.current_state == "Sta2"
+        if size > (_LONGEST_REQUEST if awaiting_request else _LONGEST_PDU):
+            raise ConnectionAbortedError("the peer announces too long a message")
+        received: bytearray = receive(size)
+        return received
+
+    connection.recv = limited
 
 
 def _sender(association: Any) -> Sender:
