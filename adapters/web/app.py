@@ -16,6 +16,7 @@ from adapters.web import cases, deliveries, docs, metrics, models, pages, upload
 from adapters.web import health as health_routes
 from adapters.web import problems as problem_details
 from adapters.web.guard import Guard, allowed_networks
+from adapters.web.principal import EVERY_HANDLER
 from adapters.web.rendering import Renderer
 from adapters.web.request_log import RequestLog
 from adapters.web.security_headers import SecurityHeaders
@@ -35,7 +36,8 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     access log off (it writes paths) and without trusting forwarded addresses.
     """
     allowed_networks(settings.http)
-    app = FastAPI(title="Triage Gateway", version=version("triage-gateway"), docs_url=None, redoc_url=None)
+    app = FastAPI(title="Triage Gateway", version=version("triage-gateway"), docs_url=None, redoc_url=None,
+                  dependencies=EVERY_HANDLER)
     renderer = Renderer(settings)
     own = CollectorRegistry()
     own.register(metrics.GatewayCollector(queries, health))

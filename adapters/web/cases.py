@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from adapters.web.picture import png_of
-from adapters.web.principal import EVERY_HANDLER, Asker
+from adapters.web.principal import Asker
 from adapters.web.problems import Refusal, not_found
 from adapters.web.schemas import CaseDetailForm, CaseForm, CasePage, Ordered, PriorityChange
 from adapters.web.worklist import DEFAULT_LIMIT, Cursor, Limit
@@ -24,7 +24,7 @@ SUFFIXES = {"application/dicom": "dcm", "application/hl7-v2": "hl7", "applicatio
 
 
 def router(queries: Queries, commands: Commands) -> APIRouter:
-    routes = APIRouter(prefix="/api/cases", tags=["cases"], dependencies=EVERY_HANDLER)
+    routes = APIRouter(prefix="/api/cases", tags=["cases"])
     _add_reads(routes, queries)
     _add_orders(routes, queries, commands)
     return routes

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse
 
-from adapters.web.principal import EVERY_HANDLER
 from adapters.web.rendering import Renderer
 
 
@@ -25,7 +24,7 @@ class Operation:
 
 
 def router(app: FastAPI, renderer: Renderer) -> APIRouter:
-    routes = APIRouter(include_in_schema=False, dependencies=EVERY_HANDLER)
+    routes = APIRouter(include_in_schema=False)
 
     @routes.get("/docs")
     def docs() -> HTMLResponse:

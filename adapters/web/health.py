@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from adapters.web.principal import EVERY_HANDLER
 from adapters.web.problems import problem
 from gateway.ports import Health
 
 
 def router(health: Health) -> APIRouter:
-    routes = APIRouter(tags=["health"], dependencies=EVERY_HANDLER)
+    routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -10,7 +10,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from adapters.web.principal import EVERY_HANDLER
 from gateway.ports import Health, Queries
 
 _BY_STATE = {"cases": "Cases by state.", "deliveries": "Deliveries by state."}
@@ -70,7 +69,7 @@ class HttpMetrics:
 
 
 def router(registries: Iterable[CollectorRegistry]) -> APIRouter:
-    routes = APIRouter(tags=["health"], dependencies=EVERY_HANDLER)
+    routes = APIRouter(tags=["health"])
     scraped = tuple(registries)
 
     @routes.get("/metrics", response_class=Response)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from adapters.web.principal import EVERY_HANDLER
 from adapters.web.schemas import ModelForm, ModelList
 from gateway.errors import Transient
 from gateway.ports import Inference
@@ -16,7 +15,7 @@ ModelCards = Callable[[str], str | None]
 
 
 def router(inference: Inference, cards: ModelCards) -> APIRouter:
-    routes = APIRouter(prefix="/api", tags=["models"], dependencies=EVERY_HANDLER)
+    routes = APIRouter(prefix="/api", tags=["models"])
 
     @routes.get("/models", response_model=ModelList)
     def models() -> ModelList:

@@ -13,7 +13,6 @@ from adapters.web.catalogue import Texts
 from adapters.web.health import not_ready
 from adapters.web.models import ModelCards, model_forms
 from adapters.web.presentation import Line, Tone
-from adapters.web.principal import EVERY_HANDLER
 from adapters.web.problems import not_found
 from adapters.web.rendering import Renderer, safe_html
 from adapters.web.schemas import CaseDetailForm, CaseForm, DeliveryForm
@@ -27,7 +26,7 @@ _LIVE_STATES = frozenset({"receiving", "waiting", "analysing"})
 
 def router(queries: Queries, commands: Commands, health: Health, inference: Inference, cards: ModelCards,
            renderer: Renderer) -> APIRouter:
-    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=EVERY_HANDLER)
+    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     _add_worklist(routes, queries, health, renderer)
     _add_case(routes, queries, renderer)
     _add_forms(routes, queries, commands)

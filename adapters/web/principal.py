@@ -16,4 +16,4 @@ def principal_of(request: Request) -> Principal:
 
 Asker = Annotated[Principal, Depends(principal_of)]
 EVERY_HANDLER = [Depends(principal_of)]
-"""Dependencies of each router: no handler runs without a principal."""
+"""The application's own dependencies: no handler, ours or a given router's, runs without a principal."""

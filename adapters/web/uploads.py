@@ -11,7 +11,7 @@ import structlog
 from fastapi import APIRouter, UploadFile
 
 from adapters.web.archive import Member, checked, members
-from adapters.web.principal import EVERY_HANDLER, Asker
+from adapters.web.principal import Asker
 from adapters.web.problems import Refusal
 from adapters.web.schemas import RefusedFile, Uploaded
 from gateway.errors import Rejected, Transient, Unreadable
@@ -44,7 +44,7 @@ class Turns:
 def router(intake: Intake, commands: Commands, split: Split, explain: Callable[[bytes], Any] | None,
            limit: int) -> APIRouter:
     """`limit`: bytes that one upload may unpack to."""
-    routes = APIRouter(prefix="/api", tags=["studies"], dependencies=EVERY_HANDLER)
+    routes = APIRouter(prefix="/api", tags=["studies"])
     turns = Turns()
 
     @routes.post("/studies", response_model=Uploaded)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from adapters.web.principal import EVERY_HANDLER
 from adapters.web.schemas import CaseForm, CasePage
 from gateway.ports import Queries
 
@@ -16,7 +15,7 @@ DEFAULT_LIMIT = 100
 
 
 def router(queries: Queries) -> APIRouter:
-    routes = APIRouter(prefix="/api", tags=["worklist"], dependencies=EVERY_HANDLER)
+    routes = APIRouter(prefix="/api", tags=["worklist"])
 
     @routes.get("/worklist", response_model=CasePage)
     def worklist(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> CasePage:

@@ -8,9 +8,12 @@ import zipfile
 import httpx
 import pytest
 import structlog
+from fastapi import APIRouter
 
 from adapters.web.archive import members
 from adapters.web.guard import address_allowed, allowed_networks, host_allowed
+from adapters.web.principal import principal_of
+from adapters.web.problems import Refusal
 from gateway.errors import ConfigurationError, Unreadable
 from gateway.settings import HttpSettings, Settings
 from tests.web_fakes import World, fake_object
@@ -102,6 +105,23 @@ async def test_logs_name_the_route_and_never_the_path() -> None:
     assert routes == ["/api/cases/{case_id}/read", "/api/worklist", "unmatched", "/static"]
     assert "PatientName" not in str(logs)
     assert [e["by"] for e in logs if e["event"] == "case_marked_read"] == ["127.0.0.1"]
+
+
+async def test_no_handler_runs_without_a_principal() -> None:
+    def nobody() -> None:
+        raise Refusal(401, "Log in first.")
+
+    extra = APIRouter()
+    extra.add_api_route("/fhir/metadata", lambda: {}, methods=["GET"])
+    app = World().app(routers=[extra])
+    app.dependency_overrides[principal_of] = nobody
+    pages = [("get", path) for path in ("/", "/fragments/worklist", "/cases/1", "/deliveries", "/models", "/docs")]
+    listed = [(method, path) for path, methods in app.openapi()["paths"].items() for method in methods]
+    assert ("get", "/fhir/metadata") in listed
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        for method, path in listed + pages:
+            answer = await client.request(method, path.replace("{delivery_id}", "1").replace("{kind}", "sr"))
+            assert answer.status_code == 401, (method, path)
 
 
 def packed(*sizes: int) -> io.BytesIO:
