@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -325,3 +326,16 @@ def test_a_real_electrocardiogram() -> None:
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDate", "AccessionNumber"):
         assert ds[keyword].value == source[keyword].value
     assert evidence(ds) == [source.SOPInstanceUID]
+
+
+def test_damaged_bytes_never_pass() -> None:
+    """Cut short or with wrong bytes, a report is refused or contradicts the result; nothing else is raised."""
+    rng = random.Random(11)
+    encoder, of = StructuredReportEncoder(), reading("ecg")
+    document = encoder.encode(of, None, "")
+    for _ in range(200):
+        damaged = bytearray(document.content[: rng.randrange(200, len(document.content) * 4 // 5)])
+        for _ in range(rng.randrange(5)):
+            damaged[rng.randrange(132, len(damaged))] = rng.randrange(256)
+        with pytest.raises(Permanent):  # Disagreement is one, too.
+            require_agreement(of, [encoder.read_back(replace(document, content=bytes(damaged)))])

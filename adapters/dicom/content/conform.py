@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from adapters.dicom.content.conform_picture import check_picture
 from adapters.dicom.content.conform_sr import Sizes, check_report
+from adapters.dicom.content.waveform_read import MALFORMED
 from adapters.dicom.transport import tools
 
 Checker = Callable[[bytes], Sequence[str]]
@@ -21,8 +21,6 @@ _STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _TYPE_2 = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
            "AccessionNumber", "ReferringPhysicianName")
-_MALFORMED = (InvalidDicomError, BytesLengthException, AttributeError, KeyError, IndexError, TypeError, ValueError,
-              EOFError, OSError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def _dicom(path: Path, sizes: Sizes) -> ConformReport:
         ds = dcmread(path)
         found = check_object(ds, sizes)
         sop_class = UID(str(ds.SOPClassUID))
-    except _MALFORMED as error:
+    except (*MALFORMED, OSError) as error:
         return ConformReport(path, "DICOM", (f"cannot be read as DICOM ({type(error).__name__})",), ("own",))
     judged = tools.judge(path, sop_class)
     found += [f"{j.tool}: {problem}" for j in judged for problem in j.problems]
@@ -90,6 +88,6 @@ def _sizes(paths: Sequence[Path]) -> Sizes:
         try:
             ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID", "Rows", "Columns"])
             found[str(ds.SOPInstanceUID)] = (int(ds.Rows), int(ds.Columns))
-        except _MALFORMED:
+        except (*MALFORMED, OSError):
             continue
     return found

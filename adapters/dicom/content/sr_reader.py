@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 
 from adapters.dicom.content.sr_codes import (
     FINDING,
@@ -18,6 +17,7 @@ from adapters.dicom.content.sr_codes import (
     TRACKING_IDENTIFIER,
     VERDICTS,
 )
+from adapters.dicom.content.waveform_read import MALFORMED
 from gateway.codes import ABSENT, PRESENT, Code
 from gateway.delivery import Kind
 from gateway.documents import Claims
@@ -33,7 +33,7 @@ def claims_of(content: bytes) -> Claims:
             kind=Kind.SR, patient_id=str(ds.PatientID or ""), study_instance_uid=str(ds.StudyInstanceUID),
             accession_number=str(ds.AccessionNumber or ""), verdict=_verdict(groups), risk=_risk(groups),
             findings=dict(_finding(g) for g in groups if child(g, FINDING) is not None))
-    except (InvalidDicomError, AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
+    except (*MALFORMED, OSError) as error:
         raise Permanent(f"the structured report cannot be read back ({type(error).__name__})") from error
 
 
