@@ -23,6 +23,8 @@ class ResourceStore:
     """Not thread-safe: one caller at a time."""
 
     resources: Resources = field(default_factory=dict)
+    changes: int = 0
+    """How many resources were created or updated so far."""
 
     def transact(self, bundle: Json) -> Json:
         """The transaction-response; on a refusal nothing has changed. Raises Unreadable, Unusable, Refused."""
@@ -70,6 +72,7 @@ class ResourceStore:
             return _response("200 OK", held[known])
         number = int(held[known]["meta"]["versionId"]) + 1 if known else 1
         stored = {**resource, "id": known or made, "meta": {"versionId": str(number)}}
+        self.changes += 1
         held[known or made] = stored
         return _response("200 OK" if known else "201 Created", stored)
 

@@ -18,18 +18,22 @@ _LARGEST_BODY = 64 * 1024 * 1024
 def build_receiver(prefix: str = "/fhir") -> FastAPI:
     """POST `prefix` takes a transaction; GET `prefix`/metadata, /Type?identifier=…, /Type/id read what came.
 
-    `app.state.resources`: resource type → id → resource. `app.state.transactions`: how many were taken.
+    `app.state.resources`: resource type → id → resource. `app.state.documents`: the bytes of each transaction that
+    changed something; one that is sent again changes nothing.
     """
     app = FastAPI(title="FHIR receiver", openapi_url=None)
     store = ResourceStore()
     app.state.resources = store.resources
-    app.state.transactions = 0
+    app.state.documents = []
     router = APIRouter(prefix=prefix, route_class=FhirRoute)
 
     @router.post("")
     async def transact(request: Request) -> Response:
-        answered = store.transact(_bundle(await body_of(request, _LARGEST_BODY)))
-        app.state.transactions += 1
+        body = await body_of(request, _LARGEST_BODY)
+        before = store.changes
+        answered = store.transact(_bundle(body))
+        if store.changes > before:
+            app.state.documents.append(body)
         return answer(answered)
 
     @router.get("/metadata")

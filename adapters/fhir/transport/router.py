@@ -30,6 +30,8 @@ PREFIX = "/fhir"
 _FORM = "application/x-www-form-urlencoded"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _LARGEST_FORM = 64 * 1024
+_LARGEST_RESOURCE = 64 * 1024 * 1024
+"""Bytes; a resource is parsed in memory (a 12-lead recording of a minute at 1 kHz has 4 MB)."""
 _EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 PrincipalOf = Callable[[Request], Principal]
 
@@ -37,12 +39,13 @@ PrincipalOf = Callable[[Request], Principal]
 def build_router(queries: Queries, log: MessageLog, intake: Intake, ecg_writer: EcgWriter, facility: str,
                  principal_of: PrincipalOf, maximum_bytes: int, *, split: Split,
                  now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
-    """The router under `/fhir`. `split`: Part 10 bytes → (header, data set); `maximum_bytes`: of one body.
+    """The router under `/fhir`. `split`: Part 10 bytes → (header, data set). `maximum_bytes`: of a body, at most 64 MB.
 
     Every refusal is an OperationOutcome; every handler takes a Principal, whose name is the sender of what is posted.
     """
     api = FhirApi(queries, OrderDesk(queries, log, facility, now),
-                  RecordingDesk(queries, intake, ecg_writer, split, facility), principal_of, maximum_bytes)
+                  RecordingDesk(queries, intake, ecg_writer, split, facility), principal_of,
+                  min(maximum_bytes, _LARGEST_RESOURCE))
 
     def asker(request: Request) -> Principal:
         return principal_of(request)
