@@ -25,7 +25,8 @@ def in_order(signal: Floats, leads: tuple[str, ...]) -> tuple[Floats, tuple[str,
 
     III, aVR, aVL and aVF follow from I and II (Einthoven, Goldberger), and so do I and II from the others' pairs.
     """
-    rows = {name: signal[leads.index(name)].astype(np.float64) for name in LEADS if name in leads}
+    finite = np.where(np.isfinite(signal), signal, np.nan).astype(np.float64)
+    rows = {name: finite[leads.index(name)] for name in LEADS if name in leads}
     _derive(rows)
     missing = tuple(name for name in LEADS if name not in rows)
     nothing = np.full(signal.shape[1], np.nan)

@@ -16,6 +16,8 @@ from gateway.pipeline import Floats
 from pipelines.ecg_12lead.labels import OUTPUTS
 
 Progress = Callable[[str], None]
+TRAINING, CALIBRATION, TEST = (1, 2, 3, 4, 5, 6, 7, 8), (9,), (10,)
+"""`strat_fold`: a patient's records are all in one."""
 AXES: dict[str, frozenset[str]] = {"LAD": frozenset({"LAD", "ALAD"}), "RAD": frozenset({"RAD", "ARAD"})}
 _NAMES = {"AVR": "aVR", "AVL": "aVL", "AVF": "aVF"}
 

@@ -19,9 +19,8 @@ from pipelines.ecg_12lead.export import write_model
 from pipelines.ecg_12lead.labels import LEADS, NORM, OUTPUTS
 from pipelines.ecg_12lead.network import Network
 from pipelines.ecg_12lead.preprocess import WINDOW, band_pass, fill_gaps, in_order, resample
-from pipelines.ecg_12lead.ptbxl import Progress, Row, rows, signals
+from pipelines.ecg_12lead.ptbxl import CALIBRATION, TRAINING, Progress, Row, rows, signals
 
-TRAINING, CALIBRATION = (1, 2, 3, 4, 5, 6, 7, 8), (9,)
 VERSION = "1.0.0"
 STATUS = "trained on PTB-XL folds 1-8, validated on folds 9 and 10; not cleared for clinical use"
 BATCH = 48

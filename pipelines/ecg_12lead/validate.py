@@ -16,7 +16,7 @@ from gateway.ports import Inference
 from pipelines.ecg_12lead.decision import pooled, thresholds_of
 from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS
 from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, resample, windows
-from pipelines.ecg_12lead.ptbxl import Progress, Row, rows, signals
+from pipelines.ecg_12lead.ptbxl import TEST, TRAINING, Progress, Row, rows, signals
 from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
 from pipelines.metrics import Numbers, auc, bootstrap, calibration_error, sensitivity, specificity
 
@@ -25,13 +25,14 @@ MODEL = "ecg_12lead"
 
 def validate(data: Path, inference: Inference, *, predictions: Path | None = None,
              folds: tuple[int, ...] | None = None, progress: Progress = lambda _: None) -> dict[str, Any]:
-    """Figures for every label over the rows of those `strat_fold`s (None: all that are there).
+    """Figures for every label over the rows of those `strat_fold`s.
 
     The model has learned from folds 1-8 and its thresholds come from fold 9: only fold 10 of PTB-XL tells how it does.
+    None: fold 10 where the table holds training folds too, else every row (a table of records made for testing).
     `predictions`: CSV of record, label, truth, probability. Every record is scored, also those that the pipeline would
     refuse to read (`refused` counts them by reason). Raises Unusable where there is no such data.
     """
-    wanted = rows(data, folds)
+    wanted = rows(data, folds) if folds else _not_learned_from(rows(data))
     if not wanted:
         raise Unusable("no record of those folds in ptbxl_database.csv", element="strat_fold")
     thresholds = thresholds_of(inference.release(MODEL))
@@ -39,6 +40,12 @@ def validate(data: Path, inference: Inference, *, predictions: Path | None = Non
     if predictions is not None:
         _write(predictions, wanted, probabilities)
     return _report(wanted, probabilities, thresholds, refused)
+
+
+def _not_learned_from(every: list[Row]) -> list[Row]:
+    if any(row.fold in TRAINING for row in every):
+        return [row for row in every if row.fold in TEST]
+    return every
 
 
 def _scored(wanted: list[Row], inference: Inference, progress: Progress) -> tuple[Numbers, list[str]]:

@@ -1,0 +1,98 @@
+"""Verdict, risk and words from probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gateway.errors import Permanent
+from gateway.pipeline import Ecg
+from gateway.result import ModelRelease, Problem, Provenance, Result, Verdict, WaveformRegion
+from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of
+from pipelines.ecg_12lead.labels import LABELS, LEADS, OUTPUTS
+
+THRESHOLDS = dict.fromkeys(OUTPUTS, 0.3) | {"NORM": 0.8}
+ECG = Ecg(np.zeros((12, 5000), dtype=np.float32), 500.0, LEADS, "1.2.3", tuple((1, n) for n in range(1, 13)))
+RELEASE = ModelRelease("ecg_12lead", "1.0.0", "0" * 64, False, parameters={
+    "labels": ",".join(OUTPUTS), "thresholds": "{" + ",".join(f'"{name}": 0.25' for name in OUTPUTS) + "}"})
+
+
+def told(rate: float | None = 72.0, ecg: Ecg = ECG, **probabilities: float) -> Result:
+    given = dict.fromkeys(OUTPUTS, 0.01) | {name.lstrip("_"): p for name, p in probabilities.items()}
+    return decide(Scores(given, THRESHOLDS), ecg, rate, Provenance("ecg_12lead", "1"))
+
+
+def test_none_of_the_eleven_and_norm_is_normal() -> None:
+    result = told(NORM=0.8)
+    assert result.verdict is Verdict.NORMAL
+    assert [finding.label for finding in result.findings] == [label.name for label in LABELS]
+
+
+def test_none_of_the_eleven_without_norm_is_undetermined() -> None:
+    result = told(NORM=0.799)
+    assert result.verdict is Verdict.UNDETERMINED
+    assert [problem.code for problem in result.problems] == ["other-abnormality-not-excluded"]
+
+
+@pytest.mark.parametrize("label", [label.name for label in LABELS])
+def test_any_of_the_eleven_is_pathology_whatever_norm_says(label: str) -> None:
+    result = told(NORM=0.99, **{f"_{label}": 0.3})
+    assert result.verdict is Verdict.PATHOLOGY
+    assert [finding.label for finding in result.findings if finding.present] == [label]
+
+
+def test_a_left_axis_never_outranks_fibrillation() -> None:
+    assert told(LAD=0.99).risk == pytest.approx(0.99 * 0.15)
+    assert told(LAD=0.99, AFIB=0.5).risk == pytest.approx(0.5 * 0.7)
+    assert told(AFIB=0.5).summary.startswith("Atrial fibrillation (probability 0.50).")
+
+
+def test_present_findings_name_their_channels() -> None:
+    result = told(AFIB=0.9)
+    afib = next(finding for finding in result.findings if finding.label == "AFIB")
+    assert afib.region == WaveformRegion("1.2.3", ((1, 2), (1, 7)))
+    assert all(finding.region is None for finding in result.findings if not finding.present)
+
+
+def test_channels_of_derived_leads_are_not_invented() -> None:
+    eight = replace(ECG, leads=("I", "II", *LEADS[6:]), channels=tuple((2, n) for n in range(1, 9)))
+    rad = next(finding for finding in told(RAD=0.9, ecg=eight).findings if finding.label == "RAD")
+    assert rad.region == WaveformRegion("1.2.3", ((2, 1),))
+
+
+def test_measurements_and_problems_of_the_source_are_kept() -> None:
+    known = Problem("padding", "Some samples were padding.")
+    result = told(rate=71.6, ecg=replace(ECG, problems=(known,)), NORM=0.9)
+    assert [(m.code.value, m.value, m.unit.value) for m in result.measurements] == [
+        ("8867-4", 72, "{H.B.}/min"), ("PNORMECG", 0.9, "1")]
+    assert result.problems == (known,)
+    assert len(told(rate=None).measurements) == 1
+
+
+def test_codes_fit_a_dicom_code_value_and_labels_are_ours_once() -> None:
+    assert len({label.code.value for label in LABELS}) == 11
+    for code in [label.code for label in LABELS] + [m.code for m in told().measurements]:
+        assert len(code.value) <= 16
+        assert len(code.meaning) <= 64
+
+
+def test_long_recordings_count_the_worst_of_what_comes_and_goes() -> None:
+    given = np.full((3, 12), 0.1)
+    given[1] = 0.9
+    result = pooled(given)
+    assert result["AFIB"] == result["PVC"] == result["PAC"] == pytest.approx(0.9)
+    assert result["CLBBB"] == pytest.approx(1.1 / 3)
+    assert result["NORM"] == pytest.approx(0.1)
+
+
+def test_thresholds_come_with_the_model() -> None:
+    assert thresholds_of(RELEASE) == dict.fromkeys(OUTPUTS, 0.25)
+
+
+@pytest.mark.parametrize("change", [{"labels": "A,B"}, {"thresholds": "{}"}, {"thresholds": "no json"},
+                                    {"thresholds": "[1]"}])
+def test_a_foreign_model_is_refused(change: dict[str, str]) -> None:
+    with pytest.raises(Permanent):
+        thresholds_of(replace(RELEASE, parameters={**RELEASE.parameters, **change}))

@@ -1,0 +1,105 @@
+"""What is not fit to be read is named; what is fit passes. And the heart rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gateway.pipeline import Floats
+from pipelines.ecg_12lead.preprocess import band_pass, resample
+from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
+from pipelines.ecg_12lead.rhythm import heart_rate
+from pipelines.ecg_12lead.synthetic import KINDS, synthesise
+
+
+def codes(signal: Floats, rate: float = 500.0, missing: tuple[str, ...] = ()) -> list[str]:
+    return [problem.code for problem in problems_of_source(signal, rate, missing)]
+
+
+@pytest.fixture
+def signal() -> Floats:
+    return synthesise("normal", 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_recording_passes(kind: str) -> None:
+    good = synthesise(kind, 5)
+    assert codes(good) == []
+    assert problems_of_prepared(band_pass(resample(good, 500.0))) == ()
+
+
+def test_missing_leads_are_named(signal: Floats) -> None:
+    (problem,) = problems_of_source(signal, 500.0, ("V2", "V3"))
+    assert problem.code == "missing-leads"
+    assert "V2, V3" in problem.text
+
+
+def test_too_short_and_too_slow(signal: Floats) -> None:
+    assert codes(signal[:, :3999]) == ["too-short"]
+    assert codes(signal[:, :4000]) == []
+    assert codes(signal, rate=50.0) == ["sampling-rate-too-low"]
+    assert codes(signal, rate=0.0) == ["sampling-rate-too-low"]
+    assert codes(signal, rate=float("nan")) == ["sampling-rate-too-low"]
+
+
+@pytest.mark.parametrize("level", [0.0, 1.25])
+def test_a_flat_lead(signal: Floats, level: float) -> None:
+    signal[8] = level
+    (problem,) = problems_of_source(signal, 500.0, ())
+    assert problem.code == "flat-leads"
+    assert "V3" in problem.text
+
+
+def test_a_lead_lost_halfway_is_flat(signal: Floats) -> None:
+    signal[6, 2500:] = 0
+    assert codes(signal) == ["flat-leads"]
+
+
+def test_holes(signal: Floats) -> None:
+    signal[3, :200] = np.nan
+    assert codes(signal) == []
+    signal[3, :300] = np.nan
+    assert codes(signal) == ["missing-samples"]
+
+
+def test_three_by_four_with_padding_is_not_read(signal: Floats) -> None:
+    for column in range(4):
+        rows = slice(3 * column, 3 * column + 3)
+        kept = signal[rows, 1250 * column:1250 * (column + 1)].copy()
+        signal[rows] = np.nan
+        signal[rows, 1250 * column:1250 * (column + 1)] = kept
+    assert "missing-samples" in codes(signal)
+
+
+def test_wrong_gain_and_clipping(signal: Floats) -> None:
+    assert codes(signal * 1000) == ["saturated"]
+    clipped = signal.copy()
+    clipped[7] = np.clip(clipped[7], -0.02, 0.02)
+    assert codes(clipped) == ["saturated"]
+
+
+def test_limb_leads_that_contradict_each_other(signal: Floats) -> None:
+    swapped = signal[[6, 0, 9, 3, 4, 5, 1, 7, 8, 2, 10, 11]]
+    assert codes(swapped) == ["leads-contradict"]
+
+
+def test_noise() -> None:
+    random = np.random.default_rng(0)
+    noisy = (synthesise("normal", 1) + random.normal(0, 0.5, (12, 5000))).astype(np.float32)
+    (problem,) = problems_of_prepared(band_pass(resample(noisy, 500.0)))
+    assert problem.code == "too-noisy"
+    slightly = (synthesise("normal", 1) + random.normal(0, 0.1, (12, 5000))).astype(np.float32)
+    assert problems_of_prepared(band_pass(resample(slightly, 500.0))) == ()
+
+
+@pytest.mark.parametrize("rate", [32, 48, 72, 110, 150, 190])
+def test_heart_rate_of_even_beats(rate: int) -> None:
+    signal = np.zeros((12, 1000), dtype=np.float32)
+    time = np.arange(1000) / 100
+    for onset in np.arange(0.3, 10, 60 / rate):
+        signal += np.exp(-0.5 * ((time - onset) / 0.02) ** 2) - 0.25 * np.exp(-0.5 * ((time - onset - 0.2) / 0.05) ** 2)
+    assert heart_rate(band_pass(signal)) == pytest.approx(rate, rel=0.03)
+
+
+def test_no_beats_no_rate() -> None:
+    assert heart_rate(np.zeros((12, 1000), dtype=np.float32)) is None
