@@ -190,3 +190,23 @@ def test_what_is_no_dicom_is_reported_not_raised(tmp_path: Path, content: bytes)
     assert isinstance(told, ConformReport)
     assert told.problems
     assert told.problems[0].startswith("cannot be read as DICOM")
+
+
+def test_without_validators_our_own_asserts_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "report.dcm"
+    path.write_bytes(StructuredReportEncoder().encode(reading("ct"), None, "").content)
+    (told,) = conform([path])
+    assert (told.checked_by, told.problems) == (("own",), ())
+
+
+def test_a_validators_word_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any program of that name will do: what is tested is how its lines are taken."""
+    script = tmp_path / "dciodvfy"
+    script.write_text("#!/bin/sh\necho 'Error - wrong' >&2\necho 'Warning - odd' >&2\nexit 0\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "report.dcm"
+    path.write_bytes(StructuredReportEncoder().encode(reading("ct"), None, "").content)
+    (told,) = conform([path])
+    assert (told.checked_by, told.problems) == (("own", "dciodvfy"), ("dciodvfy: Error - wrong",))

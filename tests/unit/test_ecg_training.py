@@ -126,13 +126,13 @@ def test_a_training_left_and_taken_up_gives_the_model_that_one_go_gives(tmp_path
             raise Left
 
     data, said = _few(tmp_path / "data", 60), list[str]()
-    in_parts, in_one_go = tmp_path / "a" / "ecg_12lead", tmp_path / "b" / "ecg_12lead"
+    in_parts, in_one_go = tmp_path / "a", tmp_path / "b"
     with pytest.raises(Left):
         train(data, in_parts, epochs=2, progress=leave)
     left = train(data, in_parts, epochs=2, progress=said.append)
     assert "taken up after epoch 1" in said
     assert left == train(data, in_one_go, epochs=2)
-    inference = EmbeddedInference(in_parts.parent, 30, 1)
+    inference = EmbeddedInference(in_parts, 30, 1)
     assert inference.release("ecg_12lead").sha256 == left["sha256"]
     assert not list(tmp_path.rglob("checkpoint.pt"))
     assert validate(data, inference, folds=(9,))["records"] == 40

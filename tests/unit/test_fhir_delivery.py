@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from adapters.fhir.content.refusals import Refused
 from adapters.fhir.content.report import DiagnosticReportEncoder
-from adapters.fhir.content.store import ResourceStore
 from adapters.fhir.content.transaction_response import complaint, proof
+from adapters.fhir.content.transaction_store import ResourceStore
 from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.receiver import build_receiver
 from gateway.delivery import DeliveryState, Document, Kind

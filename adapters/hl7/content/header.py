@@ -99,7 +99,7 @@ class Header:
 def header_of(message: Message) -> Header:
     """The header of a message that was read."""
     msh = message.header
-    return Header(message.separators, tuple(msh.raw(n) for n in range(22)), message.codec)
+    return Header(message.separators, tuple(msh.fields[:22]), message.codec)
 
 
 def salvage(raw: bytes) -> Header:

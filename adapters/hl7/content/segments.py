@@ -34,18 +34,20 @@ class Separators(NamedTuple):
 class Element:
     """One repetition of a field: components and subcomponents by 1-based number, "" where absent."""
 
-    __slots__ = ("_codec", "_separators", "text")
+    __slots__ = ("_codec", "_components", "_separators", "text")
 
     def __init__(self, text: str, separators: Separators, codec: str) -> None:
         self.text = text
         self._separators = separators
         self._codec = codec
+        self._components = text.split(separators.component)
 
     def get(self, component: int = 1, subcomponent: int = 1) -> str:
         """The unescaped value, trimmed; "" where absent or null."""
-        marks = self._separators
-        value = _nth(_nth(self.text, marks.component, component), marks.subcomponent, subcomponent)
-        return "" if value == NULL else unescape(value, marks, self._codec).strip()
+        value, marks = _nth(self._components, component), self._separators
+        if subcomponent > 1 or marks.subcomponent in value:
+            value = _nth(value.split(marks.subcomponent), subcomponent)
+        return "" if value in ("", NULL) else unescape(value, marks, self._codec).strip()
 
     def whole(self) -> str:
         """The unescaped text with its components joined by blanks, for fields that people read."""
@@ -56,7 +58,7 @@ class Element:
 class Segment:
     """One segment; `sequence` counts those of its name from 1. Fields by HL7's numbers (MSH-1 is the separator)."""
 
-    __slots__ = ("_codec", "_fields", "_separators", "_text", "name", "sequence")
+    __slots__ = ("_codec", "_elements", "_fields", "_separators", "_text", "name", "sequence")
 
     def __init__(self, name: str, text: str, separators: Separators, codec: str, sequence: int) -> None:
         self.name = name
@@ -65,22 +67,33 @@ class Segment:
         self._separators = separators
         self._codec = codec
         self._fields: list[str] | None = None
+        self._elements: dict[int, Element] = {}
 
-    def raw(self, field: int) -> str:
-        """The field as it stands in the message, "" where absent."""
+    @property
+    def fields(self) -> list[str]:
+        """The fields as they stand in the message, by their numbers; 0 is the segment's name."""
         if self._fields is None:
             self._fields = self._text.split(self._separators.field)
             if self.name == "MSH":
                 self._fields.insert(1, self._separators.field)
-        return self._fields[field] if field < len(self._fields) else ""
+        return self._fields
+
+    def raw(self, field: int) -> str:
+        """The field as it stands in the message, "" where absent."""
+        fields = self.fields
+        return fields[field] if field < len(fields) else ""
 
     def get(self, field: int, component: int = 1, subcomponent: int = 1) -> str:
         """The unescaped value in the first repetition, trimmed; "" where absent or null."""
-        return self.element(field).get(component, subcomponent)
+        return self.element(field).get(component, subcomponent) if self.raw(field) else ""
 
     def element(self, field: int) -> Element:
         """The first repetition."""
-        return Element(_nth(self.raw(field), self._separators.repetition, 1), self._separators, self._codec)
+        found = self._elements.get(field)
+        if found is None:
+            text = self.raw(field).split(self._separators.repetition, 1)[0]
+            found = self._elements[field] = Element(text, self._separators, self._codec)
+        return found
 
     def repetitions(self, field: int) -> list[Element]:
         """Every repetition that is not empty."""
@@ -175,11 +188,8 @@ def _escapes(mark: str) -> re.Pattern[str]:
     return re.compile(f"{quoted}([^{quoted}]{{1,512}}){quoted}")
 
 
-def _nth(text: str, separator: str, number: int) -> str:
+def _nth(parts: list[str], number: int) -> str:
     """The number-th (1-based) part, "" where there are fewer."""
-    if number == 1:
-        return text.split(separator, 1)[0]
-    parts = text.split(separator, number)
     return parts[number - 1] if number <= len(parts) else ""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from adapters.hl7.content.segments import Element, escape
 
-_TIME = re.compile(r"(\d{8})(\d{2})?(\d{2})?(\d{2})?(?:\.\d{1,6})?([+-]\d{4})?\Z")
+_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
+_TIME = re.compile(_DAY.pattern + r"(\d{2})?(\d{2})?(\d{2})?(?:\.\d{1,6})?([+-]\d{4})?\Z", re.ASCII)
 _SEX = {"M": "M", "F": "F", "O": "O", "A": "O", "N": "O"}
 _GROUPS = {"I": 1, "P": 2}
 """XPN.8, HL7 table 0465: ideographic, phonetic (everything else is alphabetic) → PN component group."""
@@ -65,12 +66,11 @@ def _alphabetic(pn: str) -> list[str]:
 
 def birth_date(value: str) -> str:
     """TS → YYYYMMDD, "" where the day is unknown or the date does not exist."""
-    day = value[:8]
+    day = _DAY.match(value)
     try:
-        datetime.strptime(day, "%Y%m%d")
+        return day[0] if day and date(int(day[1]), int(day[2]), int(day[3])) else ""
     except ValueError:
         return ""
-    return day if len(day) == 8 and day.isascii() and day.isdigit() else ""
 
 
 def sex(value: str) -> str:
@@ -83,12 +83,12 @@ def moment(value: str, zone: tzinfo) -> str:
     match = _TIME.match(value)
     if match is None:
         return ""
-    day, hour, minute, second, offset = match.groups()
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
     try:
-        at = datetime.strptime(f"{day}{hour or '00'}{minute or '00'}{second or '00'}", "%Y%m%d%H%M%S")
+        own = _offset(match[7]) if match[7] else zone
+        return datetime(year, month, day, hour, minute, second, tzinfo=own).isoformat()
     except ValueError:
         return ""
-    return at.replace(tzinfo=_offset(offset) if offset else zone).isoformat()
 
 
 def _offset(value: str) -> tzinfo:

@@ -18,6 +18,10 @@ from adapters.hl7.content.receive import Accepted, Refused, Site, receive, refus
 from gateway.errors import Permanent, Transient
 from gateway.orders import MessageLog
 
+Outcome = Accepted | Refused
+_GATHER_SECONDS = 0.002
+_READ_AT_ONCE_BYTES = 64 * 1024
+"""Longer messages are read in the worker thread, so that they hold up nobody's bytes."""
 _BATCH_MESSAGES = 512
 _BATCH_BYTES = 64 * 1024 * 1024
 
@@ -43,21 +47,29 @@ class Item:
 
 
 class Desk:
-    """`submit` from the event loop; one worker thread reads and stores whatever has gathered meanwhile."""
+    """`submit` from the event loop; one worker thread stores whatever has gathered meanwhile.
+
+    A commit waits at most `_GATHER_SECONDS` for the peers that the last commits answered: they will be back at once,
+    and one disk write then serves them all. A lone sender waits for nobody.
+    """
 
     def __init__(self, site: Site, log: MessageLog) -> None:
         self._site = site
         self._log = log
-        self._waiting: list[Item] = []
-        self._arrived = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[Item, Outcome | None]] = []
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last: set[Peer] = set()
+        self._quorum = 1
         self._idle = asyncio.Event()
         self._idle.set()
 
     def submit(self, item: Item) -> None:
         """Answered later through `item.peer.reply`, in the order submitted."""
-        self._waiting.append(item)
+        self._waiting.append((item, self._read(item) if item.size <= _READ_AT_ONCE_BYTES else None))
         self._idle.clear()
-        self._arrived.set()
+        self._arm()
 
     async def drained(self) -> None:
         """Returns when everything submitted is answered."""
@@ -65,21 +77,38 @@ class Desk:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "mllp-store") as worker:
             while True:
-                await self._arrived.wait()
+                await self._due.wait()
                 batch = self._next_batch()
-                answers = await loop.run_in_executor(worker, self._settle, batch)
-                for item, answer in zip(batch, answers, strict=True):
+                answers = await self._loop.run_in_executor(worker, self._settle, batch)
+                for (item, _), answer in zip(batch, answers, strict=True):
                     item.peer.reply(item, answer)
-                if not self._waiting:
-                    self._arrived.clear()
-                    self._idle.set()
+                self._rearm({item.peer for item, _ in batch})
 
-    def _next_batch(self) -> list[Item]:
+    def _rearm(self, answered: set[Peer]) -> None:
+        self._quorum, self._last = len(answered | self._last), answered
+        self._due.clear()
+        if self._waiting:
+            self._arm()
+        else:
+            self._idle.set()
+
+    def _arm(self) -> None:
+        """Due when everybody expected is here, or when the time to gather is over."""
+        if len(self._waiting) >= self._quorum:
+            self._due.set()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(_GATHER_SECONDS, self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        self._timer = None
+        if self._waiting:
+            self._due.set()
+
+    def _next_batch(self) -> list[tuple[Item, Outcome | None]]:
         size = count = 0
-        for item in self._waiting[:_BATCH_MESSAGES]:
+        for item, _ in self._waiting[:_BATCH_MESSAGES]:
             size += item.size
             if count and size > _BATCH_BYTES:
                 break
@@ -87,14 +116,14 @@ class Desk:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    def _settle(self, batch: Sequence[Item]) -> list[bytes]:
+    def _settle(self, batch: Sequence[tuple[Item, Outcome | None]]) -> list[bytes]:
         """One answer for each, in order; what is accepted is on disk when this returns."""
-        outcomes = [self._read(item) for item in batch]
+        outcomes = [outcome or self._read(item) for item, outcome in batch]
         accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
         stored = iter(self._store(accepted))
         return [next(stored) if isinstance(outcome, Accepted) else outcome.answer for outcome in outcomes]
 
-    def _read(self, item: Item) -> Accepted | Refused:
+    def _read(self, item: Item) -> Outcome:
         try:
             outcome = receive(item.event, item.peer.address, item.at, self._site)
         except Exception as error:
