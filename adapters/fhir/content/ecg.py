@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from adapters.fhir.content import vocabulary as v
 from adapters.fhir.content.datatypes import Json, clean, identifier, parse_instant
+from adapters.fhir.content.inbound_subject import bounded, patient_of, type_code
 from adapters.fhir.content.leads import LEADS, lead_of
 from adapters.fhir.content.refusals import InvalidValue, MissingElement, NotTaken
 from adapters.fhir.content.sampled_data import millivolts, period_ms
 from adapters.fhir.content.structure import require_code
-from adapters.fhir.content.subject import bounded, patient_of, type_code
 from gateway import identity
 from gateway.ports import EcgSource
 from gateway.study import Patient

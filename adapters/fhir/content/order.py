@@ -9,9 +9,9 @@ from typing import Any
 
 from adapters.fhir.content import vocabulary as v
 from adapters.fhir.content.datatypes import Json, clean, compact, identifier
+from adapters.fhir.content.inbound_subject import bounded, contained, patient_of, type_code
 from adapters.fhir.content.refusals import InvalidValue, MissingElement, NotTaken
 from adapters.fhir.content.structure import require_code
-from adapters.fhir.content.subject import bounded, contained, patient_of, type_code
 from adapters.fhir.content.subjects import accession_identifier, order_identifiers, patient_resource
 from gateway import identity
 from gateway.codes import FHIR_SYSTEMS

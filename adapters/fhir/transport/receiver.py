@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from adapters.fhir.content.datatypes import Json
 from adapters.fhir.content.refusals import InvalidStructure, Refused
-from adapters.fhir.content.store import ResourceStore
+from adapters.fhir.content.transaction_store import ResourceStore
 from adapters.fhir.transport.answers import FhirRoute, answer, body_of, entity_tag
 
 _LARGEST_BODY = 64 * 1024 * 1024
