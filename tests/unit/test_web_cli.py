@@ -22,6 +22,7 @@ from adapters.cli.remote import url_of
 from adapters.cli.services import (
     CheckReport,
     CliServices,
+    Conformance,
     Explanation,
     ModelLine,
     Progress,
@@ -50,14 +51,6 @@ class Sent:
 
 
 @dataclass
-class Checked:
-    path: Path
-    kind: str
-    problems: tuple[str, ...]
-    checked_by: tuple[str, ...]
-
-
-@dataclass
 class Fakes:
     """Services that note what they were asked and answer from these fields."""
 
@@ -65,7 +58,7 @@ class Fakes:
     asked: list[Any] = field(default_factory=list)
     statuses: dict[bytes, int] = field(default_factory=dict)
     explanations: tuple[Explanation, ...] = ()
-    problems: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     broken: str = ""
 
     def services(self) -> CliServices:
@@ -89,8 +82,8 @@ class Fakes:
         self.asked.append(tuple(files))
         return CheckReport(self.load(config).model_dump(mode="json"), self.explanations)
 
-    def conform(self, files: Sequence[Path]) -> list[Checked]:
-        return [Checked(path, "sr", self.problems, ("own",)) for path in files]
+    def conform(self, files: Sequence[Path]) -> list[Conformance]:
+        return [Conformance(path, self.errors, "sr") for path in files]
 
     def models(self, settings: Settings) -> list[ModelLine]:
         return [ModelLine("ecg_12lead", "1", "ab" * 32, "validated", False, True),
@@ -269,7 +262,7 @@ def test_conform_fails_when_a_file_does(tmp_path: Path) -> None:
     file = tmp_path / "a.dcm"
     file.write_bytes(b"x")
     assert run("conform", file).exit_code == 0
-    told = run("conform", file, fakes=Fakes(problems=("TID 1500 root is missing",)))
+    told = run("conform", file, fakes=Fakes(errors=("TID 1500 root is missing",)))
     assert (told.exit_code, "TID 1500" in told.output) == (1, True)
     assert json.loads(run("conform", file, "--json").output)[0]["kind"] == "sr"
 
