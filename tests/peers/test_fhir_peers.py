@@ -23,6 +23,9 @@ from fhirclient.models.observation import Observation
 from fhirclient.models.operationoutcome import OperationOutcome
 from fhirclient.models.servicerequest import ServiceRequest
 
+from adapters.database.connection import migrate, open_database
+from adapters.database.messages import DatabaseMessageLog
+from adapters.database.queries import DatabaseQueries
 from adapters.dicom.content.part10 import split
 from adapters.dicom.content.tags import read_tags
 from adapters.dicom.content.waveform_write import write_ecg
@@ -224,3 +227,27 @@ def test_the_whole_way_to_a_receiver_and_again() -> None:
     assert len(app.state.resources["DiagnosticReport"]) == 2
     assert len(app.state.resources["Patient"]) == 1
     assert len(app.state.documents) == 2
+
+
+def test_orders_reach_the_real_database(tmp_path: Path, store: StoreIntake) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'gateway.sqlite'}")
+    migrate(database)
+    queries, messages = DatabaseQueries(database, lambda _: b""), DatabaseMessageLog(database, lambda _: None)
+    app = FastAPI()
+    app.include_router(build_router(queries, messages, store, write_ecg, "SITE", principal_of, 10_000_000, split=split))
+    messages.start()
+    try:
+        with served(app) as base:
+            order_id = post(base, "ServiceRequest", service_request()).json()["id"]
+            for status in ("revoked", "active", "revoked"):
+                assert messages.settle()
+                assert post(base, "ServiceRequest", service_request(status=status)).status_code == 200
+            assert messages.settle()
+            held = httpx.get(f"{base}/fhir/ServiceRequest/{order_id}", trust_env=False).json()
+            found = httpx.get(f"{base}/fhir/Observation?patient.identifier=x", trust_env=False).json()
+    finally:
+        messages.stop()
+        database.dispose()
+    assert held["status"] == "revoked"
+    assert held["contained"][0]["name"][0]["family"] == "Иванова"
+    assert found["total"] == 0
