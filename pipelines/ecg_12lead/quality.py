@@ -21,7 +21,8 @@ FLAT_RANGE = 0.012
 FLAT_SHARE = 0.3
 LARGEST = 15.0
 """mV from the lead's median: more is a wrong gain or an amplifier at its end."""
-CLIPPED_SHARE = 0.1
+CLIPPED_SHARE, CLIPPED_FROM = 0.05, 0.1
+"""Share of samples at one same extreme, and how far in mV from the median it lies: the baseline is no clipping."""
 NOISE = 0.06
 """mV (RMS above 15 Hz between the beats), twice the worst of PTB-XL."""
 NOISY_LEADS = 3
@@ -79,11 +80,11 @@ def _flat(signal: Floats, rate: float) -> Problem | None:
 
 
 def _saturated(signal: Floats) -> Problem | None:
-    known = np.where(np.isfinite(signal), signal, 0.0)
-    far = np.abs(known - np.median(known, axis=1, keepdims=True)).max(axis=1) > LARGEST
-    ends = (known == known.max(axis=1, keepdims=True)) | (known == known.min(axis=1, keepdims=True))
-    clipped = (ends.mean(axis=1) > CLIPPED_SHARE) & (np.ptp(known, axis=1) > FLAT_RANGE)
-    bad = far | clipped
+    known = np.where(np.isfinite(signal), signal, 0.0).astype(np.float64)
+    known -= np.median(known, axis=1, keepdims=True)
+    bad = np.abs(known).max(axis=1) > LARGEST
+    for end in (known.max(axis=1, keepdims=True), known.min(axis=1, keepdims=True)):
+        bad |= ((known == end).mean(axis=1) > CLIPPED_SHARE) & (np.abs(end[:, 0]) > CLIPPED_FROM)
     return Problem("saturated", f"Saturated or wrongly scaled leads: {_named(bad)}.") if bad.any() else None
 
 

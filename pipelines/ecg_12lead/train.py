@@ -21,7 +21,7 @@ from pipelines.ecg_12lead.network import Network
 from pipelines.ecg_12lead.preprocess import WINDOW, band_pass, fill_gaps, in_order, resample
 from pipelines.ecg_12lead.ptbxl import CALIBRATION, TRAINING, Progress, Row, rows, signals
 
-VERSION = "1.0.0"
+MODEL, VERSION = "ecg_12lead", "1.0.0"
 STATUS = "trained on PTB-XL folds 1-8, validated on folds 9 and 10; not cleared for clinical use"
 BATCH = 48
 MEMORY = 0.995
@@ -134,21 +134,22 @@ def calibrated(logits: NDArray[np.float64], truth: Floats) -> tuple[list[float],
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 30, device: str = "cpu",
           progress: Progress = lambda _: None) -> dict[str, Any]:
-    """Train on the PTB-XL layout under `data` and write config.pbtxt, labels.txt and 1/model.onnx into `out`.
+    """Train on the PTB-XL layout under `data` and write `ecg_12lead` into the model repository `out`.
 
-    About 10 s an epoch on two cores. Each epoch is kept in `out/checkpoint.pt` (removed at the end): the same call goes
+    About 10 s an epoch on two cores. Each epoch is kept in its checkpoint.pt (removed at the end): the same call goes
     on where it was left. Returns the file's SHA-256, thresholds and calibration. Raises Unusable without PTB-XL there.
     """
     ecgs, truth = load(rows(data, TRAINING), progress)
     trainer = Trainer(ecgs, truth, seed=seed, epochs=epochs, device=device)
-    out.mkdir(parents=True, exist_ok=True)
-    _learn(trainer, out / "checkpoint.pt", progress)
+    folder = out / MODEL
+    folder.mkdir(parents=True, exist_ok=True)
+    _learn(trainer, folder / "checkpoint.pt", progress)
     held_out, held_out_truth = load(rows(data, CALIBRATION), progress)
     slopes, offsets, thresholds = calibrated(logits_of(trainer.mean, held_out, device), held_out_truth)
-    sha256 = write_model(trainer.mean.cpu(), slopes, offsets, out, examples=band_pass(held_out[:7]),
+    sha256 = write_model(trainer.mean.cpu(), slopes, offsets, folder, examples=band_pass(held_out[:7]),
                          parameters=_parameters(thresholds))
-    (out / "checkpoint.pt").unlink()
-    progress(f"wrote {out.name}/1/model.onnx, SHA-256 {sha256}")
+    (folder / "checkpoint.pt").unlink()
+    progress(f"wrote {MODEL}/1/model.onnx, SHA-256 {sha256}")
     return {"sha256": sha256, "version": VERSION, "thresholds": thresholds, "epochs": epochs, "seed": seed,
             "records": len(ecgs)}
 

@@ -51,8 +51,10 @@ def _install() -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     except subprocess.TimeoutExpired:
+        shutil.rmtree(part, ignore_errors=True)
         pytest.skip(f"{RELEASE} was not downloaded within 280 s")
     if done.returncode:
+        shutil.rmtree(part, ignore_errors=True)
         pytest.skip(f"{RELEASE} cannot be installed here: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
     part.rename(HOME)
 

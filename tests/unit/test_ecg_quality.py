@@ -74,8 +74,16 @@ def test_three_by_four_with_padding_is_not_read(signal: Floats) -> None:
 def test_wrong_gain_and_clipping(signal: Floats) -> None:
     assert codes(signal * 1000) == ["saturated"]
     clipped = signal.copy()
-    clipped[7] = np.clip(clipped[7], -0.02, 0.02)
+    clipped[7] = np.clip(clipped[7], -0.2, 0.2)
     assert codes(clipped) == ["saturated"]
+
+
+def test_the_still_baseline_of_a_simulator_is_no_clipping() -> None:
+    time = np.arange(5000) / 500
+    beats = np.exp(-0.5 * (((time % 0.8) - 0.4) / 0.012) ** 2)
+    still = np.outer([0.5, 1, 0.5, -0.75, 0, 0.75, -1, -0.5, 0.5, 1, 1, 1], np.where(beats > 1e-3, beats, 0))
+    still[4] = still[0] / 4
+    assert codes(still.astype(np.float32)) == []
 
 
 def test_limb_leads_that_contradict_each_other(signal: Floats) -> None:
