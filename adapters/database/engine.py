@@ -8,9 +8,10 @@ chaos test guards them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import structlog
@@ -52,10 +53,9 @@ class DbosEngine:
             "application_version": VERSION, "serializer": JsonSerializer(), "sys_db_pool_size": 4,
             "max_executor_threads": workers + 2 * len(self._destinations) + 4, "log_level": "ERROR",
             "enable_otlp": False, "run_migrations": True})
-        # DBOS wraps plain functions, not methods.
-        self._run = DBOS.workflow(name="run", max_recovery_attempts=1000)(lambda run_id: self._perform(run_id))
-        self._deliver = DBOS.workflow(name="delivery", max_recovery_attempts=1000)(
-            lambda delivery_id: self._attempt(delivery_id))
+        # DBOS marks the functions it wraps, which methods do not allow.
+        self._run = DBOS.workflow(name="run", max_recovery_attempts=1000)(_function(self._perform))
+        self._deliver = DBOS.workflow(name="delivery", max_recovery_attempts=1000)(_function(self._attempt))
 
     def start(self) -> None:
         DBOS.launch()
@@ -140,6 +140,14 @@ class DbosEngine:
             self._dbos._sys_db.reenqueue_for_recovery(workflow_id, [self._executor_id], INTERNAL_QUEUE_NAME)
             log.warning("orphan_requeued", workflow_id=workflow_id)
         return taken + len(confirmed)
+
+
+def _function(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(method)
+    def function(argument: Any) -> None:
+        method(argument)
+
+    return function
 
 
 def _written(what: Sequence[Next]) -> list[dict[str, Any]]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import DataError, IntegrityError
 
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import apply_event
 from adapters.database.studies import order_from_json, order_to_json
 from adapters.database.tables import messages, senders
-from gateway.errors import Transient
+from gateway.errors import GatewayError, Transient
 from gateway.orders import Event, InboundMessage, MergePatients, PlaceOrder, UpdatePatient
 from gateway.study import Patient
 
@@ -109,14 +110,26 @@ class DatabaseMessageLog:
             rows = connection.execute(sa.select(messages.c.id, messages.c.events, messages.c.received_at).where(
                 messages.c.pending).order_by(messages.c.id).limit(_BATCH)).all()
             for row in rows:
-                for form in row.events:
-                    touched |= apply_event(connection, event_from_json(form), row.received_at)
+                touched |= self._apply(connection, row)
             if rows:
                 connection.execute(sa.update(messages).where(
                     messages.c.id.in_([row.id for row in rows])).values(pending=False))
         if touched:
             self._changed(touched)
         return bool(rows)
+
+    @staticmethod
+    def _apply(connection: sa.Connection, row: Any) -> set[int]:
+        """All events of one message or none: a fault in one must not hold up every message after it."""
+        touched: set[int] = set()
+        try:
+            with connection.begin_nested():
+                for form in row.events:
+                    touched |= apply_event(connection, event_from_json(form), row.received_at)
+        except (GatewayError, DataError, IntegrityError, KeyError, TypeError, ValueError) as error:
+            log.error("message_not_applied", message=row.id, error=type(error).__name__)
+            return set()
+        return touched
 
 
 def _row(message: InboundMessage) -> dict[str, Any]:

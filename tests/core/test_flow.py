@@ -18,8 +18,8 @@ def delivered(item: object) -> bool:
     return bool(item.deliveries) and all(d.state is DeliveryState.DELIVERED for d in item.deliveries)
 
 
-def order(accession: str, priority: Priority = Priority.STAT, order_id: str = "o1", **more: str) -> Order:
-    return Order(order_id, "SITE", Patient("P1", name="Doe^Jane"), accession_number=accession, priority=priority, **more)
+def order(accession: str, priority: Priority = Priority.STAT) -> Order:
+    return Order("o1", "SITE", Patient("P1", name="Doe^Jane"), accession_number=accession, priority=priority)
 
 
 def message(control_id: str, *orders: Order) -> InboundMessage:
