@@ -118,7 +118,7 @@ class Work:
         analysis = self._read(pipeline, job, selection)
         site = self._settings.site
         reading = Reading(job.run, job.study, selection, analysis.result, site.facility, site.timezone, site.language,
-                          job.completeness)
+                          job.completeness, procedure=pipeline.procedure)
         filed = self._parts.publisher.publish(reading, analysis.picture, job.destinations)
         tickets = self._repository.finish(job.run.run_id, analysis.result, filed, self._clock())
         log.info("run_reported", run_id=job.run.run_id, case_id=job.run.case_id, pipeline=job.pipeline,
