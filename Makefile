@@ -1,0 +1,37 @@
+# make demo   the product at work, on this machine          make test    the whole suite, with real servers
+# make setup  .venv with all that serving needs             make check   ruff, mypy and the quick tests
+# make bench  speed beside other programs, a line each      make clean   removes what these have made
+SHELL := /bin/bash
+PYTHON_BIN := .venv/bin/python
+
+.PHONY: help setup demo test check bench clean
+.NOTPARALLEL:
+
+help:
+	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+
+setup:
+	@bash config/setup/environment.sh serve
+
+# DEMO_EXIT=1 ends by itself; DEMO_DATA=DIR sends a folder of your own files as well.
+demo: setup
+	@.venv/bin/triage-gateway demo $(if $(filter-out 0 no,$(DEMO_EXIT)),--exit) $(if $(DEMO_DATA),--data "$(DEMO_DATA)")
+
+# PYTEST=... passes arguments on, e.g. make test PYTEST=tests/unit; TOOLS=no installs no Debian packages.
+test:
+	@bash config/setup/tools.sh
+	@bash config/setup/environment.sh test
+	@$(PYTHON_BIN) -m pytest -rs $(PYTEST)
+
+check:
+	@bash config/setup/environment.sh test
+	@$(PYTHON_BIN) -m ruff check .
+	@$(PYTHON_BIN) -m mypy
+	@$(PYTHON_BIN) -m pytest -q -m "not slow and not peer" $(PYTEST)
+
+bench: setup
+	@$(PYTHON_BIN) -m tests.bench $(BENCH)
+
+clean:
+	rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
