@@ -88,7 +88,10 @@ class CommandRows(DatabaseRepository):
             raise Unusable("there is no such delivery", element="delivery_id")
         if state == DeliveryState.PENDING:
             return self.hurry(delivery_id, now)
-        return self.revive(deliveries.c.id == delivery_id, now)
+        tickets = self.revive(deliveries.c.id == delivery_id, now)
+        if not tickets:
+            raise Unusable("a newer result has replaced this one: it is not sent again", element="delivery_id")
+        return tickets
 
     def revive_dead(self, destination: str, now: datetime) -> Sequence[DeliveryTicket]:
         wanted: Any = deliveries.c.state == DeliveryState.DEAD.value

@@ -13,6 +13,8 @@ from adapters.database.tables import deliveries, documents
 from gateway.delivery import DeliveryState, Document, Kind, Receipt
 from gateway.repository import DeliveryJob, DeliveryTicket, Filed
 
+_REPLACING = (Kind.ORU, Kind.DIAGNOSTIC_REPORT)
+"""Kinds that a receiver updates in place: an older one must never arrive after a newer one."""
 _FINAL = (DeliveryState.DELIVERED.value, DeliveryState.UNPROVEN.value, DeliveryState.DEAD.value)
 
 
@@ -28,13 +30,23 @@ class DeliveryRows:
         for one in filed:
             document_id = self._document_row(connection, run, one, now)
             for destination in one.goes_to:
-                after = None if one.document.kind is Kind.SOURCE else sources.get(destination)
+                after = self._after(connection, run, one.document.kind, destination, sources)
                 delivery_id = connection.execute(sa.insert(deliveries).values(
                     document_id=document_id, run_id=run.run_id, case_id=run.case_id, destination=destination,
                     kind=one.document.kind.value, state=DeliveryState.PENDING.value, created_at=now, retry_from=now,
                     next_attempt_at=now, after_id=after, receipt={}).returning(deliveries.c.id)).scalar_one()
                 if one.document.kind is Kind.SOURCE:
                     sources[destination] = delivery_id
+
+    @staticmethod
+    def _after(connection: sa.Connection, run: Any, kind: Kind, destination: str,
+               sources: dict[str, int]) -> int | None:
+        """What must be over first: the source object that an SR names; an older result that this one replaces."""
+        if kind in _REPLACING:
+            return connection.execute(sa.select(sa.func.max(deliveries.c.id)).where(
+                deliveries.c.case_id == run.case_id, deliveries.c.destination == destination,
+                deliveries.c.kind == kind.value, deliveries.c.state == DeliveryState.PENDING.value)).scalar()
+        return None if kind is Kind.SOURCE else sources.get(destination)
 
     def _document_row(self, connection: sa.Connection, run: Any, one: Filed, now: datetime) -> int:
         values = {"run_id": run.run_id, "case_id": run.case_id, "kind": one.document.kind.value,
@@ -93,7 +105,7 @@ class DeliveryRows:
         """Final ones that meet `condition` are pending again, with a new deadline."""
         with writing(self._engine) as connection:
             ids = connection.execute(sa.select(deliveries.c.id).where(
-                condition, deliveries.c.state.in_(_FINAL))).scalars().all()
+                condition, deliveries.c.state.in_(_FINAL), ~_replaced())).scalars().all()
             connection.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(
                 state=DeliveryState.PENDING.value, generation=deliveries.c.generation + 1, retry_from=now,
                 attempts=0, next_attempt_at=now))
@@ -106,6 +118,14 @@ class DeliveryRows:
                 deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING.value).values(
                 generation=deliveries.c.generation + 1, next_attempt_at=now))
             return _tickets(connection, deliveries.c.id == delivery_id)
+
+
+def _replaced() -> Any:
+    """There is a newer result of the same case for this receiver, which updates in place."""
+    newer = deliveries.alias("newer")
+    return sa.and_(deliveries.c.kind.in_([kind.value for kind in _REPLACING]), sa.select(newer.c.id).where(
+        newer.c.case_id == deliveries.c.case_id, newer.c.destination == deliveries.c.destination,
+        newer.c.kind == deliveries.c.kind, newer.c.id > deliveries.c.id).exists())
 
 
 def _tickets(connection: sa.Connection, condition: Any, limit: int = 10_000) -> list[DeliveryTicket]:

@@ -103,7 +103,9 @@ class DatabaseQueries:
             return (), 0
         wanted = [documents.c.kind == Kind.DIAGNOSTIC_REPORT.value, documents.c.run_id == cases.c.run_id]
         exact = ((query.case_id, cases.c.case_id), (query.patient_id, studies.c.patient_id),
-                 (query.patient_issuer, studies.c.patient_issuer))
+                 (query.patient_issuer, studies.c.patient_issuer),
+                 (query.study_instance_uid, studies.c.study_instance_uid),
+                 (query.accession_number, studies.c.accession_number))
         wanted += [column == value for value, column in exact if value]
         wanted += [_compared(prefix, at) for prefix, at in query.updated]
         found = sa.select(documents).join(cases, cases.c.case_id == documents.c.case_id).join(

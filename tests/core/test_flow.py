@@ -9,6 +9,7 @@ import pytest
 
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
+from gateway.identity import document_uid
 from gateway.orders import InboundMessage, PlaceOrder
 from gateway.study import Order, Patient, Priority, Sender
 from tests.core.support import MemoryDestination, core
@@ -64,6 +65,24 @@ def test_late_objects_supersede_and_name_the_predecessor(tmp_path: Path) -> None
         assert [r["number"] for r in detail.runs] == [2, 1]
         earlier = next(d for d in c.destinations["pacs"].received if d.kind is Kind.SR)
         assert earlier.identity.encode() in c.queries.document(first.case_id, Kind.SR).content
+
+
+def test_an_older_result_never_arrives_after_a_newer_one_that_replaces_it(tmp_path: Path) -> None:
+    ehr = MemoryDestination("ehr", frozenset({Kind.DIAGNOSTIC_REPORT}), refuses=True)
+    with core(tmp_path, destinations=[ehr], delivery={"first_retry_seconds": 0.2}) as c:
+        c.receive("1.2.3", "1.2.3.1.1")
+        first = c.await_case(lambda i: {d.state for d in i.deliveries} == {DeliveryState.DEAD})
+        ehr.refuses, ehr.down = False, True
+        c.receive("1.2.3", "1.2.3.1.2")
+        c.await_case(lambda i: i.run_id != first.run_id)
+        c.receive("1.2.3", "1.2.3.1.3")
+        c.await_case(lambda i: len(c.queries.case(i.case_id).runs) == 3 and i.state == "reported")
+        with pytest.raises(Unusable, match="newer"):
+            c.rows.revive_one(first.deliveries[0].delivery_id, datetime.now(UTC))
+        ehr.down = False
+        c.await_case(lambda i: delivered(i) and len(c.queries.case(i.case_id).runs) == 3)
+        runs = [r["run_id"] for r in reversed(c.queries.case(first.case_id).runs)]
+        assert [d.identity for d in ehr.received] == [document_uid(r, "diagnostic_report") for r in runs[1:]]
 
 
 def test_an_unrouted_study_is_unsupported_and_says_why(tmp_path: Path) -> None:
