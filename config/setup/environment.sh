@@ -76,12 +76,12 @@ make_venv
 # setuptools first and no build isolation: what builds the package is pinned like the rest.
 if [ "$wanted" = test ]; then
     say "Installing PyTorch, for training and its tests (about 200 MB for CPU only, up to 3 GB with CUDA)"
-    install setuptools "$torch"
+    install 'setuptools>=77' "$torch"
     say "Installing the rest of what the tests need (about 280 MB)"
     install --no-build-isolation -e '.[train,dev]'
 else
-    say "Installing what serving needs (about 230 MB to download; no PyTorch)"
-    install setuptools
+    say "Installing what serving needs (about 165 MB to download, 770 MB on disk; no PyTorch)"
+    install 'setuptools>=77'
     install --no-build-isolation -e .
 fi
 state > ".venv/.$wanted"
