@@ -22,8 +22,8 @@ Answers = Callable[[bytes], list[bytes]]
 class Ris:
     """PyPI hl7's MLLP server. `code`: what it answers; `received`: message by control id."""
 
-    def __init__(self, code: str = "AA") -> None:
-        self.code = code
+    def __init__(self, code: str = "AA", port: int = 0) -> None:
+        self.code, self.port = code, port
         self.received: dict[str, bytes] = {}
         self._started: Future[int] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -39,7 +39,7 @@ class Ris:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await start_hl7_server(self._talk, "127.0.0.1", 0, limit=1 << 24, encoding="utf-8")
+        server = await start_hl7_server(self._talk, "127.0.0.1", self.port, limit=1 << 24, encoding="utf-8")
         self._started.set_result(server.sockets[0].getsockname()[1])
         await self._stop.wait()
         server.close()

@@ -1,0 +1,104 @@
+"""What stands around a gateway in the end-to-end tests: RIS and EHR; and the studies that are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.dicom.content import part10
+from adapters.dicom.content.tags import read_tags
+from adapters.dicom.content.waveform_write import write_ecg
+from adapters.fhir.transport.receiver import build_receiver
+from adapters.files.wfdb_source import read_wfdb
+from adapters.web.server import HttpServer
+from gateway.ports import EcgSource
+from gateway.settings import HttpSettings
+from gateway.study import Patient
+from pipelines.ecg_12lead.labels import LEADS
+from pipelines.ecg_12lead.synthetic import RATE, synthesise
+from tests.peers import dcmtk
+
+RECORDED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+PTB_XL = Path(__file__).parents[2].parent / "shared" / "data" / "ptb-xl" / "records500"
+
+
+def ecg(name: str, *, kind: str = "normal", seed: int = 1, study: str = "", accession: str = "",
+        patient: Patient | None = None) -> bytes:
+    """A synthetic ECG as a Part 10 object; `study`: joins the object to this Study Instance UID."""
+    who = patient or Patient(f"ID-{name}", "HOSP", f"Secret{name}^Person", "19500101", "F")
+    return write_ecg(EcgSource(("test", name), who, synthesise(kind, seed), RATE, LEADS, RECORDED, accession,
+                               study_instance_uid=study))
+
+
+def real_ecgs() -> list[bytes]:
+    """Three records of PTB-XL as DICOM; skips where the data is not here."""
+    found = sorted(PTB_XL.glob("*/*.hea"))[:300:100]
+    if len(found) < 3:
+        pytest.skip("../shared/data/ptb-xl is not here")
+    made = []
+    for number, header in enumerate(found):
+        source = read_wfdb(header)
+        who = replace(source.patient, name=f"Real^Person{number}", issuer="HOSP")
+        made.append(write_ecg(replace(source, patient=who, accession_number=f"REAL{number}")))
+    return made
+
+
+def tags(content: bytes) -> dict[str, Any]:
+    header, dataset = part10.split(content)
+    return dict(read_tags(header, [dataset]))
+
+
+def study_of(content: bytes) -> str:
+    return str(tags(content)["StudyInstanceUID"])
+
+
+def written(folder: Path, contents: Sequence[bytes]) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, content in enumerate(contents):
+        path = folder / f"{number:04d}.dcm"
+        path.write_bytes(content)
+        paths.append(path)
+    return paths
+
+
+def storescu(port: int, *paths: Path) -> None:
+    """DCMTK's sender, one association; everything has to be taken."""
+    done = dcmtk.run("storescu", "-R", "-aec", "TRIAGE", "-aet", "SCANNER", "127.0.0.1", str(port), *paths)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Ehr:
+    """`resources`: resource type → id → resource. `documents`: the bytes of each transaction that changed something."""
+
+    port: int
+    resources: dict[str, dict[str, dict[str, Any]]]
+    documents: list[bytes]
+
+
+@contextmanager
+def ehr(port: int = 0) -> Iterator[Ehr]:
+    """A strict FHIR server in memory."""
+    receiver = build_receiver()
+    server = HttpServer(receiver, HttpSettings(port=port))
+    server.start()
+    try:
+        yield Ehr(server.port, receiver.state.resources, receiver.state.documents)
+    finally:
+        server.stop()
+
+
+def destinations(ris: int = 0, ehr: int = 0) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if ris:
+        found.append({"name": "RIS", "type": "hl7", "host": "127.0.0.1", "port": ris, "receiving_application": "RIS"})
+    if ehr:
+        found.append({"name": "EHR", "type": "fhir", "url": f"http://127.0.0.1:{ehr}/fhir"})
+    return found
