@@ -237,11 +237,12 @@ class Gateway:
         self._housekeeping.beat()
         self._housekeeping.sweep_lost(self._engine, datetime.now(UTC))
         self._messages.start()
-        self._clock.start()
         self._schedule()
-        self.http.start()
         self.mllp.start()
         self.dicom.start()
+        self._work.doors_opened()
+        self._clock.start()
+        self.http.start()  # last: /readyz says that studies can be taken
         log.info("gateway_ready", dicom_port=self.dicom.port, mllp_port=self.mllp.port, http_port=self.http.port,
                  pipelines=sorted(self._pipelines), recovered_objects=recovered)
 

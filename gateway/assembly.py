@@ -16,6 +16,12 @@ class Heard:
     burst_started_at: datetime
     last_received_at: datetime
 
+    def since(self, open_since: datetime | None) -> Heard:
+        """The same, where nothing could be heard before `open_since`: an interrupted sender has its time to return."""
+        if open_since is None:
+            return self
+        return Heard(max(self.burst_started_at, open_since), max(self.last_received_at, open_since))
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:

@@ -49,6 +49,7 @@ class Work:
         self._parts, self._settings, self._clock = parts, settings, clock
         self._repository = parts.repository
         self._engine: Engine | None = None
+        self._open_since: datetime | None = None
 
     def use(self, engine: Engine) -> None:
         """The engine needs the work and the work the engine: joined once, at start."""
@@ -61,12 +62,16 @@ class Work:
 
     # ------------------------------------------------------------ studies
 
+    def doors_opened(self) -> None:
+        """Senders reach this gateway from now on: the silence before was its own and completes no study."""
+        self._open_since = self._clock()
+
     def assemble_due(self) -> float | None:
         """Hand over every study that is complete; seconds until the next may be, None when none is open."""
         nearest: float | None = None
         for study_id, heard in self._repository.receiving():
             at = self._clock()
-            decision = decide(heard, at, self._settings.assembly)
+            decision = decide(heard.since(self._open_since), at, self._settings.assembly)
             if isinstance(decision, Handover):
                 self.plan(study_id, decision.completeness)
             else:

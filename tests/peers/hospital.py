@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ PTB_XL = Path(__file__).parents[2].parent / "shared" / "data" / "ptb-xl" / "reco
 
 
 def ecg(name: str, *, kind: str = "normal", seed: int = 1, study: str = "", accession: str = "",
-        patient: Patient | None = None) -> bytes:
+        patient: Patient | None = None, minute: int = 0) -> bytes:
     """A synthetic ECG as a Part 10 object; `study`: joins the object to this Study Instance UID."""
     who = patient or Patient(f"ID-{name}", "HOSP", f"Secret{name}^Person", "19500101", "F")
-    return write_ecg(EcgSource(("test", name), who, synthesise(kind, seed), RATE, LEADS, RECORDED, accession,
-                               study_instance_uid=study))
+    return write_ecg(EcgSource(("test", name), who, synthesise(kind, seed), RATE, LEADS,
+                               RECORDED + timedelta(minutes=minute), accession, study_instance_uid=study))
 
 
 def real_ecgs() -> list[bytes]:

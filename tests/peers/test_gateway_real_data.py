@@ -31,21 +31,20 @@ CT_ROUTE = {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_c
 def sent_and_forwarded(tmp_path: Path, batches: Sequence[Sequence[Path]], routes: list[dict[str, object]]) -> None:
     """Send each study, and check everything that the issue asks of the result."""
     running = gateway(tmp_path / "gateway", start=False, routes=routes)
-    with Ris() as ris, hospital.ehr() as ehr, running as g:
-        with orthanc(tmp_path / "orthanc", forward_to=g.dicom_port) as pacs:
-            g.configure(destinations=[destination(pacs.port), *hospital.destinations(ris.port, ehr.port)])
-            g.start()
-            for paths in batches:
-                hospital.storescu(g.dicom_port, *paths)
-            items = g.await_delivered(len(batches), 120)
-            objects = sum(map(len, batches))
-            await_forwarded(pacs, g, 2 * len(batches), objects)
-            for item in items:
-                one_study(tmp_path, g, pacs, item)
-            assert len(g.rows(instances)) == objects
-            assert len(g.worklist()) == len(batches)
-            assert len(ris.received) == len(batches)
-            assert len(ehr.documents) == len(batches)
+    with Ris() as ris, hospital.ehr() as ehr, running as g, orthanc(tmp_path / "pacs", forward_to=g.dicom_port) as pacs:
+        g.configure(destinations=[destination(pacs.port), *hospital.destinations(ris.port, ehr.port)])
+        g.start()
+        for paths in batches:
+            hospital.storescu(g.dicom_port, *paths)
+        items = g.await_delivered(len(batches), 120)
+        objects = sum(map(len, batches))
+        await_forwarded(pacs, g, 2 * len(batches), objects)
+        for item in items:
+            one_study(tmp_path, g, pacs, item)
+        assert len(g.rows(instances)) == objects
+        assert len(g.worklist()) == len(batches)
+        assert len(ris.received) == len(batches)
+        assert len(ehr.documents) == len(batches)
 
 
 def await_forwarded(pacs: Orthanc, g: GatewayProcess, outputs: int, objects: int) -> None:

@@ -90,6 +90,13 @@ def test_assembly_hands_over_after_quiet_and_never_waits_beyond_the_cap() -> Non
     assert trickle.completeness is Completeness.PARTIAL
 
 
+def test_silence_while_the_doors_were_shut_completes_no_study() -> None:
+    settings = AssemblySettings(quiet_seconds=5, max_wait_seconds=60)
+    interrupted = Heard(NOW - timedelta(hours=2), NOW - timedelta(hours=1))
+    assert interrupted.since(None) == interrupted
+    assert decide(interrupted.since(NOW), NOW, settings) == Wait(NOW + timedelta(seconds=5))
+
+
 PLACES = st.builds(
     lambda state, verdict, risk, priority, minutes, read: place(
         state, verdict, risk, priority, NOW + timedelta(minutes=minutes), read=read),

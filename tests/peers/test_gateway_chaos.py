@@ -1,0 +1,173 @@
+"""kill -9 at seeded moments while studies are received, read and delivered; restarted at once on the same folder.
+
+CHAOS_KILLS sets how often (6), CHAOS_SEED which moments (1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from adapters.database.tables import instances, runs
+from adapters.demo.orders import ResultReceiver
+from adapters.dicom.content import part10, sr_reader
+from adapters.dicom.transport.scu import send_files
+from gateway.identity import document_uid
+from tests.hl7_ris import control_id
+from tests.peers import hospital
+from tests.peers.gateway_process import GatewayProcess, gateway
+from tests.peers.orthanc import Orthanc, destination, orthanc
+
+pytestmark = [pytest.mark.peer, pytest.mark.slow]
+KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+QUIET = 2.0
+"""Seconds. A sender that was cut off is back well within it."""
+PHASES = ((0.0, 0.4), (0.4, 2.0), (2.0, 3.2), (3.2, 5.0))
+"""Seconds after the first object: while received, while quiet, while read, while delivered (on an idle machine)."""
+
+
+class Senders:
+    """Each study has a sender that sends again what was not acknowledged, until everything is."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._ended = threading.Event()
+        self.acknowledged: set[Path] = set()
+
+    def send(self, paths: Sequence[Path]) -> None:
+        thread = threading.Thread(target=self._send, args=(paths,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _send(self, paths: Sequence[Path]) -> None:
+        left = list(paths)
+        while left and not self._ended.is_set():
+            report = send_files("127.0.0.1", self._port, "CART", "TRIAGE", left, self._note, 5)
+            left = [sent.path for sent in report.files if not sent.stored]
+            self._ended.wait(0.1)
+
+    def _note(self, path: Path, status: int) -> None:
+        if status == 0:
+            with self._lock:
+                self.acknowledged.add(path)
+
+    def so_far(self) -> set[Path]:
+        with self._lock:
+            return set(self.acknowledged)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a sender is still at it"
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+def dataset_of(path: Path) -> bytes:
+    return part10.split(path.read_bytes())[1]
+
+
+def on_disk(g: GatewayProcess) -> dict[str, bytes]:
+    """SHA-256 of the data set → it, of every file in the gateway's folder."""
+    found = [dataset_of(path) for path in (g.data / "instances").glob("[0-9a-f][0-9a-f]/*/*.dcm")]
+    return {hashlib.sha256(dataset).hexdigest(): dataset for dataset in found}
+
+
+def recordings(folder: Path, number: int, objects: int = 8) -> list[Path]:
+    """One study of several ECGs, the newest sent last: read halfway, it would be another result."""
+    study = f"1.2.826.0.1.3680043.8.498.77.{number}"
+    return hospital.written(folder / str(number), [
+        hospital.ecg(f"{number}-{n}", kind=("normal", "afib", "lbbb")[(number + n) % 3], seed=number * 100 + n,
+                     study=study, minute=n) for n in range(objects)])
+
+
+@contextmanager
+def around(tmp_path: Path) -> Iterator[tuple[GatewayProcess, Orthanc, ResultReceiver]]:
+    ris = ResultReceiver()
+    try:
+        with orthanc(tmp_path / "orthanc") as pacs, gateway(
+                tmp_path / "gateway", assembly={"quiet_seconds": QUIET},
+                destinations=[destination(pacs.port), *hospital.destinations(ris.port)]) as g:
+            yield g, pacs, ris
+    finally:
+        ris.stop()
+
+
+def rounds(g: GatewayProcess, senders: Senders, folder: Path) -> dict[str, list[Path]]:
+    """In each round two studies are sent and the gateway is killed at a moment of the round's own. Returns the studies."""
+    chance = random.Random(SEED)
+    studies: dict[str, list[Path]] = {}
+    pause = threading.Event()
+    for number in range(KILLS):
+        for half in (0, 1):
+            paths = recordings(folder, 2 * number + half)
+            studies[hospital.study_of(paths[0].read_bytes())] = paths
+            senders.send(paths)
+        pause.wait(chance.uniform(*PHASES[number % len(PHASES)]))
+        g.kill()
+        kept = on_disk(g)
+        for path in senders.so_far():
+            assert dataset_of(path) in kept.values(), f"round {number}: an acknowledged object is lost"
+        g.start()
+    senders.join()
+    return studies
+
+
+@pytest.mark.timeout(120 + 30 * KILLS)
+def test_nothing_acknowledged_is_lost_and_nothing_is_told_twice(tmp_path: Path) -> None:
+    with around(tmp_path) as (g, pacs, ris):
+        senders = Senders(g.dicom_port)
+        try:
+            studies = rounds(g, senders, tmp_path / "sent")
+        finally:
+            senders.end()
+        g.await_delivered(len(studies), 90)
+        everything_indexed(g, [path for paths in studies.values() for path in paths])
+        told = by_control_id(ris.received)
+        for study, paths in studies.items():
+            read_whole_and_once(g, pacs, study, paths)
+        assert len(told) == len(studies)
+        assert len(pacs.held()) == 2 * len(studies)
+
+
+def everything_indexed(g: GatewayProcess, paths: Sequence[Path]) -> None:
+    rows = g.rows(instances)
+    assert sorted(row.digest for row in rows) == sorted(hashlib.sha256(dataset_of(path)).hexdigest() for path in paths)
+    for row in rows:
+        assert hashlib.sha256(dataset_of(Path(row.path))).hexdigest() == row.digest
+        assert not row.conflict
+
+
+def read_whole_and_once(g: GatewayProcess, pacs: Orthanc, study: str, paths: Sequence[Path]) -> None:
+    case = g.case_of(study)
+    assert case["instances"] == len(paths)
+    newest = hospital.tags(paths[-1].read_bytes())["SOPInstanceUID"]
+    assert case["result"]["evidence"] == [newest]
+    reported = [row for row in g.rows(runs, runs.c.case_id == case["case_id"]) if row.state == "reported"]
+    assert [row.run_id for row in reported] == [case["run_id"]], "a half-received study was read as if it were whole"
+    (report,) = pacs.of_modality("SR", study)
+    assert report == document_uid(case["run_id"], "sr")
+    assert sr_reader.claims_of(g.document(case["case_id"], "sr")).verdict == case["verdict"]
+
+
+def by_control_id(received: Sequence[bytes]) -> dict[str, bytes]:
+    """A message may come again after a crash, but never with other content."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    for message in received:
+        found[control_id(message)].add(message)
+    assert all(len(contents) == 1 for contents in found.values())
+    return {control: next(iter(contents)) for control, contents in found.items()}
+
+
