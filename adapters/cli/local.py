@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,10 @@ from adapters.dicom.content.conform import conform
 from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.tags import read_tags
 from adapters.dicom.transport.scu import send_files
+from adapters.fhir.content.conform import check as check_fhir
+from adapters.files.json_document import check as check_result
 from adapters.files.settings_file import load, redacted
+from adapters.hl7.content.conform import check as check_oru
 from adapters.inference.opening import open_inference
 from gateway.errors import NotReady, Rejected
 from gateway.explaining import explain, study_alone
@@ -58,7 +62,17 @@ def check(settings: Settings, pipelines: Mapping[str, Pipeline], files: Sequence
 
 
 def conform_files(files: Sequence[Path]) -> list[Conformance]:
-    return [Conformance(r.path, r.problems, f"{r.kind} ({', '.join(r.checked_by)})") for r in conform(files)]
+    reports = conform(files, {".hl7": check_oru, ".json": _check_json})
+    return [Conformance(r.path, r.problems, f"{r.kind} ({', '.join(r.checked_by)})") for r in reports]
+
+
+def _check_json(content: bytes) -> Sequence[str]:
+    """A FHIR resource names its type; every other JSON should be a result document of ours."""
+    try:
+        form = json.loads(content)
+    except ValueError:
+        return ["this is no JSON"]
+    return check_fhir(content) if isinstance(form, dict) and "resourceType" in form else check_result(content)
 
 
 def list_models(settings: Settings) -> list[ModelLine]:

@@ -32,7 +32,7 @@ def structure_problems(resource: Json) -> list[tuple[str, str]]:
     resource_type = str(resource.get("resourceType", ""))
     try:
         model = get_fhir_model_class(resource_type)
-    except KeyError:
+    except (KeyError, ValueError):
         return [("resourceType", "is no resource of FHIR R4")]
     try:
         model.model_validate(resource)
