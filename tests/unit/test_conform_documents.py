@@ -13,7 +13,8 @@ from adapters.hl7.content.oru import OruEncoder
 from gateway.documents import Encoder
 from tests.builders import reading
 
-ENCODERS: dict[str, Encoder] = {"a.hl7": OruEncoder({}), "a.fhir.json": DiagnosticReportEncoder(), "a.json": JsonEncoder()}
+ENCODERS: dict[str, Encoder] = {
+    "a.hl7": OruEncoder({}), "a.fhir.json": DiagnosticReportEncoder(), "a.json": JsonEncoder()}
 
 
 def problems(path: Path, content: bytes) -> tuple[str, ...]:
