@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request, Response
+from pydicom import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.tags import read_tags
@@ -74,13 +78,17 @@ def storescu(port: int, *paths: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ehr:
-    """`resources`: resource type → id → resource. `documents`: the bytes of each transaction that changed something."""
+    """`resources`: resource type → id → resource. `documents`: the bytes of each transaction that changed something.
+
+    While `status` is set, it answers with nothing but that.
+    """
 
     port: int
     resources: dict[str, dict[str, dict[str, Any]]]
     documents: list[bytes]
+    status: int = 0
 
 
 @contextmanager
@@ -88,11 +96,48 @@ def ehr(port: int = 0) -> Iterator[Ehr]:
     """A strict FHIR server in memory."""
     receiver = build_receiver()
     server = HttpServer(receiver, HttpSettings(port=port))
+    told = Ehr(0, receiver.state.resources, receiver.state.documents)
+
+    @receiver.middleware("http")
+    async def refuse(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        return Response(status_code=told.status) if told.status else await go_on(request)
+
     server.start()
+    told.port = server.port
     try:
-        yield Ehr(server.port, receiver.state.resources, receiver.state.documents)
+        yield told
     finally:
         server.stop()
+
+
+class Pacs:
+    """A storage SCP of pynetdicom that answers `status`. `received`: data sets it took, by SOP Instance UID."""
+
+    def __init__(self, status: int = 0x0000) -> None:
+        self.status = status
+        self.received: dict[str, list[Dataset]] = defaultdict(list)
+        self.order: list[str] = []
+        entity = AE(ae_title="PACS")
+        entity.supported_contexts = AllStoragePresentationContexts
+        self._server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
+        self.port = int(self._server.socket.getsockname()[1])
+
+    def __enter__(self) -> Pacs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+    def _store(self, event: Any) -> int:
+        if self.status == 0:
+            dataset = event.dataset
+            self.received[dataset.SOPInstanceUID].append(dataset)
+            self.order.append(str(dataset.Modality))
+        return self.status
+
+
+def pynetdicom(pacs: Pacs, name: str = "PACS") -> dict[str, Any]:
+    return {"name": name, "type": "dicom", "host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS"}
 
 
 def destinations(ris: int = 0, ehr: int = 0) -> list[dict[str, Any]]:

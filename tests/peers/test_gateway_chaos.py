@@ -106,7 +106,7 @@ def around(tmp_path: Path) -> Iterator[tuple[GatewayProcess, Orthanc, ResultRece
 
 
 def rounds(g: GatewayProcess, senders: Senders, folder: Path) -> dict[str, list[Path]]:
-    """In each round two studies are sent and the gateway is killed at a moment of the round's own. Returns the studies."""
+    """Send two studies in each round and kill the gateway at a moment of the round's own. Returns the studies."""
     chance = random.Random(SEED)
     studies: dict[str, list[Path]] = {}
     pause = threading.Event()
