@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -53,6 +54,7 @@ from adapters.files.folder_destination import FolderDestination
 from adapters.files.json_document import JsonEncoder
 from adapters.files.lock import DataDirectoryLock
 from adapters.files.store import FileObjectStore
+from adapters.files.wfdb_bundle import wrap_files
 from adapters.hl7.content.oru import OruEncoder
 from adapters.hl7.transport.destination import Hl7Destination
 from adapters.hl7.transport.server import MllpServer
@@ -173,9 +175,9 @@ class Gateway:
         self._clock = AssemblyClock(self._work)
         self._read_tags = partial(read_tags, extra_keywords=extra_keywords(settings.routes))
         self._index = InstanceIndex(self._database, settings.site.facility, lambda _: self._clock.poke(),
-                                    self._store.delete)
+                                    self._store.delete, self._lock.executor_id)
         self._intake = ObjectIntake(self._store, self._read_tags, self._index, self._gate)
-        self._messages = DatabaseMessageLog(self._database, self._work.order_changed)
+        self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
         self._housekeeping = Housekeeping(settings, self._rows, self._store, self._gate, self._lock.executor_id)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self.dicom = DicomServer(settings.dicom, self._intake)
@@ -187,7 +189,8 @@ class Gateway:
         publisher = Publisher(encoders(settings), self._destinations, self._files,
                               lambda path: Path(path).read_bytes())
         planner = Planner(settings.routes, self._pipelines, list(self._destinations),
-                          partial(fingerprint, settings.model_repository))
+                          partial(fingerprint, settings.model_repository),
+                          (settings.site.language, settings.site.timezone))
         return Work(Parts(self._rows, planner, self._pipelines, self._fulfilment, self._inference, publisher,
                           self._destinations), settings)
 
@@ -205,7 +208,7 @@ class Gateway:
             stow_router(self._intake, principal_of, limit)]
         return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
                          partial(model_card, settings.model_repository, self._inference.models), split,
-                         self._explain_object)
+                         self._explain_object, partial(wrap_files, zone=ZoneInfo(settings.site.timezone)))
 
     def _explain_object(self, part10: bytes) -> Explained:
         header, dataset = split(part10)
@@ -251,7 +254,7 @@ class Gateway:
         rounds: dict[str, tuple[Callable[[], object], int]] = {
             "heartbeat": (keeping.beat, 5), "sweep": (partial(keeping.sweep, self._engine), 15),
             "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
-            "silence": (keeping.silent_senders, 300)}
+            "clear": (partial(keeping.clear, self._engine), 60), "silence": (keeping.silent_senders, 300)}
         for name, (what, seconds) in rounds.items():
             self._scheduler.add_job(guarded(what, name), "interval", seconds=seconds, id=name, max_instances=1,
                                     coalesce=True)

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from adapters.files.wfdb_bundle import wrap_files
 from adapters.web.app import build_app
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import NotReady, StorageFull, Transient, Unreadable, Unusable
@@ -309,7 +310,7 @@ class World:
     def app(self, **changes: Any) -> FastAPI:
         parts: dict[str, Any] = {
             "queries": self.queries, "commands": self.commands, "health": self.health, "inference": FakeInference(),
-            "intake": self.intake, "settings": self.settings, "routers": (), "split": split,
+            "intake": self.intake, "settings": self.settings, "routers": (), "split": split, "wrap": wrap_files,
             "model_cards": lambda name: CARD if name != "broken" else None, "explain": lambda content: {"rule": "ecg"}}
         return build_app(**parts | changes)
 

@@ -1,12 +1,16 @@
-"""`send`: files, folders and zips to a DICOM port, usually the gateway's own."""
+"""`send`: files, folders and zips to a DICOM port, usually the gateway's own; WFDB records go as DICOM objects."""
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -15,8 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from adapters.cli import output
 from adapters.cli.options import Config
 from adapters.cli.services import CliServices, SendRequest, SentFile
+from adapters.files.wfdb_bundle import wrap_files, wrap_record
 from adapters.web.archive import members
-from gateway.errors import Rejected
+from adapters.web.recordings import SUFFIXES, usable
+from gateway.errors import GatewayError
 
 LARGEST_ZIP_BYTES = 64 * 1024**3
 _LEFT_OUT = {"DICOMDIR", "Thumbs.db"}
@@ -27,17 +33,18 @@ Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, fol
 
 
 def add_send(cli: typer.Typer, services: CliServices) -> None:
-    @cli.command(epilog="Example: triage-gateway send ./studies scan.zip image.dcm")
+    @cli.command(epilog="Example: triage-gateway send ./studies scan.zip image.dcm record.hea")
     def send(paths: Paths, config: Config = None,
              host: Annotated[str | None, typer.Option(help="Else dicom.host of the configuration.")] = None,
              port: Annotated[int | None, typer.Option(min=1, max=65535, help="Else dicom.port.")] = None,
              called: Annotated[str | None, typer.Option(help="Called AE title, else dicom.ae_title.")] = None,
              calling: Annotated[str, typer.Option(help="Calling AE title.")] = "TRIAGE-SEND") -> None:
-        """Send DICOM files by C-STORE."""
-        dicom = services.load_settings(config).dicom
+        """Send DICOM files, and WFDB records (.hea) as DICOM ECG, by C-STORE."""
+        settings = services.load_settings(config)
+        dicom, zone = settings.dicom, ZoneInfo(settings.site.timezone)
         address = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(dicom.host, dicom.host)  # noqa: S104
         with tempfile.TemporaryDirectory() as scratch:
-            files, refused = expand(paths, Path(scratch))
+            files, refused = expand(paths, Path(scratch), zone)
             request = SendRequest(address, port or dicom.port, called or dicom.ae_title, calling, tuple(files))
             sent = _send(services, request) if files else ()
             told = refused + [(files[file.path], _reason(file)) for file in sent if not file.stored]
@@ -46,19 +53,21 @@ def add_send(cli: typer.Typer, services: CliServices) -> None:
             raise typer.Exit(1)
 
 
-def expand(paths: Iterable[Path], scratch: Path) -> tuple[dict[Path, str], list[tuple[str, str]]]:
-    """(file → its name for people, [(name, reason)] of what cannot be read); zips are unpacked into `scratch`.
+def expand(paths: Iterable[Path], scratch: Path, zone: tzinfo = UTC) -> tuple[dict[Path, str], list[tuple[str, str]]]:
+    """(file → its name for people, [(name, reason)] of what cannot be read).
 
-    Unpacked files get numbers for names: what a zip says of paths is never used.
+    Zips are unpacked and WFDB records wrapped as DICOM into `scratch`, under numbers for names: what a zip says of
+    paths is never used. `zone`: of the times in WFDB headers.
     """
-    files: dict[Path, str] = {}
-    refused: list[tuple[str, str]] = []
+    packing = _Packing(scratch, zone)
     for path in _walk(paths):
         if path.suffix.lower() == ".zip":
-            _unpack(path, scratch, files, refused)
-        else:
-            files[path] = str(path)
-    return files, refused
+            packing.unpack(path)
+        elif path.suffix.lower() == ".hea":
+            packing.wrap(path)
+        elif not _part_of_record(path):
+            packing.files[path] = str(path)
+    return packing.files, packing.refused
 
 
 def _walk(paths: Iterable[Path]) -> Iterator[Path]:
@@ -72,19 +81,45 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _unpack(path: Path, scratch: Path, files: dict[Path, str], refused: list[tuple[str, str]]) -> None:
-    try:
-        with path.open("rb") as file:
-            for member in members(file, path.name, LARGEST_ZIP_BYTES):
-                name = f"{path}:{member.name}"
-                if member.reason:
-                    refused.append((name, member.reason))
-                    continue
-                target = scratch / f"{len(files):08d}.dcm"
-                target.write_bytes(member.content)
-                files[target] = name
-    except (Rejected, OSError) as error:
-        refused.append((str(path), str(error)))
+def _part_of_record(path: Path) -> bool:
+    """Signal files beside a WFDB header go with it."""
+    return path.suffix.lower() in SUFFIXES and any(path.parent.glob("*.hea"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """What is to be sent and what is refused, as `expand` returns them."""
+
+    scratch: Path
+    zone: tzinfo
+    files: dict[Path, str] = field(default_factory=dict)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def wrap(self, header: Path) -> None:
+        try:
+            content = wrap_record(header, zone=self.zone)
+        except GatewayError as error:
+            self.refused.append((str(header), str(error)))
+        else:
+            self._keep(content, str(header))
+
+    def unpack(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                found = members(file, path.name, LARGEST_ZIP_BYTES)
+                for member in usable(found, partial(wrap_files, zone=self.zone)):
+                    name = f"{path}:{member.name}"
+                    if member.reason:
+                        self.refused.append((name, member.reason))
+                    else:
+                        self._keep(member.content, name)
+        except (GatewayError, OSError) as error:
+            self.refused.append((str(path), str(error)))
+
+    def _keep(self, content: bytes, name: str) -> None:
+        target = self.scratch / f"{len(self.files):08d}.dcm"
+        target.write_bytes(content)
+        self.files[target] = name
 
 
 def _send(services: CliServices, request: SendRequest) -> Sequence[SentFile]:

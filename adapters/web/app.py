@@ -17,6 +17,7 @@ from adapters.web import health as health_routes
 from adapters.web import problems as problem_details
 from adapters.web.guard import Guard, allowed_networks
 from adapters.web.principal import EVERY_HANDLER
+from adapters.web.recordings import Wrap
 from adapters.web.rendering import Renderer
 from adapters.web.request_log import RequestLog
 from adapters.web.security_headers import SecurityHeaders
@@ -27,11 +28,12 @@ from gateway.settings import Settings
 def build_app(queries: Queries, commands: Commands, health: Health, inference: Inference, intake: Intake,
               settings: Settings, routers: Sequence[APIRouter], model_cards: Callable[[str], str | None],
               split: Callable[[bytes], tuple[bytes, bytes]], explain: Callable[[bytes], Any] | None,
-              registry: CollectorRegistry | None = None) -> FastAPI:
+              wrap: Wrap, registry: CollectorRegistry | None = None) -> FastAPI:
     """All routes of the contract and the pages, with `routers` (FHIR, DICOMweb) beside them.
 
     `split`: Part 10 bytes → (preamble to file meta, data set). `model_cards`: model name → its MODEL.md.
-    `explain`: what `check --explain` says of one object, or None. `registry`: metrics of others, shown beside ours.
+    `explain`: what `check --explain` says of one object, or None. `wrap`: a WFDB record → DICOM Part 10 bytes.
+    `registry`: metrics of others, shown beside ours.
     Raises ConfigurationError for a bind to other machines without an allow-list. Serve it with the server's own
     access log off (it writes paths) and without trusting forwarded addresses.
     """
@@ -44,7 +46,7 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     served = [
         worklist.router(queries), cases.router(queries, commands), deliveries.router(queries, commands),
         models.router(inference, model_cards),
-        uploads.router(intake, commands, split, explain, settings.http.maximum_upload_bytes),
+        uploads.router(intake, commands, split, explain, settings.http.maximum_upload_bytes, wrap),
         health_routes.router(health), metrics.router([own, *([registry] if registry else [])]),
         pages.router(queries, commands, health, inference, model_cards, renderer), docs.router(app, renderer), *routers,
     ]

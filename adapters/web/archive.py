@@ -1,4 +1,4 @@
-"""DICOM objects in an upload: the file itself, or the members of a zip, read in memory only (no path is ever used)."""
+"""The files of an upload: the file itself, or the members of a zip, read in memory only (no path is ever used)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import IO
 
@@ -20,23 +21,28 @@ _PREAMBLE = 128
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of the upload: its bytes, or why it cannot be read."""
+    """One file of the upload: its bytes, or why it cannot be read.
+
+    `modified`: POSIX seconds; of a file outside of a zip, the day on which it came (UTC), so that the same file sent
+    again on that day makes the same object.
+    """
 
     name: str
     content: bytes = b""
     reason: str = ""
+    modified: float = 0.0
 
 
 def members(file: IO[bytes], name: str, limit: int) -> Iterator[Member]:
-    """Each DICOM file of the upload in turn. `limit`: bytes that all may unpack to.
+    """Each file of the upload in turn. `limit`: bytes that all may unpack to.
 
     Raises Unreadable where the zip itself is broken, holds too many files, or unpacks to more than the limit.
     """
     head = file.read(_PREAMBLE + 4)
-    packed = head[_PREAMBLE:] != b"DICM" and zipfile.is_zipfile(file)
+    packed = not is_dicom(head) and zipfile.is_zipfile(file)
     file.seek(0)
     if not packed:
-        yield checked(name, file.read())
+        yield Member(name, file.read(), modified=_today())
         return
     try:
         with zipfile.ZipFile(file) as archive:
@@ -45,11 +51,27 @@ def members(file: IO[bytes], name: str, limit: int) -> Iterator[Member]:
         raise Unreadable("The zip archive is damaged.") from error
 
 
-def checked(name: str, content: bytes) -> Member:
-    """The file as a member, refused where it is no DICOM Part 10 file (PS3.10 7.1)."""
-    if content[_PREAMBLE:_PREAMBLE + 4] != b"DICM":
-        return Member(name, reason="This is not a DICOM file: DICM is missing after the preamble.")
-    return Member(name, content)
+def is_dicom(content: bytes) -> bool:
+    """Part 10 (PS3.10 7.1)."""
+    return content[_PREAMBLE:_PREAMBLE + 4] == b"DICM"
+
+
+def checked(member: Member) -> Member:
+    """The member, refused where it is no DICOM Part 10 file."""
+    if member.reason or is_dicom(member.content):
+        return member
+    return Member(member.name, reason="This is not a DICOM file: DICM is missing after the preamble.")
+
+
+def _today() -> float:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _packed_at(info: zipfile.ZipInfo) -> float:
+    try:
+        return datetime(*info.date_time, tzinfo=UTC).timestamp()
+    except ValueError:
+        return _today()
 
 
 def _unpacked(archive: zipfile.ZipFile, limit: int) -> Iterator[Member]:
@@ -83,4 +105,4 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> Member
                 parts.append(part)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
         return Member(info.filename, reason="This file of the archive is damaged or packed in an unknown way.")
-    return checked(info.filename, b"".join(parts))
+    return Member(info.filename, b"".join(parts), modified=_packed_at(info))

@@ -1,18 +1,22 @@
-"""Objects sent over plain HTTP: kept (`/api/studies`), read once (`/api/predict`) or explained (`/api/explain`)."""
+"""Files sent over plain HTTP: kept (`/api/studies`), read once (`/api/predict`) or explained (`/api/explain`).
+
+Each takes DICOM files, WFDB records (the header and its signal files as several parts named `file`), or a zip of them.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, UploadFile
 
-from adapters.web.archive import Member, checked, members
+from adapters.web.archive import Member, members
 from adapters.web.principal import Asker
 from adapters.web.problems import Refusal
+from adapters.web.recordings import Wrap, usable
 from adapters.web.schemas import RefusedFile, Uploaded
 from gateway.errors import Rejected, Transient, Unreadable
 from gateway.ports import Commands, Intake
@@ -42,43 +46,52 @@ class Turns:
 
 
 def router(intake: Intake, commands: Commands, split: Split, explain: Callable[[bytes], Any] | None,
-           limit: int) -> APIRouter:
-    """`limit`: bytes that one upload may unpack to."""
+           limit: int, wrap: Wrap) -> APIRouter:
+    """`limit`: bytes that one file of an upload may unpack to. `wrap`: a WFDB record as a DICOM object."""
     routes = APIRouter(prefix="/api", tags=["studies"])
     turns = Turns()
 
     @routes.post("/studies", response_model=Uploaded)
-    def upload(file: UploadFile, asker: Asker) -> Uploaded:
-        """Take in one DICOM file, or a zip of DICOM files."""
+    def upload(file: list[UploadFile], asker: Asker) -> Uploaded:
+        """Take in DICOM files, WFDB records, or zips of them."""
         intake.check()
         sender = Sender("upload", asker.name, asker.name)
         with turns.one():
-            told = _take_all(members(file.file, file.filename or "file", limit), intake, split, sender)
+            told = _take_all(usable(_files(file, limit), wrap), intake, split, sender)
         log.info("upload_taken", by=asker.name, stored=told.stored, duplicate=told.duplicate,
                  conflict=told.conflict, refused=len(told.refused))
         return told
 
     @routes.post("/predict")
-    def predict(file: UploadFile) -> dict[str, Any]:
-        """Read one DICOM object and return its result; nothing is kept."""
+    def predict(file: list[UploadFile]) -> dict[str, Any]:
+        """Read one DICOM object or one WFDB record and return its result; nothing is kept."""
         with turns.one():
-            header, dataset = split(_one(file))
+            header, dataset = split(_one(usable(_files(file, limit), wrap)))
             return dict(commands.predict(header, [dataset]))
 
     if explain is not None:
         @routes.post("/explain")
-        def explained(file: UploadFile) -> Any:
-            """Which rule takes this DICOM object, and why the others do not; nothing is kept."""
-            return explain(_one(file))
+        def explained(file: list[UploadFile]) -> Any:
+            """Which rule takes this object, and why the others do not; nothing is kept."""
+            with turns.one():
+                return explain(_one(usable(_files(file, limit), wrap)))
 
     return routes
 
 
-def _one(file: UploadFile) -> bytes:
-    member = checked(file.filename or "file", file.file.read())
-    if member.reason:
-        raise Unreadable(member.reason)
-    return member.content
+def _files(uploads: Sequence[UploadFile], limit: int) -> Iterator[Member]:
+    for upload in uploads:
+        yield from members(upload.file, upload.filename or "file", limit)
+
+
+def _one(found: Iterator[Member]) -> bytes:
+    """The only object of the upload; any file that is none is a reason to refuse."""
+    first = next(found, None)
+    if first is None or next(found, None) is not None:
+        raise Unreadable("Exactly one object is read at a time: one DICOM file, or one WFDB record with its files.")
+    if first.reason:
+        raise Unreadable(first.reason)
+    return first.content
 
 
 def _take_all(files: Iterator[Member], intake: Intake, split: Split, sender: Sender) -> Uploaded:
@@ -90,7 +103,7 @@ def _take_all(files: Iterator[Member], intake: Intake, split: Split, sender: Sen
         if reason:
             refused.append(RefusedFile(name=member.name, reason=reason))
     if not any(counts.values()):
-        raise Refusal(422, refused[0].reason if refused else "The upload holds no DICOM file.",
+        raise Refusal(422, refused[0].reason if refused else "The upload holds no file that could be a study.",
                       refused=[r.model_dump() for r in refused])
     return Uploaded(**counts, refused=refused)
 

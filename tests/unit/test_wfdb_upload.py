@@ -1,0 +1,124 @@
+"""WFDB records over HTTP and from the terminal: each becomes one DICOM ECG object."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import wfdb
+from pydicom import dcmread
+
+from adapters.cli.sending import expand
+from adapters.files.wfdb_bundle import wrap_files
+from adapters.web import recordings
+from adapters.web.archive import Member
+from adapters.web.recordings import signal_files, usable
+from gateway.errors import Unreadable, Unusable
+from tests.waveforms import LEADS, beats
+from tests.web_fakes import World, fake_object, serving
+
+Parts = list[tuple[str, tuple[str, bytes]]]
+AT = 1_700_000_000.0
+
+
+def record(folder: Path, name: str = "rec", *, dated: bool = True) -> dict[str, bytes]:
+    wfdb.wrsamp(name, fs=500, units=["mV"] * 12, sig_name=list(LEADS), p_signal=beats().T.astype(np.float64),
+                fmt=["16"] * 12, write_dir=str(folder),
+                base_datetime=datetime(2020, 1, 2, 3, 4, 5) if dated else None)
+    return {path.name: path.read_bytes() for path in sorted(folder.glob(f"{name}.*"))}
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def parts(files: dict[str, bytes]) -> Parts:
+    return [("file", told) for told in files.items()]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[httpx.Client]:
+    with serving(world.app()) as url, httpx.Client(base_url=url, trust_env=False) as asker:
+        yield asker
+
+
+def taken(world: World) -> list[str]:
+    return [dcmread(io.BytesIO(header + dataset)).SOPClassUID.name for _, header, dataset in world.intake.taken]
+
+
+def test_a_pair_of_files_is_one_recording(client: httpx.Client, world: World, tmp_path: Path) -> None:
+    files = record(tmp_path)
+    told = client.post("/api/studies", files=parts(files)).json()
+    assert (told["stored"], told["refused"]) == (1, [])
+    assert taken(world) == ["12-lead ECG Waveform Storage"]
+    assert world.intake.taken[0][0].protocol == "upload"
+    assert client.post("/api/studies", files=parts(files)).json()["duplicate"] == 1
+
+
+def test_a_zip_holds_records_in_folders_beside_other_objects(client: httpx.Client, world: World,
+                                                             tmp_path: Path) -> None:
+    files = record(tmp_path)
+    content = {"a.dcm": fake_object("1"), **{f"x/{n}": c for n, c in files.items()}, "y/other.dat": b"1",
+               "z/rec.hea": files["rec.hea"]}
+    told = client.post("/api/studies", files=parts({"all.zip": zipped(content)})).json()
+    assert told["stored"] == 2
+    assert {r["name"]: r["reason"] for r in told["refused"]} == {
+        "y/other.dat": "No WFDB header (.hea) beside this file names it.",
+        "z/rec.hea": "a file of the WFDB record is missing"}
+
+
+def test_a_zip_sent_twice_makes_the_same_object_though_its_header_has_no_date(
+        client: httpx.Client, tmp_path: Path) -> None:
+    content = zipped(record(tmp_path, dated=False))
+    assert client.post("/api/studies", files=parts({"r.zip": content})).json()["stored"] == 1
+    assert client.post("/api/studies", files=parts({"r.zip": content})).json()["duplicate"] == 1
+
+
+def test_predict_takes_a_record_as_pair_or_zip_and_only_one(client: httpx.Client, tmp_path: Path) -> None:
+    files = record(tmp_path)
+    for sent in (files, {"r.zip": zipped(files)}):
+        assert client.post("/api/predict", files=parts(sent)).json()["verdict"] == "normal"
+    two = client.post("/api/predict", files=parts(files | record(tmp_path, "second")))
+    assert (two.status_code, "one object" in two.json()["detail"]) == (400, True)
+    alone = client.post("/api/predict", files=parts({"rec.hea": files["rec.hea"]}))
+    assert (alone.status_code, "missing" in alone.json()["detail"]) == (400, True)
+
+
+def test_header_names_with_paths_are_never_followed() -> None:
+    with pytest.raises(Unusable):
+        wrap_files("../rec.hea", {"../rec.hea": b"rec 1 500 10\n"}, AT)
+    assert signal_files(b"# note\nrec 2 500 10\na.dat 16\na.dat 16\n#end") == ("a.dat",)
+
+
+def test_too_much_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordings, "MOST_BYTES", 3)
+    with pytest.raises(Unreadable):
+        list(usable([Member("a.dat", b"12"), Member("b.dat", b"34")], wrap_files))
+
+
+def test_the_terminal_wraps_headers_and_leaves_their_signal_files(tmp_path: Path) -> None:
+    source, scratch = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    scratch.mkdir()
+    files = record(source)
+    (source / "broken.hea").write_bytes(b"broken 1 500 10\ngone.dat 16\n")
+    (source / "all.zip").write_bytes(zipped({"sub/" + n: c for n, c in files.items()}))
+    found, refused = expand([source], scratch)
+    assert sorted(found.values()) == [f"{source / 'all.zip'}:sub/rec.hea", str(source / "rec.hea")]
+    assert [name for name, _ in refused] == [str(source / "broken.hea")]
+    assert {dcmread(path).SOPInstanceUID for path in found} == {dcmread(next(iter(found))).SOPInstanceUID}
