@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from gateway.errors import Transient
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_WRITER = "writer_lock"
+_BUSY_SECONDS = 30
 
 
 def database_url(configured: str, data_dir: Path) -> str:
@@ -25,8 +28,9 @@ def database_url(configured: str, data_dir: Path) -> str:
 def open_database(url: str) -> sa.Engine:
     """An engine with the gateway's habits: WAL and synchronous FULL on SQLite, immediate write transactions."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=8)
+        return sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, pool_size=8,
+                              hide_parameters=True, execution_options={_WRITER: threading.Lock()})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
@@ -54,7 +58,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     Raises Transient when the database cannot be reached or stays locked.
     """
     try:
-        with engine.begin() as connection:
+        with _turn(engine), engine.begin() as connection:
             if engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
@@ -64,9 +68,24 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         raise
 
 
-def upsert(engine: sa.Engine, table: sa.Table) -> Any:
-    """The dialect's INSERT … ON CONFLICT."""
-    if engine.dialect.name == "sqlite":
+@contextmanager
+def _turn(engine: sa.Engine) -> Iterator[None]:
+    """SQLite has one writer. Threads of this process wait for it here: its own waiting is sleeping and trying again."""
+    lock: threading.Lock | None = engine.get_execution_options().get(_WRITER)
+    if lock is None:
+        yield
+        return
+    if not lock.acquire(timeout=_BUSY_SECONDS):
+        raise Transient("the database is busy with another transaction")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def upsert(engine: sa.Engine | str, table: sa.Table) -> Any:
+    """The INSERT … ON CONFLICT of the engine's dialect (or of the one named)."""
+    if (engine if isinstance(engine, str) else engine.dialect.name) == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
         return sqlite_insert(table)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import apply_event
-from adapters.database.studies import order_from_json, order_to_json
+from adapters.database.studies import order_from_json, order_to_json, plain
 from adapters.database.tables import messages, senders
 from gateway.errors import GatewayError, Transient
 from gateway.orders import Event, InboundMessage, MergePatients, PlaceOrder, UpdatePatient
@@ -21,6 +22,14 @@ from gateway.study import Patient
 
 log = structlog.get_logger()
 _BATCH = 100
+_LONGEST_PAUSE = 0.25
+_FAULTS = (GatewayError, DataError, IntegrityError, KeyError, TypeError, ValueError)
+_Key = tuple[str, str]
+_PENDING = sa.select(messages.c.id, messages.c.events, messages.c.received_at).where(
+    messages.c.pending).order_by(messages.c.id).limit(_BATCH)
+_APPLIED = sa.update(messages).where(messages.c.id.in_(sa.bindparam("ids", expanding=True))).values(pending=False)
+_ANSWERS = sa.select(messages.c.control_id, messages.c.answer).where(
+    messages.c.sender == sa.bindparam("of"), messages.c.control_id.in_(sa.bindparam("ids", expanding=True)))
 
 
 class DatabaseMessageLog:
@@ -28,9 +37,15 @@ class DatabaseMessageLog:
 
     def __init__(self, engine: sa.Engine, changed: Callable[[set[int]], None]) -> None:
         self._engine, self._changed = engine, changed
+        # Built once: making and naming a statement costs more than the database takes for a small batch.
+        self._insert = upsert(engine, messages).on_conflict_do_nothing(index_elements=["sender", "control_id"])
+        note = upsert(engine, senders)
+        self._note = note.on_conflict_do_update(index_elements=["name"], set_={
+            "last_heard_at": note.excluded.last_heard_at, "count": senders.c.count + note.excluded["count"]})
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._stopping = threading.Event()
+        self._took = 0.0
         self._thread = threading.Thread(target=self._work, name="orders", daemon=True)
 
     def start(self) -> None:
@@ -44,48 +59,38 @@ class DatabaseMessageLog:
         self._thread.join(timeout=30)
 
     def record(self, batch: Sequence[InboundMessage]) -> list[bytes]:
+        first: dict[_Key, InboundMessage] = {}
+        for message in batch:
+            first.setdefault(_key(message), message)
+        answers = {key: message.answer for key, message in first.items()}
         with writing(self._engine) as connection:
-            known = self._answers(connection, batch)
-            answers, rows = [], []
-            for message in batch:
-                key = (message.sender.name, message.control_id)
-                if key not in known:
-                    known[key] = message.answer
-                    rows.append(_row(message))
-                answers.append(known[key])
-            if rows:
-                connection.execute(sa.insert(messages), rows)
-                self._note_senders(connection, batch)
-        if rows:
-            self._idle.clear()
-            self._wake.set()
-        return answers
+            stored = connection.execute(self._insert, [_row(message) for message in first.values()]).rowcount
+            if stored != len(first):
+                answers |= self._answers(connection, first)
+            self._note_senders(connection, batch)
+        self._idle.clear()
+        self._wake.set()
+        return [answers[_key(message)] for message in batch]
 
     def settle(self, timeout: float = 10) -> bool:
         """Wait until everything recorded so far is applied (True) or the time is over."""
         return self._idle.wait(timeout)
 
     @staticmethod
-    def _answers(connection: sa.Connection, batch: Sequence[InboundMessage]) -> dict[tuple[str, str], bytes]:
-        known: dict[tuple[str, str], bytes] = {}
+    def _answers(connection: sa.Connection, keys: Iterable[_Key]) -> dict[_Key, bytes]:
+        """What was answered first to each of these, now that all of them are stored."""
         by_sender: dict[str, list[str]] = {}
-        for message in batch:
-            by_sender.setdefault(message.sender.name, []).append(message.control_id)
-        for sender, ids in by_sender.items():
-            found = connection.execute(sa.select(messages.c.control_id, messages.c.answer).where(
-                messages.c.sender == sender, messages.c.control_id.in_(ids)))
-            known.update({(sender, control_id): bytes(answer) for control_id, answer in found})
-        return known
+        for sender, control_id in keys:
+            by_sender.setdefault(sender, []).append(control_id)
+        return {(sender, control_id): bytes(answer) for sender, ids in by_sender.items()
+                for control_id, answer in connection.execute(_ANSWERS, {"of": sender, "ids": ids})}
 
     def _note_senders(self, connection: sa.Connection, batch: Sequence[InboundMessage]) -> None:
-        heard: dict[str, list[InboundMessage]] = {}
+        heard: dict[str, list[datetime]] = {}
         for message in batch:
-            heard.setdefault(f"{message.sender.protocol}:{message.sender.name}", []).append(message)
-        for name, told in heard.items():
-            last = max(m.received_at for m in told)
-            statement = upsert(self._engine, senders).values(name=name, last_heard_at=last, count=len(told))
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={
-                "last_heard_at": last, "count": senders.c.count + len(told)}))
+            heard.setdefault(f"{message.sender.protocol}:{message.sender.name}", []).append(message.received_at)
+        connection.execute(self._note, [{"name": name, "last_heard_at": max(times), "count": len(times)}
+                                        for name, times in heard.items()])
 
     # ------------------------------------------------------------ the applier
 
@@ -95,7 +100,8 @@ class DatabaseMessageLog:
             self._wake.clear()
             try:
                 while not self._stopping.is_set() and self._apply_some():
-                    pass
+                    # Whoever waits for an acknowledgement comes first: at most a third of the time goes to applying.
+                    self._stopping.wait(min(2 * self._took, _LONGEST_PAUSE))
             except Transient as error:
                 log.warning("orders_wait_for_database", error=str(error))
                 self._stopping.wait(1.0)
@@ -105,31 +111,46 @@ class DatabaseMessageLog:
                 self._idle.set()
 
     def _apply_some(self) -> bool:
-        touched: set[int] = set()
+        began = time.monotonic()
         with writing(self._engine) as connection:
-            rows = connection.execute(sa.select(messages.c.id, messages.c.events, messages.c.received_at).where(
-                messages.c.pending).order_by(messages.c.id).limit(_BATCH)).all()
-            for row in rows:
-                touched |= self._apply(connection, row)
+            rows = connection.execute(_PENDING).all()
+            touched = self._apply_all(connection, rows) if rows else set[int]()
             if rows:
-                connection.execute(sa.update(messages).where(
-                    messages.c.id.in_([row.id for row in rows])).values(pending=False))
+                connection.execute(_APPLIED, {"ids": [row.id for row in rows]})
         if touched:
             self._changed(touched)
+        self._took = time.monotonic() - began
         return bool(rows)
 
-    @staticmethod
-    def _apply(connection: sa.Connection, row: Any) -> set[int]:
-        """All events of one message or none: a fault in one must not hold up every message after it."""
-        touched: set[int] = set()
+    def _apply_all(self, connection: sa.Connection, rows: Sequence[Any]) -> set[int]:
+        """All messages together; where one of them has a fault, each by itself."""
         try:
             with connection.begin_nested():
-                for form in row.events:
-                    touched |= apply_event(connection, event_from_json(form), row.received_at)
-        except (GatewayError, DataError, IntegrityError, KeyError, TypeError, ValueError) as error:
+                return set[int]().union(*(_apply(connection, row) for row in rows))
+        except _FAULTS:
+            return set[int]().union(*(self._apply_alone(connection, row) for row in rows))
+
+    @staticmethod
+    def _apply_alone(connection: sa.Connection, row: Any) -> set[int]:
+        """All events of one message or none: a fault in one must not hold up every message after it."""
+        try:
+            with connection.begin_nested():
+                return _apply(connection, row)
+        except _FAULTS as error:
             log.error("message_not_applied", message=row.id, error=type(error).__name__)
             return set()
-        return touched
+
+
+def _apply(connection: sa.Connection, row: Any) -> set[int]:
+    """Ids of the studies whose order changed."""
+    touched: set[int] = set()
+    for form in row.events:
+        touched |= apply_event(connection, event_from_json(form), row.received_at)
+    return touched
+
+
+def _key(message: InboundMessage) -> _Key:
+    return message.sender.name, message.control_id
 
 
 def _row(message: InboundMessage) -> dict[str, Any]:
@@ -142,8 +163,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
     if isinstance(event, PlaceOrder):
         return {"event": "order", "order": order_to_json(event.order)}
     if isinstance(event, UpdatePatient):
-        return {"event": "patient", **asdict(event)}
-    return {"event": "merge", **asdict(event)}
+        return {"event": "patient", "facility": event.facility, "patient": plain(event.patient)}
+    return {"event": "merge", "facility": event.facility, "surviving": plain(event.surviving),
+            "prior": plain(event.prior)}
 
 
 def event_from_json(form: Any) -> Event:

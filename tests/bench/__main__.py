@@ -38,7 +38,8 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"no such bench: {', '.join(unknown)}; there are {', '.join(names())}", file=sys.stderr)
         return 2
-    return 0 if all([run(name) for name in wanted or names()]) else 1
+    ended = [run(name) for name in wanted or names()]
+    return 0 if all(ended) else 1
 
 
 if __name__ == "__main__":

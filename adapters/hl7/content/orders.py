@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import cache
 
 from adapters.hl7.content import values
 from adapters.hl7.content.faults import DATA_TYPE, REQUIRED, SEQUENCE, TABLE, Location, UnusableMessage, identifier
@@ -63,8 +64,11 @@ class _Group:
 
     def get(self, name: str, number: int, component: int = 1) -> str:
         """The first value of that field in the group, "" where there is none."""
-        segments = [self.orc] if name == "ORC" else [self.obr] if name == "OBR" else list(self.all(name))
-        return next((v for s in segments if s is not None and (v := s.get(number, component))), "")
+        if name == "ORC":
+            return self.orc.get(number, component)
+        if name == "OBR":
+            return self.obr.get(number, component) if self.obr is not None else ""
+        return next((v for s in self.all(name) if (v := s.get(number, component))), "")
 
 
 def orders(message: Message, facility: str, zone: tzinfo) -> tuple[Event, ...]:
@@ -243,6 +247,7 @@ def _fields(message: Message, group: _Group) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+@cache
 def _field_name(segment: str, number: int, component: int) -> str:
     plain = f"{segment}-{number}"
     return plain if component == 1 and plain not in _SEVERAL else f"{plain}.{component}"

@@ -85,7 +85,10 @@ class Segment:
 
     def get(self, field: int, component: int = 1, subcomponent: int = 1) -> str:
         """The unescaped value in the first repetition, trimmed; "" where absent or null."""
-        return self.element(field).get(component, subcomponent) if self.raw(field) else ""
+        fields = self._fields if self._fields is not None else self.fields
+        if field >= len(fields) or not fields[field]:
+            return ""
+        return self.element(field).get(component, subcomponent)
 
     def element(self, field: int) -> Element:
         """The first repetition."""

@@ -35,7 +35,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('sender', 'control_id', name=op.f('uq_messages_sender_control_id'))
     )
     with op.batch_alter_table('messages', schema=None) as batch_op:
-        batch_op.create_index('ix_messages_pending', ['id'], unique=False, sqlite_where=sa.text('pending IS 1'), postgresql_where=sa.text('pending IS 1'))
+        batch_op.create_index('ix_messages_pending', ['id'], unique=False, sqlite_where=sa.text('pending = 1'), postgresql_where=sa.text('pending'))
 
     op.create_table('orders',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -94,7 +94,7 @@ def upgrade() -> None:
     sa.Column('completeness', sa.Text(), server_default='', nullable=False),
     sa.Column('order_id', sa.Text(), server_default='', nullable=False),
     sa.Column('order_conflict', sa.Text(), server_default='', nullable=False),
-    sa.Column('conflict', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('conflict', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('files_deleted_at', adapters.database.tables.UtcDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_studies')),
     sa.UniqueConstraint('facility', 'study_instance_uid', name=op.f('uq_studies_facility_study_instance_uid'))
@@ -120,11 +120,11 @@ def upgrade() -> None:
     sa.Column('problems', sa.JSON(), nullable=False),
     sa.Column('summary', sa.Text(), server_default='', nullable=False),
     sa.Column('error', sa.Text(), server_default='', nullable=False),
-    sa.Column('demonstration', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('demonstration', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('received_at', adapters.database.tables.UtcDateTime(), nullable=False),
     sa.Column('reported_at', adapters.database.tables.UtcDateTime(), nullable=True),
     sa.Column('read_at', adapters.database.tables.UtcDateTime(), nullable=True),
-    sa.Column('priority_fixed', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('priority_fixed', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('lead', sa.Boolean(), nullable=False),
     sa.Column('band', sa.Integer(), nullable=False),
     sa.Column('weight', sa.Float(), nullable=False),
@@ -150,7 +150,7 @@ def upgrade() -> None:
     sa.Column('size', sa.BigInteger(), nullable=False),
     sa.Column('tags', sa.JSON(), nullable=False),
     sa.Column('received_at', adapters.database.tables.UtcDateTime(), nullable=False),
-    sa.Column('conflict', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('conflict', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.ForeignKeyConstraint(['study_id'], ['studies.id'], name=op.f('fk_instances_study_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_instances')),
     sa.UniqueConstraint('path', name=op.f('uq_instances_path'))
@@ -274,7 +274,7 @@ def downgrade() -> None:
 
     op.drop_table('orders')
     with op.batch_alter_table('messages', schema=None) as batch_op:
-        batch_op.drop_index('ix_messages_pending', sqlite_where=sa.text('pending IS 1'), postgresql_where=sa.text('pending IS 1'))
+        batch_op.drop_index('ix_messages_pending', sqlite_where=sa.text('pending = 1'), postgresql_where=sa.text('pending'))
 
     op.drop_table('messages')
     op.drop_table('facts')
