@@ -146,7 +146,7 @@ def scratch_file(header: bytes, dataset: Sequence[bytes]) -> Iterator[str]:
 def encoders(settings: Settings) -> list[Encoder]:
     hl7 = {d.name: d for d in settings.destinations if isinstance(d, configuration.Hl7Destination)}
     return [StructuredReportEncoder(), SecondaryCaptureEncoder(), OruEncoder(hl7, settings.site.facility),
-            DiagnosticReportEncoder(), JsonEncoder()]
+            DiagnosticReportEncoder(settings.site.identifier_systems), JsonEncoder()]
 
 
 class Gateway:

@@ -64,6 +64,8 @@ class SiteSettings(Strict):
     facility: str = "SITE"
     timezone: str = "UTC"
     language: Literal["en", "ru"] = "en"
+    identifier_systems: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")]] = {}
+    """Issuer of patient ids or accession numbers as received ("": none is named) → the URI that the EHR knows it by."""
 
 
 class AssemblySettings(Strict):

@@ -159,3 +159,10 @@ def test_secrets_are_not_shown(written: Path) -> None:
     assert "hush" not in json.dumps(redacted(settings))
     assert redacted(settings)["database_url"] == "postgresql+psycopg://gw:***@db:5432/gw"
     assert redacted(load(None, {}))["database_url"] == ""
+
+
+def test_identifier_systems_are_addresses(written: Path) -> None:
+    text = "site:\n  identifier_systems:\n    HOSPITAL: {}\n"
+    written.write_text(text.format("urn:oid:1.2.643.5"), encoding="utf-8")
+    assert load(written, {}).site.identifier_systems == {"HOSPITAL": "urn:oid:1.2.643.5"}
+    assert "line 3: site.identifier_systems.HOSPITAL: " in refused(written, text.format("our hospital"))
