@@ -1,0 +1,100 @@
+"""From probabilities and measures to findings, verdict and words. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gateway.codes import Code
+from gateway.result import (
+    Finding,
+    ImageRegion,
+    Measurement,
+    Problem,
+    Provenance,
+    Result,
+    Verdict,
+    risk_of,
+)
+from pipelines.chest_ct.calibration import Curve
+from pipelines.chest_ct.labels import ABNORMAL, LABELS, UNUSUAL
+from pipelines.chest_ct.measures import DENSITY, VOLUME
+
+ERROR = Code("CTRECERR", "99TRIAGE", "Reconstruction error of the lungs")
+NO_UNITS = Code("1", "UCUM", "no units")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the networks say: score and curve by kind and for `unusual` (there the logarithm of the error)."""
+
+    values: dict[str, float]
+    curves: dict[str, Curve]
+
+    def probability(self, label: str) -> float:
+        """Of a kind; of `abnormal`: the highest of the kinds and of the reconstruction error."""
+        if label == ABNORMAL:
+            return max(self.probability(kind) for kind in self.values)
+        return self.curves[label].probability(self.values[label])
+
+    def threshold(self, label: str) -> float:
+        """Of a kind; of `abnormal`: that of the label which speaks loudest."""
+        if label == ABNORMAL:
+            return self.curves[max(self.values, key=self.probability)].threshold
+        return self.curves[label].threshold
+
+    def present(self) -> tuple[str, ...]:
+        """Kinds (and `unusual`, last) that reach their threshold, the most urgent first."""
+        acuity = {label.name: label.acuity for label in LABELS} | {UNUSUAL: 0.0}
+        told = [label for label in self.values if self.probability(label) >= self.threshold(label)]
+        return tuple(sorted(told, key=lambda label: -self.probability(label) * acuity[label]))
+
+
+def findings(scores: Scores, regions: dict[str, ImageRegion | None]) -> tuple[Finding, ...]:
+    """Every label of the pipeline; `regions` by present kind. The overall one borrows the most urgent one's region."""
+    present = scores.present()
+    overall = next((regions[label] for label in present if regions.get(label)), None)
+    error = Measurement(ERROR, round(math.exp(scores.values[UNUSUAL]), 4), NO_UNITS)
+    made = []
+    for label in LABELS:
+        is_overall = label.name == ABNORMAL
+        where = overall if is_overall else regions.get(label.name)
+        made.append(Finding(label.name, label.code, label.display, scores.probability(label.name),
+                            scores.threshold(label.name), label.acuity, (error,) if is_overall else (), where))
+    return tuple(made)
+
+
+def decide(found: tuple[Finding, ...], measurements: tuple[Measurement, ...], problems: tuple[Problem, ...],
+           doubts: tuple[Problem, ...], provenance: Provenance, evidence: tuple[str, ...]) -> Result:
+    """Pathology when any finding is present; normal only when none is and nothing casts doubt; else undetermined.
+
+    `problems`: all that was noticed, `doubts` among them or beside them.
+    """
+    if any(finding.present for finding in found):
+        verdict = Verdict.PATHOLOGY
+    else:
+        verdict = Verdict.UNDETERMINED if doubts else Verdict.NORMAL
+    told = tuple(dict.fromkeys((*problems, *doubts)))
+    return Result(verdict, risk_of(found), found, provenance, evidence, measurements, told,
+                  _summary(verdict, found, measurements, doubts))
+
+
+def undetermined(problems: tuple[Problem, ...], evidence: tuple[str, ...], provenance: Provenance,
+                 measurements: tuple[Measurement, ...] = ()) -> Result:
+    """Nothing was read, and why."""
+    reasons = " ".join(problem.text for problem in problems)
+    return Result(Verdict.UNDETERMINED, 0.0, (), provenance, evidence, measurements, problems,
+                  f"The chest CT could not be read. {reasons}")
+
+
+def _summary(verdict: Verdict, found: tuple[Finding, ...], measurements: tuple[Measurement, ...],
+             doubts: tuple[Problem, ...]) -> str:
+    measured = {measurement.code: measurement.value for measurement in measurements}
+    lungs = f" Lung volume {measured[VOLUME]:.0f} mL, mean density {measured[DENSITY]:.0f} HU."
+    if verdict is Verdict.NORMAL:
+        return f"No opacity, nodule, effusion or emphysema found, and lungs of usual appearance.{lungs}"
+    if verdict is Verdict.UNDETERMINED:
+        return f"Nothing found, but not called normal: {' '.join(doubt.text for doubt in doubts)}{lungs}"
+    present = sorted((f for f in found if f.present), key=lambda f: -f.probability * f.acuity)
+    named = [f for f in present if f.label != ABNORMAL] or present
+    return f"{'; '.join(f'{f.display} (probability {f.probability:.2f})' for f in named)}.{lungs}"

@@ -1,0 +1,123 @@
+"""The generator, the calibration and the validation of the chest CT demonstration."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.inference.embedded import EmbeddedInference
+from gateway.errors import Unusable
+from pipelines.chest_ct import synthetic
+from pipelines.chest_ct.calibration import Curve, fit
+from pipelines.chest_ct.validate import validate
+from pipelines.metrics import auc
+from tests.reading import MODELS
+
+
+def test_the_same_seed_gives_the_same_chest() -> None:
+    one, two = (synthetic.chest(5, ("nodule",), shape=(40, 100, 100), spacing=(7.5, 3.8, 3.8)) for _ in range(2))
+    assert np.array_equal(one.hu, two.hu)
+    assert np.array_equal(one.lesions["nodule"], two.lesions["nodule"])
+
+
+@pytest.mark.parametrize("kind", synthetic.LESIONS)
+def test_disease_changes_the_chest_where_its_mask_says(kind: str) -> None:
+    healthy = synthetic.chest(6, (), shape=(40, 100, 100), spacing=(7.5, 3.8, 3.8))
+    sick = synthetic.chest(6, (kind,), shape=(40, 100, 100), spacing=(7.5, 3.8, 3.8), severity=0.8)
+    mask = sick.lesions[kind]
+    assert 0 <= mask.min() <= mask.max() <= 1
+    change = sick.hu - healthy.hu
+    assert mask.sum() > 20
+    assert np.abs(change[mask == 0]).max() < 0.01
+    assert change[mask > 0.6].mean() < -20 if kind == "emphysema" else change[mask > 0.6].mean() > 150
+
+
+def test_another_noise_leaves_the_anatomy() -> None:
+    one = synthetic.chest(7, (), shape=(40, 100, 100), spacing=(7.5, 3.8, 3.8), noise_seed=1)
+    two = synthetic.chest(7, (), shape=(40, 100, 100), spacing=(7.5, 3.8, 3.8), noise_seed=2)
+    difference = one.hu - two.hu
+    assert 1 < difference.std() < 60
+    assert abs(float(difference.mean())) < 1
+
+
+def test_samples_are_ct_slices() -> None:
+    samples = synthetic.samples()
+    assert {sample.verdict for sample in samples} == {"normal", "pathology"}
+    assert len({sample.name for sample in samples}) == len(samples)
+    for sample in samples:
+        assert sample.hu.dtype == np.int16
+        assert sample.hu.shape == (64, 256, 256)
+        assert (np.diff(sample.positions) == sample.spacing[0]).all()
+        assert -1024 <= sample.hu.min() < -950 < 200 < sample.hu.max() <= 3071
+
+
+def test_a_perfect_split_stays_a_probability() -> None:
+    slope, offset = fit(np.array([0.0, 1, 2, 7, 8, 9]), np.array([0.0, 0, 0, 1, 1, 1]))
+    curve = Curve(slope, offset, 0.5)
+    assert 0.5 < slope < 5
+    assert curve.probability(2) < 0.3 < 0.7 < curve.probability(7) < 0.999
+    assert curve.probability(1e9) <= 1
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2 ** 32 - 1))
+def test_a_higher_score_never_means_less(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    slope, _ = fit(rng.normal(size=12), (rng.uniform(size=12) > 0.5).astype(float))
+    assert slope >= 0
+
+
+@pytest.mark.slow
+def test_validation_on_synthetic_chests_and_its_csv(tmp_path: Path) -> None:
+    out = tmp_path / "predictions.csv"
+    report = validate(Path("synthetic"), EmbeddedInference(MODELS, 60, 1), predictions=out, cases=12)
+    json.dumps(report)
+    assert report["records"] == 12
+    rows = [row for row in csv.DictReader(out.read_text().splitlines()) if row["label"] == "abnormal"]
+    again = auc(np.array([float(r["truth"]) for r in rows]), np.array([float(r["probability"]) for r in rows]))
+    figure = report["labels"]["abnormal"]
+    assert figure["n"] == len(rows)
+    assert figure["auc"] == pytest.approx(again, abs=1e-3)
+
+
+def test_validation_of_a_folder(tmp_path: Path) -> None:
+    for name, kinds in (("a", ()), ("b", ("opacity",))):
+        case = synthetic.chest(883_000_000, kinds, shape=(64, 150, 150), spacing=(5.0, 2.5, 2.5), severity=0.9)
+        np.savez_compressed(tmp_path / f"{name}.npz", hu=case.hu, spacing=case.spacing)
+    (tmp_path / "labels.csv").write_text("name,abnormal,opacity,nodule\na,0,0,\nb,1,1,\n")
+    report = validate(tmp_path, EmbeddedInference(MODELS, 60, 1))
+    assert report["labels"]["abnormal"]["auc"] == 1
+    assert report["labels"]["opacity"]["positives"] == 1
+    assert report["labels"]["nodule"]["n"] == 0
+    assert report["verdicts"]["abnormal"] == {"pathology": 1}
+
+
+def test_validation_without_data_is_refused(tmp_path: Path) -> None:
+    inference = EmbeddedInference(MODELS, 60, 1)
+    with pytest.raises(Unusable, match=r"labels\.csv"):
+        validate(tmp_path, inference)
+    (tmp_path / "labels.csv").write_text("name,abnormal\nc,1\n")
+    with pytest.raises(Unusable, match="not there"):
+        validate(tmp_path, inference)
+
+
+@pytest.mark.slow
+def test_training_writes_models_that_the_gateway_can_serve(tmp_path: Path) -> None:
+    """A few cases, one epoch: no good, but whole."""
+    torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    torch.set_num_threads(1)
+    from pipelines.chest_ct.train import train
+    told: list[str] = []
+    summary = train(None, tmp_path, seed=3, epochs=1, cases=8, progress=told.append)
+    inference = EmbeddedInference(tmp_path, 60, 1)
+    for model in ("chest_ct_classifier", "chest_ct_autoencoder"):
+        release = inference.release(model)
+        assert release.sha256 == summary["sha256"][model]
+        assert release.demonstration
+    assert told
