@@ -33,6 +33,7 @@ from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.probe import probe
 from adapters.database.queries import DatabaseQueries
+from adapters.database.recordings import kept_answer
 from adapters.demo.command import add_demo
 from adapters.demo.scenario import Scenario, scenarios
 from adapters.dicom.content.part10 import split
@@ -204,7 +205,7 @@ class Gateway:
         limit = settings.http.maximum_upload_bytes
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
-                        split=split),
+                        split=split, kept=partial(kept_answer, self._database)),
             stow_router(self._intake, principal_of, limit)]
         return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
                          partial(model_card, settings.model_repository, self._inference.models), split,

@@ -30,8 +30,8 @@ TRANSITIONS: dict[CaseState, frozenset[CaseState]] = {
     CaseState.ANALYSING: frozenset({CaseState.REPORTED, CaseState.FAILED, CaseState.CANCELLED, CaseState.WAITING,
                                     CaseState.RECEIVING}),
     CaseState.REPORTED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
-    CaseState.FAILED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
-    CaseState.UNSUPPORTED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
+    CaseState.FAILED: frozenset({CaseState.RECEIVING, CaseState.WAITING, CaseState.UNSUPPORTED}),
+    CaseState.UNSUPPORTED: frozenset({CaseState.RECEIVING, CaseState.WAITING, CaseState.FAILED}),
     CaseState.CANCELLED: frozenset({CaseState.RECEIVING, CaseState.WAITING}),
 }
 

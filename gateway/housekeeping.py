@@ -18,6 +18,9 @@ from gateway.work import now
 log = structlog.get_logger()
 SILENT_AFTER = timedelta(seconds=20)
 LOST_AFTER = timedelta(seconds=30)
+REMEMBERED = timedelta(days=2)
+"""How long the engine keeps what has ended."""
+_PAGE = 500
 _RETIRED_AT_ONCE = 50
 
 
@@ -30,7 +33,8 @@ class HousekeepingRows(Protocol):
     def retirable(self, before: datetime, limit: int) -> Sequence[int]: ...
     def retire(self, study_id: int, now: datetime) -> Sequence[str]: ...
     def open_runs(self) -> Sequence[Ticket]: ...
-    def due_deliveries(self, before: datetime, limit: int = 500) -> Sequence[DeliveryTicket]: ...
+    def forget(self, study_id: int) -> None: ...
+    def due_deliveries(self, before: datetime, after_id: int = 0, limit: int = 500) -> Sequence[DeliveryTicket]: ...
     def postpone(self, run_id: str, error: str) -> Ticket | None: ...
     def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]: ...
 
@@ -39,6 +43,7 @@ class SweepableEngine(Protocol):
     """Port: the engine, as the sweep sees it."""
 
     def recover(self, silent: Sequence[str]) -> int: ...
+    def clear(self, before: datetime) -> int: ...
     def lost_runs(self, tickets: Sequence[Ticket]) -> Sequence[Ticket]: ...
     def lost_deliveries(self, tickets: Sequence[DeliveryTicket]) -> Sequence[DeliveryTicket]: ...
     def enqueue_run(self, ticket: Ticket, delay: timedelta = timedelta()) -> None: ...
@@ -53,6 +58,7 @@ class Housekeeping:
         self._settings, self._rows, self._store, self._gate = settings, rows, store, gate
         self._executor_id, self._clock = executor_id, clock
         self._silent: set[str] = set()
+        self._swept = 0
 
     def beat(self) -> None:
         self._rows.beat(self._executor_id, self._clock())
@@ -72,11 +78,21 @@ class Housekeeping:
             fresh = self._rows.postpone(ticket.run_id, "taken up again after an interruption")
             if fresh is not None:
                 engine.enqueue_run(fresh)
-        deliveries = engine.lost_deliveries(self._rows.due_deliveries(before))
-        for lost in deliveries:
-            for again in self._rows.hurry(lost.delivery_id, self._clock()):
+        return len(runs) + self._sweep_deliveries(engine, before)
+
+    def _sweep_deliveries(self, engine: SweepableEngine, before: datetime) -> int:
+        """A page a round, so that thousands which only wait for their receiver hide none that is lost."""
+        due = self._rows.due_deliveries(before, self._swept, _PAGE)
+        self._swept = due[-1].delivery_id if len(due) == _PAGE else 0
+        lost = engine.lost_deliveries(due)
+        for ticket in lost:
+            for again in self._rows.hurry(ticket.delivery_id, self._clock()):
                 engine.enqueue_delivery(again)
-        return len(runs) + len(deliveries)
+        return len(lost)
+
+    def clear(self, engine: SweepableEngine) -> int:
+        """The engine forgets what it ended long ago: our own rows keep what became of it."""
+        return engine.clear(self._clock() - REMEMBERED)
 
     def watch_disk(self) -> None:
         """Shut the intake under the free-space floor, open it again above it (with 5 % to spare)."""
@@ -107,6 +123,7 @@ class Housekeeping:
         for study_id in studies:
             for path in self._rows.retire(study_id, at):
                 self._store.delete(path)
+            self._rows.forget(study_id)
         return len(studies)
 
     def silent_senders(self) -> Sequence[str]:

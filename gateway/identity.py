@@ -32,6 +32,11 @@ def run_identity(case_id: str, instances: list[tuple[str, str]], releases: list[
     return digest("run", case_id, sorted(instances), releases, configuration, patient_and_order)[:24]
 
 
+def repeated_identity(run_id: str, latest_run_id: str) -> str:
+    """Run id when instances, order and configuration are again as in `run_id`, after `latest_run_id` had others."""
+    return digest("again", run_id, latest_run_id)[:24]
+
+
 def document_uid(run_id: str, kind: str) -> str:
     """SOP Instance UID of a run's document."""
     return uid("document", run_id, kind)

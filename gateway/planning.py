@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import structlog
+
 from gateway.case import Completeness
 from gateway.identity import case_identity, digest, run_identity
 from gateway.pipeline import Pipeline, Selection
@@ -12,6 +14,7 @@ from gateway.routing import route_study
 from gateway.settings import Route
 from gateway.study import Order, Priority, Study
 
+log = structlog.get_logger()
 Fingerprint = Callable[[str], str]
 """Model name → a hash of its release and parameters as they stand in the model repository."""
 
@@ -20,7 +23,9 @@ class Planner:
     """Pure but for the fingerprints of models, which it is given."""
 
     def __init__(self, routes: Sequence[Route], pipelines: Mapping[str, Pipeline], destinations: Sequence[str],
-                 fingerprint: Fingerprint) -> None:
+                 fingerprint: Fingerprint, site: Sequence[str] = ()) -> None:
+        """`site`: what else the documents depend on (language, time zone)."""
+        self._site = tuple(site)
         self._routes, self._pipelines = routes, pipelines
         self._destinations, self._fingerprint = tuple(destinations), fingerprint
 
@@ -32,7 +37,7 @@ class Planner:
 
     def _run(self, found: Plannable, route: Route) -> PlannedRun:
         pipeline = self._pipelines[route.pipeline]
-        selection = pipeline.select(found.study)
+        selection = _selected(pipeline, found.study)
         destinations = self._destinations if route.destinations is None else tuple(route.destinations)
         order = found.study.order
         priority = route.priority or (order.priority if order else Priority.ROUTINE)
@@ -47,8 +52,17 @@ class Planner:
             case_identity(study.facility, study.study_instance_uid, pipeline.name),
             [(i.sop_instance_uid, i.digest) for i in read],
             [self._fingerprint(model) for model in pipeline.models],
-            digest(pipeline.name, pipeline.version, sorted(destinations)),
+            digest(pipeline.name, pipeline.version, sorted(destinations), *self._site),
             order_facts(study.order))
+
+
+def _selected(pipeline: Pipeline, study: Study) -> Selection:
+    try:
+        return pipeline.select(study)
+    except Exception as error:
+        # The run is queued all the same: its reading meets the same fault and ends as `failed` on the worklist.
+        log.exception("selection_crashed", pipeline=pipeline.name, error=type(error).__name__)
+        return Selection(())
 
 
 def order_facts(order: Order | None) -> list[str]:

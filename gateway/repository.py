@@ -16,7 +16,10 @@ from gateway.study import Priority, Study
 
 @dataclass(frozen=True, slots=True)
 class Plannable:
-    """A study as it stands, to be planned. `last_received_at` guards against objects that come meanwhile."""
+    """A study as it stands, to be planned. `revision` guards against objects and orders that come meanwhile.
+
+    `lacking`: objects of the study were deleted by retention, so what is there is only a part.
+    """
 
     study_id: int
     study: Study
@@ -24,6 +27,8 @@ class Plannable:
     last_instance_id: int
     last_received_at: datetime
     order_conflict: str = ""
+    revision: int = 0
+    lacking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class DeliveryJob:
     kind: Kind
     case_id: str
     document: Document
+    next_attempt_at: datetime | None = None
 
 
 class Repository(Protocol):
@@ -117,18 +123,26 @@ class Repository(Protocol):
         """None while there is nothing to plan (no such study, no instances)."""
         ...
 
-    def settled(self, study_id: int) -> Completeness | None:
-        """How complete a study was when it was handed over; None while objects still come."""
+    def outdated(self) -> Sequence[tuple[int, Completeness]]:
+        """Studies that were handed over and whose order changed since, with how complete they were then."""
+        ...
+
+    def unplannable(self, study_id: int, error: str) -> None:
+        """The study cannot be planned: shown as `failed` with the reason, until something new is heard of it."""
         ...
 
     def record_plan(self, plan: Plan, now: datetime) -> Sequence[Ticket]:
-        """Empty when objects came meanwhile (the study stays `receiving`) or nothing is new."""
+        """Empty when something came meanwhile (the study is planned again) or nothing is new."""
         ...
 
     def job(self, run_id: str) -> Job | None: ...
 
-    def begin(self, run_id: str) -> bool:
-        """Mark run and case as being read; False when the run is not to be read any more."""
+    def begin(self, run_id: str, attempt: int) -> bool:
+        """Mark run and case as being read; False when the run is not to be read any more, or not by this attempt."""
+        ...
+
+    def waiting(self, run_id: str) -> Ticket | None:
+        """The ticket that carries on a waiting run; None when the run does not wait."""
         ...
 
     def finish(self, run_id: str, result: Result, filed: Sequence[Filed], now: datetime) -> Sequence[DeliveryTicket]:

@@ -43,23 +43,28 @@ class Place:
     due_at: datetime
 
 
-def band_of(state: CaseState, verdict: Verdict | None, *, read: bool) -> Band:
-    """Nothing that was not analysed to the end ever lands among the normals."""
+def band_of(state: CaseState, verdict: Verdict | None, *, read: bool, late: bool = False, failed: bool = False) -> Band:
+    """Nothing that was not analysed to the end ever lands among the normals.
+
+    `late`: objects came after the result that is shown; `failed`: and their reading failed.
+    """
     if state is CaseState.CANCELLED:
         return Band.CANCELLED
     if state in (CaseState.FAILED, CaseState.UNSUPPORTED):
         return Band.READ if read else Band.NEEDS_A_PERSON
     if state is not CaseState.REPORTED or verdict is None:
         return Band.NOT_ANALYSED
-    if read:
+    if late and verdict is Verdict.NORMAL:
+        return Band.NEEDS_A_PERSON if failed else Band.NOT_ANALYSED
+    if read and not late:
         return Band.READ
     return {Verdict.PATHOLOGY: Band.PATHOLOGY, Verdict.NORMAL: Band.NORMAL,
             Verdict.UNDETERMINED: Band.NEEDS_A_PERSON}[verdict]
 
 
 def place(state: CaseState, verdict: Verdict | None, risk: float | None, priority: Priority, received_at: datetime, *,
-          read: bool = False) -> Place:
+          read: bool = False, late: bool = False, failed: bool = False) -> Place:
     """The stored sort key of a case."""
-    band = band_of(state, verdict, read=read)
+    band = band_of(state, verdict, read=read, late=late, failed=failed)
     weight = -((risk or 0.0) + BOOST[priority])
     return Place(int(band), round(weight, 6), received_at + BUDGET[priority])

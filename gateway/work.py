@@ -23,6 +23,7 @@ from gateway.retry import Dead, next_delivery, next_reading
 from gateway.settings import Settings
 
 log = structlog.get_logger()
+_PLAN_AGAIN_SECONDS = 5.0
 
 
 def now() -> datetime:
@@ -69,40 +70,51 @@ class Work:
     def assemble_due(self) -> float | None:
         """Hand over every study that is complete; seconds until the next may be, None when none is open."""
         nearest: float | None = None
+        for study_id, completeness in self._repository.outdated():
+            if not self._planned(study_id, completeness):
+                nearest = _PLAN_AGAIN_SECONDS
         for study_id, heard in self._repository.receiving():
             at = self._clock()
             decision = decide(heard.since(self._open_since), at, self._settings.assembly)
+            left = 0.0 if isinstance(decision, Handover) else max((decision.until - at).total_seconds(), 0.0)
             if isinstance(decision, Handover):
-                self.plan(study_id, decision.completeness)
-            else:
-                left = max((decision.until - at).total_seconds(), 0.0)
-                nearest = left if nearest is None else min(nearest, left)
+                if self._planned(study_id, decision.completeness):
+                    continue
+                left = _PLAN_AGAIN_SECONDS
+            nearest = left if nearest is None else min(nearest, left)
         return nearest
+
+    def _planned(self, study_id: int, completeness: Completeness) -> bool:
+        """False when it is to be tried again. One study that cannot be planned holds up no other."""
+        try:
+            self.plan(study_id, completeness)
+        except Transient as error:
+            log.warning("study_waits_for_plan", study=study_id, error=str(error))
+            return False
+        except Exception as error:
+            log.exception("plan_crashed", study=study_id, error=type(error).__name__)
+            self._repository.unplannable(study_id, f"the study could not be planned ({type(error).__name__})")
+        return True
 
     def plan(self, study_id: int, completeness: Completeness) -> None:
         """Route the study and queue its runs. Again with nothing new changes nothing."""
         found = self._repository.plannable(study_id)
         if found is None:
             return
-        plan = self._parts.planner.plan(found, completeness)
+        plan = self._parts.planner.plan(found, Completeness.PARTIAL if found.lacking else completeness)
         for ticket in self._repository.record_plan(plan, self._clock()):
             self.engine.enqueue_run(ticket)
             log.info("run_queued", run_id=ticket.run_id, priority=ticket.priority.value)
 
-    def order_changed(self, studies: set[int]) -> None:
-        """Studies that were handed over are planned anew; the others meet their order when they are complete."""
-        for study_id in sorted(studies):
-            completeness = self._repository.settled(study_id)
-            if completeness is not None:
-                self.plan(study_id, completeness)
-
     # ------------------------------------------------------------ runs
 
-    def perform(self, run_id: str) -> list[Next]:
+    def perform(self, run_id: str, attempt: int) -> list[Next]:
         """One reading, to `reported`, `failed` or queued again; returns what is to be queued next."""
-        job = self._repository.job(run_id)
-        if job is None or not self._repository.begin(run_id):
-            return _at_once(self._repository.tickets_of(run_id))
+        if not self._repository.begin(run_id, attempt):
+            return self._instead(run_id)
+        job = self._job(run_id)
+        if job is None:
+            return []
         try:
             return _at_once(self._read_and_publish(job))
         except Transient as error:
@@ -114,6 +126,25 @@ class Work:
             log.exception("run_crashed", run_id=run_id, error=type(error).__name__)
             self._fail(job, f"the {job.pipeline} reader stopped with {type(error).__name__}")
         return []
+
+    def _job(self, run_id: str) -> Job | None:
+        try:
+            return self._repository.job(run_id)
+        except Transient:
+            raise
+        except Exception as error:
+            log.exception("run_not_loaded", run_id=run_id, error=type(error).__name__)
+            self._repository.fail(run_id, f"what the run reads could not be loaded ({type(error).__name__})",
+                                  self._clock())
+            return None
+
+    def _instead(self, run_id: str) -> list[Next]:
+        """What follows a reading that is over, or that another attempt has taken up: a crash may have kept it back."""
+        waiting = self._repository.waiting(run_id)
+        if waiting is None:
+            return _at_once(self._repository.tickets_of(run_id))
+        decision = next_reading(waiting.attempt, self._settings.engine.attempts)
+        return [(waiting, timedelta() if isinstance(decision, Dead) else decision.after)]
 
     def _read_and_publish(self, job: Job) -> Sequence[DeliveryTicket]:
         pipeline = self._parts.pipelines.get(job.pipeline)
@@ -156,11 +187,15 @@ class Work:
 
     # ------------------------------------------------------------ deliveries
 
-    def attempt(self, delivery_id: int) -> list[Next]:
+    def attempt(self, delivery_id: int, generation: int) -> list[Next]:
         """One attempt: delivered with proof, dead, or queued again; returns what is to be queued next."""
         job = self._repository.delivery(delivery_id)
         if job is None or job.state != DeliveryState.PENDING:
             return []
+        if job.generation != generation:
+            # Tried again since by another ticket: that one goes on, and is queued here where a crash kept it back.
+            wait = (job.next_attempt_at or self._clock()) - self._clock()
+            return [(DeliveryTicket(delivery_id, job.generation, job.destination), max(wait, timedelta()))]
         try:
             receipt = self._deliver(job.destination, job.document)
         except Transient as error:

@@ -33,13 +33,13 @@ def create_case(connection: sa.Connection, study_id: int, facility: str, study_u
 
 def update_case(connection: sa.Connection, case_id: str, **changes: Any) -> None:
     """Change columns of a case and put it in its new place. Raises Unusable on a state that cannot follow."""
-    row = connection.execute(sa.select(cases).where(cases.c.case_id == case_id)).one()
+    row = connection.execute(sa.select(cases).where(cases.c.case_id == case_id).with_for_update()).one()
     before, after = CaseState(row.state), CaseState(changes.get("state", row.state))
     if after is not before and after not in TRANSITIONS[before]:
         raise Unusable(f"a case that is {before} cannot become {after}")
     now = {**row._mapping, **changes}
     where = place(after, Verdict(now["verdict"]) if now["verdict"] else None, now["risk"], Priority(now["priority"]),
-                  now["received_at"], read=now["read_at"] is not None)
+                  now["received_at"], read=now["read_at"] is not None, late=now["late"], failed=bool(now["error"]))
     connection.execute(sa.update(cases).where(cases.c.case_id == case_id).values(
         **changes, band=where.band, weight=where.weight, due_at=where.due_at))
     refresh_lead(connection, row.study_id)

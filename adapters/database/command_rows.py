@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from adapters.database.cases import study_of, update_case
 from adapters.database.connection import upsert, writing
-from adapters.database.repository import OPEN, DatabaseRepository
+from adapters.database.planning_rows import OPEN, hasten, latest_run
+from adapters.database.repository import DatabaseRepository
 from adapters.database.tables import cases, deliveries, executors, instances, runs, senders, studies
 from gateway.case import CaseState
 from gateway.delivery import DeliveryState
@@ -44,15 +45,17 @@ class CommandRows(DatabaseRepository):
         """The last run of a failed or cancelled case waits again; None where there is no such run."""
         with writing(self._engine) as connection:
             study_of(connection, case_id)
-            row = connection.execute(sa.select(runs).where(
-                runs.c.case_id == case_id, runs.c.state.in_(("failed", "cancelled"))).order_by(
-                runs.c.number.desc()).limit(1)).first()
+            row, _ = latest_run(connection, case_id)
             case = connection.execute(sa.select(cases).where(cases.c.case_id == case_id)).one()
-            if row is None or case.state not in (CaseState.FAILED, CaseState.CANCELLED):
+            if row is None or row.state not in ("failed", "cancelled"):
                 return None
             connection.execute(sa.update(runs).where(runs.c.run_id == row.run_id).values(
-                state="waiting", attempt=row.attempt + 1, error="", finished_at=None))
-            update_case(connection, case_id, state=CaseState.WAITING.value, run_id=row.run_id, error="", problems=[])
+                state="waiting", attempt=row.attempt + 1, error="", finished_at=None, priority=case.priority))
+            if case.state == CaseState.REPORTED:
+                update_case(connection, case_id, error="")
+            else:
+                update_case(connection, case_id, state=CaseState.WAITING.value, run_id=row.run_id, error="",
+                            problems=[])
             return Ticket(row.run_id, row.attempt + 1, Priority(case.priority))
 
     def replannable(self, case_id: str) -> int:
@@ -68,10 +71,12 @@ class CommandRows(DatabaseRepository):
         with self._engine.connect() as connection:
             return connection.execute(sa.select(cases.c.run_id).where(cases.c.case_id == case_id)).scalar() or ""
 
-    def set_priority(self, case_id: str, priority: Priority) -> None:
+    def set_priority(self, case_id: str, priority: Priority) -> Ticket | None:
+        """A waiting run takes its new place in the queue with the ticket that is returned."""
         with writing(self._engine) as connection:
             study_of(connection, case_id)
             update_case(connection, case_id, priority=priority.value, priority_fixed=True)
+            return hasten(connection, latest_run(connection, case_id)[0], priority.value)
 
     def mark_read(self, case_id: str, now: datetime) -> None:
         with writing(self._engine) as connection:
@@ -122,18 +127,30 @@ class CommandRows(DatabaseRepository):
     def retirable(self, before: datetime, limit: int) -> Sequence[int]:
         """Studies, oldest first, whose files may go: all reported (or taken by no rule), everything delivered."""
         unsafe = sa.select(cases.c.case_id).where(cases.c.study_id == studies.c.id, sa.or_(
-            cases.c.state.not_in(("reported", "unsupported", "cancelled")),
+            cases.c.state.not_in(("reported", "unsupported", "cancelled")), cases.c.late,
             sa.select(deliveries.c.id).where(deliveries.c.case_id == cases.c.case_id,
                                              deliveries.c.state != DeliveryState.DELIVERED.value).exists())).exists()
+        kept = sa.or_(studies.c.files_deleted_at.is_(None), sa.select(instances.c.id).where(
+            instances.c.study_id == studies.c.id).exists())
         query = sa.select(studies.c.id).where(
-            studies.c.last_received_at < before, studies.c.files_deleted_at.is_(None), studies.c.receiving.is_(False),
+            studies.c.last_received_at < before, kept, studies.c.receiving.is_(False), studies.c.replan.is_(False),
             ~unsafe).order_by(studies.c.last_received_at).limit(limit)
         with self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def retire(self, study_id: int, now: datetime) -> Sequence[str]:
-        """Marks the study's files as deleted; returns their paths, to be deleted after this."""
+        """Marks the study's files as deleted; returns their paths, to be deleted and then forgotten.
+
+        None where objects have come meanwhile.
+        """
         with writing(self._engine) as connection:
-            connection.execute(sa.update(studies).where(studies.c.id == study_id).values(files_deleted_at=now))
+            marked = connection.execute(sa.update(studies).where(
+                studies.c.id == study_id, studies.c.receiving.is_(False)).values(files_deleted_at=now))
             return list(connection.execute(sa.select(instances.c.path).where(
-                instances.c.study_id == study_id)).scalars())
+                instances.c.study_id == study_id)).scalars()) if marked.rowcount else []
+
+    def forget(self, study_id: int) -> None:
+        """The files are gone: no reading counts on the study's objects any more, and they may come again."""
+        with writing(self._engine) as connection:
+            gone = sa.select(studies.c.id).where(studies.c.id == study_id, studies.c.files_deleted_at.is_not(None))
+            connection.execute(sa.delete(instances).where(instances.c.study_id.in_(gone)))

@@ -15,6 +15,8 @@ from gateway.repository import DeliveryJob, DeliveryTicket, Filed
 
 _REPLACING = (Kind.ORU, Kind.DIAGNOSTIC_REPORT)
 """Kinds that a receiver updates in place: an older one must never arrive after a newer one."""
+_AT_ONCE = 5000
+"""Ids in one statement: SQLite takes 32,766 variables."""
 _FINAL = (DeliveryState.DELIVERED.value, DeliveryState.UNPROVEN.value, DeliveryState.DEAD.value)
 
 
@@ -67,10 +69,10 @@ class DeliveryRows:
     def open_tickets(connection: sa.Connection, run_id: str) -> Sequence[DeliveryTicket]:
         return _tickets(connection, deliveries.c.run_id == run_id)
 
-    def due_deliveries(self, before: datetime, limit: int = 500) -> Sequence[DeliveryTicket]:
-        """Pending ones that should have been tried before `before`, for the sweep."""
+    def due_deliveries(self, before: datetime, after_id: int = 0, limit: int = 500) -> Sequence[DeliveryTicket]:
+        """Pending ones from `after_id` on that should have been tried before `before`, for the sweep."""
         with self._engine.connect() as connection:
-            return _tickets(connection, deliveries.c.next_attempt_at < before, limit)
+            return _tickets(connection, (deliveries.c.next_attempt_at < before) & (deliveries.c.id > after_id), limit)
 
     def delivery(self, delivery_id: int) -> DeliveryJob | None:
         with self._engine.connect() as connection:
@@ -82,12 +84,15 @@ class DeliveryRows:
             return None
         document = Document(Kind(row.kind), row.identity, self._read_document(row.path), row.sop_class_uid)
         return DeliveryJob(row.id, row.generation, row.state, row.attempts, row.retry_from, row.destination,
-                           Kind(row.kind), row.case_id, document)
+                           Kind(row.kind), row.case_id, document, row.next_attempt_at)
 
     def settle(self, delivery_id: int, receipt: Receipt, error: str, now: datetime) -> Sequence[DeliveryTicket]:
         with writing(self._engine) as connection:
             done = receipt.state is DeliveryState.DELIVERED
-            connection.execute(sa.update(deliveries).where(deliveries.c.id == delivery_id).values(
+            # Of two attempts at once the proven one counts, whichever ends last.
+            open_ = deliveries.c.state != DeliveryState.DELIVERED.value if done else (
+                deliveries.c.state == DeliveryState.PENDING.value)
+            connection.execute(sa.update(deliveries).where(deliveries.c.id == delivery_id, open_).values(
                 state=receipt.state.value, attempts=deliveries.c.attempts + 1, last_error=error, next_attempt_at=None,
                 delivered_at=now if done else None, receipt=dict(receipt.facts)))
             return _tickets(connection, deliveries.c.after_id == delivery_id)
@@ -106,10 +111,14 @@ class DeliveryRows:
         with writing(self._engine) as connection:
             ids = connection.execute(sa.select(deliveries.c.id).where(
                 condition, deliveries.c.state.in_(_FINAL), ~_replaced())).scalars().all()
-            connection.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(
-                state=DeliveryState.PENDING.value, generation=deliveries.c.generation + 1, retry_from=now,
-                attempts=0, next_attempt_at=now))
-            return _tickets(connection, deliveries.c.id.in_(ids))
+            tickets: list[DeliveryTicket] = []
+            for start in range(0, len(ids), _AT_ONCE):
+                some = deliveries.c.id.in_(ids[start:start + _AT_ONCE])
+                connection.execute(sa.update(deliveries).where(some).values(
+                    state=DeliveryState.PENDING.value, generation=deliveries.c.generation + 1, retry_from=now,
+                    attempts=0, next_attempt_at=now))
+                tickets += _tickets(connection, some)
+            return tickets
 
     def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]:
         """A pending one is tried now instead of at its next time."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
@@ -72,26 +72,28 @@ class DbosEngine:
     def enqueue_run(self, ticket: Ticket, delay: timedelta = timedelta()) -> None:
         with SetWorkflowID(run_workflow_id(ticket)), SetEnqueueOptions(
                 priority=_PRIORITY[ticket.priority], delay_seconds=delay.total_seconds() or None):
-            DBOS.enqueue_workflow(RUNS, self._run, ticket.run_id)
+            DBOS.enqueue_workflow(RUNS, self._run, ticket.run_id, ticket.attempt)
 
     def enqueue_delivery(self, ticket: DeliveryTicket, delay: timedelta = timedelta()) -> None:
         if ticket.destination not in self._destinations:
             # No queue serves a destination that was taken out of the configuration: the ledger says so at once.
-            self._queue(_written(self._work.attempt(ticket.delivery_id)))
+            self._queue(_written(self._work.attempt(ticket.delivery_id, ticket.generation)))
             return
         with SetWorkflowID(delivery_workflow_id(ticket)), SetEnqueueOptions(
                 delay_seconds=delay.total_seconds() or None):
-            DBOS.enqueue_workflow(f"deliver-{ticket.destination}", self._deliver, ticket.delivery_id)
+            DBOS.enqueue_workflow(f"deliver-{ticket.destination}", self._deliver, ticket.delivery_id,
+                                  ticket.generation)
 
     # ------------------------------------------------------------ workflows
 
-    def _perform(self, run_id: str) -> None:
+    def _perform(self, run_id: str, attempt: int) -> None:
         with self._running():
-            self._queue(DBOS.run_step({"name": "perform"}, lambda: _written(self._work.perform(run_id))))
+            self._queue(DBOS.run_step({"name": "perform"}, lambda: _written(self._work.perform(run_id, attempt))))
 
-    def _attempt(self, delivery_id: int) -> None:
+    def _attempt(self, delivery_id: int, generation: int) -> None:
         with self._running():
-            self._queue(DBOS.run_step({"name": "attempt"}, lambda: _written(self._work.attempt(delivery_id))))
+            self._queue(DBOS.run_step({"name": "attempt"},
+                                      lambda: _written(self._work.attempt(delivery_id, generation))))
 
     def _queue(self, what: Sequence[Any]) -> None:
         """Act on what the step wrote down: after a crash here the step is not done again, its answer is."""
@@ -118,13 +120,21 @@ class DbosEngine:
 
     @staticmethod
     def _lost(ids: Sequence[str]) -> set[str]:
-        """Which of these workflow ids are unknown to the engine, or ended."""
+        """Which of these workflow ids are unknown to the engine, ended, or queued by a version that runs no more."""
         missing = set(ids)
         for some in _slices(sorted(missing), 500):
             for status in DBOS.list_workflows(workflow_ids=list(some), load_input=False, load_output=False):
-                if status.status not in _ENDED:
+                if status.status not in _ENDED and status.app_version in (None, VERSION):
                     missing.discard(status.workflow_id)
         return missing
+
+    def clear(self, before: datetime, limit: int = 5000) -> int:
+        """Forget workflows that ended and were made before `before`; returns how many, `limit` at most."""
+        old = DBOS.list_workflows(status=list(_ENDED), end_time=before.isoformat(), limit=limit, load_input=False,
+                                  load_output=False)
+        for some in _slices([workflow.workflow_id for workflow in old], 500):
+            DBOS.delete_workflows(list(some))
+        return len(old)
 
     def recover(self, silent: Sequence[str]) -> int:
         """Take over the pending work of silent executors, and our own that nothing here runs. Returns how many."""
@@ -142,10 +152,10 @@ class DbosEngine:
         return taken + len(confirmed)
 
 
-def _function(method: Callable[[Any], None]) -> Callable[[Any], None]:
+def _function(method: Callable[[Any, int], None]) -> Callable[[Any, int], None]:
     @wraps(method)
-    def function(argument: Any) -> None:
-        method(argument)
+    def function(subject: Any, number: int) -> None:
+        method(subject, number)
 
     return function
 

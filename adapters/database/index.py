@@ -11,11 +11,11 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from adapters.database.cases import create_case
+from adapters.database.cases import create_case, update_case
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order
-from adapters.database.studies import study_columns
-from adapters.database.tables import documents, facts, instances, senders, studies
+from adapters.database.studies import count_instances, storable, study_columns
+from adapters.database.tables import cases, documents, facts, instances, senders, studies
 from gateway.case import CaseState
 from gateway.delivery import Kind
 from gateway.errors import GatewayError, Transient
@@ -31,7 +31,9 @@ class InstanceIndex:
     """Implements gateway.intake.Index. One writer thread; `changed` is called with study ids after each commit."""
 
     def __init__(self, engine: sa.Engine, facility: str, changed: Callable[[set[int]], None],
-                 discard: Callable[[str], None]) -> None:
+                 discard: Callable[[str], None], host: str = "") -> None:
+        """`host` names the object store of this process: each has been indexed up to a time of its own."""
+        self._fact = f"indexed_until:{host}" if host else "indexed_until"
         self._engine, self._facility, self._changed, self._discard = engine, facility, changed, discard
         self._queue: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="index", daemon=True)
@@ -79,7 +81,7 @@ class InstanceIndex:
 
     def _indexed_until(self) -> datetime | None:
         with self._engine.connect() as connection:
-            value = connection.execute(sa.select(facts.c.value).where(facts.c.name == "indexed_until")).scalar()
+            value = connection.execute(sa.select(facts.c.value).where(facts.c.name == self._fact)).scalar()
         return datetime.fromisoformat(value) if value else None
 
     # ------------------------------------------------------------ the writer
@@ -122,11 +124,23 @@ class InstanceIndex:
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
                 continue
-            for path in own:
-                self._discard(path)
+            except Exception as error:
+                # One object that the database cannot take must not keep every other out of the index.
+                log.exception("index_fault", error=type(error).__name__, objects=len(batch))
+                for entry in batch if len(batch) > 1 else ():
+                    self._write_until_done([entry])
+                return
+            self._tidy(own)
             if touched:
                 self._changed(touched)
             return
+
+    def _tidy(self, own: Sequence[str]) -> None:
+        for path in own:
+            try:
+                self._discard(path)
+            except (GatewayError, OSError) as error:
+                log.warning("own_output_not_discarded", error=type(error).__name__)
 
     def _write(self, batch: Sequence[_Entry]) -> tuple[set[int], list[str]]:
         started = datetime.now(UTC)
@@ -155,6 +169,10 @@ class InstanceIndex:
     def _add_to_study(self, connection: sa.Connection, entries: Sequence[_Entry]) -> int | None:
         first = entries[0][0]
         study_id = self._study_id(connection, first)
+        row = connection.execute(sa.select(studies).where(studies.c.id == study_id).with_for_update()).one()
+        if row.files_deleted_at is not None:
+            # The files of its former objects are gone: what comes now is all there is.
+            connection.execute(sa.delete(instances).where(instances.c.study_id == study_id))
         paths = [e[0].path for e in entries]
         known = set(connection.execute(sa.select(instances.c.path).where(instances.c.path.in_(paths))).scalars())
         fresh = list({e[0].path: e for e in entries if e[0].path not in known}.values())
@@ -162,12 +180,22 @@ class InstanceIndex:
             return None
         connection.execute(sa.insert(instances), [self._row(study_id, i, conflict) for i, conflict in fresh])
         newest = max(i.received_at for i, _ in fresh)
-        row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
-            receiving=True, instance_count=row.instance_count + len(fresh), last_received_at=newest,
+            receiving=True, instance_count=max(row.instance_count, count_instances(connection, study_id)),
+            revision=row.revision + 1, files_deleted_at=None, last_received_at=newest,
             burst_started_at=row.burst_started_at if row.receiving else newest,
             conflict=row.conflict or any(conflict for _, conflict in fresh)))
+        if row.completeness:
+            self._mark_late(connection, study_id)
         return study_id
+
+    @staticmethod
+    def _mark_late(connection: sa.Connection, study_id: int) -> None:
+        """What was reported is no longer the last word on the study."""
+        for case_id in connection.execute(sa.select(cases.c.case_id).where(
+                cases.c.study_id == study_id, cases.c.state == CaseState.REPORTED.value,
+                cases.c.late.is_(False))).scalars().all():
+            update_case(connection, case_id, late=True)
 
     def _study_id(self, connection: sa.Connection, instance: Instance) -> int:
         columns = study_columns(self._facility, instance.tags)
@@ -177,8 +205,8 @@ class InstanceIndex:
         if found is None:
             at = instance.received_at
             connection.execute(upsert(self._engine, studies).values(
-                **columns, sender=instance.sender, first_received_at=at, burst_started_at=at, last_received_at=at,
-                receiving=True).on_conflict_do_nothing())
+                **columns, sender=storable(instance.sender), first_received_at=at, burst_started_at=at,
+                last_received_at=at, receiving=True).on_conflict_do_nothing())
             found = connection.execute(query).scalar_one()
             create_case(connection, found, self._facility, instance.study_instance_uid, "", received_at=at,
                         state=CaseState.RECEIVING)
@@ -190,18 +218,18 @@ class InstanceIndex:
         return {"study_id": study_id, "sop_instance_uid": instance.sop_instance_uid,
                 "sop_class_uid": instance.sop_class_uid, "series_instance_uid": instance.series_instance_uid,
                 "transfer_syntax_uid": instance.transfer_syntax_uid, "path": instance.path, "digest": instance.digest,
-                "sender": instance.sender, "size": instance.size, "tags": dict(instance.tags),
+                "sender": storable(instance.sender), "size": instance.size, "tags": storable(instance.tags),
                 "received_at": instance.received_at, "conflict": conflict}
 
     def _note_senders(self, connection: sa.Connection, batch: Sequence[_Entry]) -> None:
         heard: dict[str, list[datetime]] = {}
         for instance, _ in batch:
-            heard.setdefault(instance.sender, []).append(instance.received_at)
+            heard.setdefault(storable(instance.sender), []).append(instance.received_at)
         for name, times in heard.items():
             statement = upsert(self._engine, senders).values(name=name, last_heard_at=max(times), count=len(times))
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={
                 "last_heard_at": max(times), "count": senders.c.count + len(times)}))
 
     def _note_fact(self, connection: sa.Connection, at: datetime) -> None:
-        statement = upsert(self._engine, facts).values(name="indexed_until", value=at.isoformat())
+        statement = upsert(self._engine, facts).values(name=self._fact, value=at.isoformat())
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": at.isoformat()}))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from adapters.database.cases import update_case
+from adapters.database.connection import upsert
 from adapters.database.studies import order_from_json, order_to_json
 from adapters.database.tables import cases, orders, patients, studies
 from gateway.matching import Canonical, StudyKey, match
@@ -15,6 +18,10 @@ from gateway.orders import Event, MergePatients, PlaceOrder, UpdatePatient
 from gateway.study import Order, Patient, Priority
 
 _MAXIMUM_ALIASES = 20
+# A union and no OR, which SQLite answers by going through every study of the facility.
+_STUDIES_OF_ORDER = sa.union(*(
+    sa.select(studies.c.id).where(studies.c.facility == sa.bindparam("facility"), column == sa.bindparam(column.name))
+    for column in (studies.c.order_id, studies.c.study_instance_uid, studies.c.accession_number)))
 
 
 def apply_event(connection: sa.Connection, event: Event, at: datetime) -> set[int]:
@@ -29,16 +36,24 @@ def apply_event(connection: sa.Connection, event: Event, at: datetime) -> set[in
             _put_patient(connection, facility, surviving)
             _put_patient(connection, facility, prior, alias_issuer=surviving.issuer,
                          alias_patient_id=surviving.patient_id)
+            return _relink_patient(connection, facility, surviving, prior)
     return set()
 
 
 def _put_order(connection: sa.Connection, order: Order, at: datetime) -> None:
-    values = {"facility": order.facility, "accession_number": order.accession_number,
-              "study_instance_uid": order.study_instance_uid, "patient_id": order.patient.patient_id,
-              "body": order_to_json(order), "received_at": at}
-    changed = connection.execute(sa.update(orders).where(orders.c.order_id == order.order_id).values(**values))
-    if not changed.rowcount:
-        connection.execute(sa.insert(orders).values(order_id=order.order_id, **values))
+    connection.execute(_order_upsert(connection.dialect.name), {
+        "order_id": order.order_id, "facility": order.facility, "accession_number": order.accession_number,
+        "study_instance_uid": order.study_instance_uid, "patient_id": order.patient.patient_id,
+        "body": order_to_json(order), "received_at": at})
+
+
+@cache
+def _order_upsert(dialect: str) -> Any:
+    """Built once: thousands of orders come in a row, and making a statement takes longer than executing it."""
+    statement = upsert(dialect, orders)
+    told = ("facility", "accession_number", "study_instance_uid", "patient_id", "body", "received_at")
+    return statement.on_conflict_do_update(index_elements=["order_id"],
+                                           set_={name: statement.excluded[name] for name in told})
 
 
 def _put_patient(connection: sa.Connection, facility: str, patient: Patient, **alias: str) -> None:
@@ -54,14 +69,27 @@ def _put_patient(connection: sa.Connection, facility: str, patient: Patient, **a
 
 
 def _relink(connection: sa.Connection, order: Order) -> set[int]:
-    wanted = [studies.c.order_id == order.order_id]
-    if order.study_instance_uid:
-        wanted.append(studies.c.study_instance_uid == order.study_instance_uid)
-    if order.accession_number:
-        wanted.append(studies.c.accession_number == order.accession_number)
+    found = connection.execute(_STUDIES_OF_ORDER, {
+        "facility": order.facility, "order_id": order.order_id, "study_instance_uid": order.study_instance_uid or None,
+        "accession_number": order.accession_number or None}).scalars().all()
+    return _linked(connection, found)
+
+
+def _linked(connection: sa.Connection, found: Iterable[int]) -> set[int]:
+    """Those that an order concerns: they are to be planned anew, which is written down with the order itself."""
+    touched = {study_id for study_id in found if link_order(connection, study_id)}
+    if touched:
+        connection.execute(sa.update(studies).where(studies.c.id.in_(touched)).values(
+            revision=studies.c.revision + 1, replan=studies.c.completeness != ""))
+    return touched
+
+
+def _relink_patient(connection: sa.Connection, facility: str, *merged: Patient) -> set[int]:
+    """After a merge an order and a study may agree that did not before."""
     found = connection.execute(sa.select(studies.c.id).where(
-        studies.c.facility == order.facility, sa.or_(*wanted))).scalars().all()
-    return {study_id for study_id in found if link_order(connection, study_id)}
+        studies.c.facility == facility, studies.c.patient_id.in_([p.patient_id for p in merged]),
+        studies.c.order_id == "")).scalars().all()
+    return _linked(connection, found)
 
 
 def link_order(connection: sa.Connection, study_id: int) -> bool:

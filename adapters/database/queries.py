@@ -160,6 +160,8 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
     problems = list(row.problems)
     if row.order_conflict:
         problems.append({"code": "order-conflict", "text": row.order_conflict})
+    if row.late:
+        problems.append({"code": "late", "text": row.error or "objects came after this result: it is to be read again"})
     if row.conflict:
         problems.append({"code": "object-conflict",
                          "text": "an object was received again under the same UID with other content"})

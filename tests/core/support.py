@@ -171,7 +171,7 @@ def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bo
     work.use(engine)
     clock = AssemblyClock(work)
     index = InstanceIndex(database, "SITE", lambda _: clock.poke(), lambda path: None)
-    messages = DatabaseMessageLog(database, work.order_changed)
+    messages = DatabaseMessageLog(database, lambda _: clock.poke())
     if start:
         index.start()
         engine.start()
