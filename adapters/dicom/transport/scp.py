@@ -101,10 +101,11 @@ class DicomServer:
         server.shutdown()
         with self._change:
             self._change.wait_for(lambda: self._busy == 0, timeout=grace_seconds)
-        left = server.active_associations
-        for association in left:
+        with self._change:
+            established = list(self._tallies)
+        for association in server.active_associations:
             association.abort()
-        for association in left:
+        for association in established:  # one whose peer left before it said who it is holds nothing to wait for
             association.join(grace_seconds)
 
     def _handlers(self) -> list[tuple[Any, Any]]:
