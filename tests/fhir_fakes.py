@@ -74,6 +74,9 @@ class MessageLog:
             raise self.failure
         return [self._one(message) for message in batch]
 
+    def kept(self, control_id: str) -> bytes | None:
+        return next((m.answer for (_, known), m in self.messages.items() if known == control_id), None)
+
     def _one(self, message: InboundMessage) -> bytes:
         key = (message.sender.name, message.control_id)
         if key not in self.messages:

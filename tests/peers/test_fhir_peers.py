@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fhirclient.models.servicerequest import ServiceRequest
 from adapters.database.connection import migrate, open_database
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.queries import DatabaseQueries
+from adapters.database.recordings import kept_answer
 from adapters.dicom.content.part10 import split
 from adapters.dicom.content.tags import read_tags
 from adapters.dicom.content.waveform_write import write_ecg
@@ -136,8 +138,9 @@ def base(store: StoreIntake) -> Iterator[str]:
     """`/fhir` over what was read of six studies, with the real DICOM writer and object store behind it."""
     queries = Queries([stored(reading) for reading in READINGS.values() if reading.result.verdict is Verdict.PATHOLOGY])
     app = FastAPI()
-    app.include_router(build_router(queries, MessageLog(queries), store, write_ecg, "SITE", principal_of,
-                                    10_000_000, split=split))
+    log = MessageLog(queries)
+    app.include_router(build_router(queries, log, store, write_ecg, "SITE", principal_of, 10_000_000, split=split,
+                                    kept=log.kept))
     with served(app) as address:
         yield address
 
@@ -234,7 +237,8 @@ def test_orders_reach_the_real_database(tmp_path: Path, store: StoreIntake) -> N
     migrate(database)
     queries, messages = DatabaseQueries(database, lambda _: b""), DatabaseMessageLog(database, lambda _: None)
     app = FastAPI()
-    app.include_router(build_router(queries, messages, store, write_ecg, "SITE", principal_of, 10_000_000, split=split))
+    app.include_router(build_router(queries, messages, store, write_ecg, "SITE", principal_of, 10_000_000, split=split,
+                                    kept=partial(kept_answer, database)))
     messages.start()
     try:
         with served(app) as base:
@@ -245,9 +249,13 @@ def test_orders_reach_the_real_database(tmp_path: Path, store: StoreIntake) -> N
             assert messages.settle()
             held = httpx.get(f"{base}/fhir/ServiceRequest/{order_id}", trust_env=False).json()
             found = httpx.get(f"{base}/fhir/Observation?patient.identifier=x", trust_env=False).json()
+            sent = post(base, "Observation", ecg_observation(identifier=[{"system": "urn:x", "value": "kept"}]))
+            recording = httpx.get(sent.headers["location"], trust_env=False).json()
     finally:
         messages.stop()
-        database.dispose()
     assert held["status"] == "revoked"
     assert held["contained"][0]["name"][0]["family"] == "Иванова"
     assert found["total"] == 0
+    assert recording == sent.json()
+    assert kept_answer(database, "Observation/none") is None
+    database.dispose()

@@ -54,7 +54,8 @@ def running() -> Iterator[Site]:
     queries = Queries([DOCUMENT])
     log, intake = MessageLog(queries), Intake()
     app = FastAPI()
-    app.include_router(build_router(queries, log, intake, write_ecg, "SITE", principal_of, 500_000, split=split))
+    app.include_router(build_router(queries, log, intake, write_ecg, "SITE", principal_of, 500_000, split=split,
+                                    kept=log.kept))
     with served(app) as base, httpx.Client(base_url=base, trust_env=False) as client:
         yield Site(client, queries, log, intake)
 
@@ -180,6 +181,12 @@ def test_a_recording_is_taken_once(site: Site) -> None:
     assert site.intake.senders[0].protocol == "fhir"
 
 
+def test_a_recording_is_read_where_the_answer_said(site: Site) -> None:
+    sent = site.post("/fhir/Observation", ecg_observation())
+    read = site.client.get(sent.headers["location"])
+    assert (read.status_code, read.headers["etag"], read.json()) == (200, sent.headers["etag"], sent.json())
+
+
 def test_another_recording_under_the_same_identifier_is_a_conflict(site: Site) -> None:
     site.post("/fhir/Observation", ecg_observation())
     other = ecg_observation(effectiveDateTime="2026-03-14T11:15:00+03:00")
@@ -248,7 +255,7 @@ def test_nobody_without_principal(site: Site) -> None:
 
     app = FastAPI()
     app.include_router(build_router(site.queries, site.log, site.intake, write_ecg, "SITE", refuse, 500_000,
-                                    split=split))
+                                    split=split, kept=site.log.kept))
     with served(app) as base, httpx.Client(base_url=base, trust_env=False) as client:
         for method, address in (("GET", "/fhir/DiagnosticReport"), ("POST", "/fhir/ServiceRequest"),
                                 ("GET", "/fhir/metadata"), ("POST", "/fhir/Observation")):

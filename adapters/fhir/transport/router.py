@@ -21,7 +21,7 @@ from adapters.fhir.content.searchset import searchset
 from adapters.fhir.content.stored import case_of, resources_of
 from adapters.fhir.transport.answers import FhirRoute, answer, body_of, entity_tag, limited_body
 from adapters.fhir.transport.orders import OrderDesk, Placed
-from adapters.fhir.transport.recordings import RecordingDesk, Split
+from adapters.fhir.transport.recordings import Kept, RecordingDesk, Split
 from gateway.orders import MessageLog
 from gateway.ports import EcgWriter, Intake, Queries, ReportQuery
 from gateway.study import Principal, Sender
@@ -38,13 +38,14 @@ PrincipalOf = Callable[[Request], Principal]
 
 def build_router(queries: Queries, log: MessageLog, intake: Intake, ecg_writer: EcgWriter, facility: str,
                  principal_of: PrincipalOf, maximum_bytes: int, *, split: Split,
-                 now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
-    """The router under `/fhir`. `split`: Part 10 bytes → (header, data set). `maximum_bytes`: of a body, at most 64 MB.
+                 kept: Kept, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
+    """The router under `/fhir`. `split`: Part 10 bytes → (header, data set). `kept`: control id → what was answered to
+    that message. `maximum_bytes`: of a body, at most 64 MB.
 
     Every refusal is an OperationOutcome; every handler takes a Principal, whose name is the sender of what is posted.
     """
     api = FhirApi(queries, OrderDesk(queries, log, facility, now),
-                  RecordingDesk(queries, intake, ecg_writer, split, facility), principal_of,
+                  RecordingDesk(queries, intake, ecg_writer, split, facility, log, kept, now), principal_of,
                   min(maximum_bytes, _LARGEST_RESOURCE))
 
     def asker(request: Request) -> Principal:
@@ -117,16 +118,17 @@ class FhirApi:
         require_json(request.query_params.get("_format", "json"))
         _require_type(resource_type)
         found = await run_in_threadpool(self._find, resource_type, _checked_id(resource_id))
-        meta = found["meta"]
-        return answer(found, headers={"ETag": entity_tag(meta["versionId"])})
+        version = found.get("meta", {}).get("versionId", "1")
+        return answer(found, headers={"ETag": entity_tag(version)})
 
     def _find(self, resource_type: str, resource_id: str) -> Json:
+        if resource_type == "Observation" and (sent := self.recordings.read(resource_id)) is not None:
+            return sent
         documents, _ = self.queries.reports(ReportQuery(case_id=case_of(resource_id), limit=1))
         for resource in (r for document in documents for r in resources_of(document)):
             if (resource["resourceType"], resource["id"]) == (resource_type, resource_id):
                 return resource
-        hint = " Recordings that were sent are kept as DICOM objects." if resource_type == "Observation" else ""
-        raise Refused(404, "not-found", f"There is no such {resource_type}.{hint}")
+        raise Refused(404, "not-found", f"There is no such {resource_type}.")
 
     async def search(self, request: Request, resource_type: str) -> Response:
         return await self._search(request, resource_type, request.query_params.multi_items())
