@@ -17,6 +17,9 @@ find_missing() {
         command -v "$program" >/dev/null || missing+=("${packages[$program]}")
     done
     [ -e /usr/share/java/pixelmed.jar ] || missing+=(pixelmed-apps)
+    local library  # Triton's Python backend wants it
+    library=$(python3 -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 0
+    ldconfig -p | grep -q "$library" || missing+=("$library")
 }
 
 may_install() { [ "${TOOLS:-}" != no ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
