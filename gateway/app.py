@@ -80,7 +80,7 @@ from gateway.ports import Outcome, Stored
 from gateway.publishing import Publisher
 from gateway.reading import Fulfilment
 from gateway.routing import extra_keywords
-from gateway.settings import Settings
+from gateway.settings import LogSettings, Settings
 from gateway.study import Instance, Sender
 from gateway.work import Parts, Work, now
 
@@ -350,6 +350,7 @@ def demo_scenarios() -> list[Scenario]:
 
 def main() -> None:
     """The console script `triage-gateway`."""
+    configure_logs(LogSettings())
     cli = build_cli(CliServices(
         serve=serve, load_settings=local.load_settings, send_files=local.send, check=check,
         conform=local.conform_files, models=local.list_models, train=train, validate=validate))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,6 +149,20 @@ def instance(study: str, sop: str, **tags: object) -> Instance:
                     sop.replace(".", "") + str(tags.get("digest", "")), told, datetime.now(UTC), "dicom:CT1")
 
 
+def elsewhere(tmp: Path) -> str:
+    """A database of its own for each folder on the server that TRIAGE_TEST_POSTGRESQL names, empty for SQLite."""
+    server = os.environ.get("TRIAGE_TEST_POSTGRESQL", "")
+    if not server:
+        return ""
+    name = "core_" + hashlib.sha256(str(tmp).encode()).hexdigest()[:16]
+    engine = sa.create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        if not connection.execute(sa.text("select 1 from pg_database where datname = :name"), {"name": name}).scalar():
+            connection.execute(sa.text(f'create database "{name}"'))
+    engine.dispose()
+    return f"{server}/{name}"
+
+
 @contextmanager
 def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bool = True, url: str = "",
          **changes: object) -> Iterator[Core]:
@@ -155,6 +171,7 @@ def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bo
         "data_dir": tmp, "assembly": {"quiet_seconds": 0.2, "max_wait_seconds": 5},
         "delivery": {"first_retry_seconds": 0.2},
         "routes": [{"name": "ot", "when": {"Modality": "OT"}, "pipeline": "stand_in"}], **changes})
+    url = url or elsewhere(tmp)
     database = open_database(url or f"sqlite:///{tmp / 'gateway.sqlite'}")
     migrate(database)
     files = DocumentFolder(tmp / "documents")
