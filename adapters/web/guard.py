@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.web.problems import problem
+from adapters.web.problems import refusal_at
 from gateway.errors import ConfigurationError
 from gateway.settings import HttpSettings
 
@@ -107,7 +107,7 @@ class Guard:
             return
         refusal = self._refusal(scope)
         limit = self._settings.maximum_upload_bytes if _takes_studies(scope["path"]) else SMALL_BODY_BYTES
-        app = problem(*refusal) if refusal else self._app
+        app = refusal_at(scope["path"], *refusal) if refusal else self._app
         await app(scope, _limited(receive, limit), send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:

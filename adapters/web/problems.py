@@ -18,6 +18,7 @@ _STATUS: tuple[tuple[type[GatewayError], int], ...] = (
     (StorageFull, 507), (Transient, 503), (Unreadable, 400), (Unusable, 422), (GatewayError, 500))
 _RETRY_AFTER_SECONDS = "5"
 _MACHINE_PATHS = ("/api", "/fhir", "/dicom-web", "/metrics", "/healthz", "/readyz")
+_FHIR_ISSUES = {403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long"}
 _WORDS = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 ErrorPage = Callable[[int, str], Response]
 
@@ -41,6 +42,15 @@ def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = Non
     return JSONResponse(body, status, told, media_type=MEDIA_TYPE)
 
 
+def refusal_at(path: str, status: int, detail: str, **extra: Any) -> JSONResponse:
+    """In the words of the protocol at that address: an OperationOutcome (R4 2.28) under /fhir, elsewhere a problem."""
+    if not path.startswith("/fhir/"):
+        return problem(status, detail, **extra)
+    issue = {"severity": "error", "code": _FHIR_ISSUES.get(status, "processing"), "diagnostics": detail}
+    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status, extra.get("headers"),
+                        media_type="application/fhir+json")
+
+
 def status_of(error: GatewayError) -> int:
     """HTTP status of our tree of errors: what the asker can do about it."""
     return next(status for kind, status in _STATUS if isinstance(error, kind))
@@ -54,7 +64,9 @@ def install(app: FastAPI, page: ErrorPage) -> None:
     """Answer every refusal of the handlers: as a problem, or as `page` where a browser asked for one of our pages."""
 
     def answer(request: Request, status: int, detail: str, **extra: Any) -> Response:
-        return page(status, detail) if _wants_page(request) else problem(status, detail, **extra)
+        if _wants_page(request):
+            return page(status, detail)
+        return refusal_at(request.url.path, status, detail, **extra)
 
     def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
