@@ -17,12 +17,12 @@ from adapters.database.orders import apply_event
 from adapters.database.studies import order_from_json, order_to_json, plain
 from adapters.database.tables import messages, senders
 from gateway.errors import GatewayError, Transient
-from gateway.orders import Event, InboundMessage, MergePatients, PlaceOrder, UpdatePatient
+from gateway.orders import Event, FinalReport, InboundMessage, MergePatients, PlaceOrder, UpdatePatient
 from gateway.study import Patient
 
 log = structlog.get_logger()
 _BATCH = 100
-_LONGEST_PAUSE = 0.25
+_LONGEST_PAUSE = 0.5
 _FAULTS = (GatewayError, DataError, IntegrityError, KeyError, TypeError, ValueError)
 _Key = tuple[str, str]
 _PENDING = sa.select(messages.c.id, messages.c.events, messages.c.received_at).where(
@@ -100,8 +100,8 @@ class DatabaseMessageLog:
             self._wake.clear()
             try:
                 while not self._stopping.is_set() and self._apply_some():
-                    # Whoever waits for an acknowledgement comes first: at most a third of the time goes to applying.
-                    self._stopping.wait(min(2 * self._took, _LONGEST_PAUSE))
+                    # Whoever waits for an acknowledgement comes first: at most a fifth of the time goes to applying.
+                    self._stopping.wait(min(4 * self._took, _LONGEST_PAUSE))
             except Transient as error:
                 log.warning("orders_wait_for_database", error=str(error))
                 self._stopping.wait(1.0)
@@ -164,6 +164,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
         return {"event": "order", "order": order_to_json(event.order)}
     if isinstance(event, UpdatePatient):
         return {"event": "patient", "facility": event.facility, "patient": plain(event.patient)}
+    if isinstance(event, FinalReport):
+        return {"event": "final", **{name: getattr(event, name) for name in event.__slots__},
+                "patient": plain(event.patient)}
     return {"event": "merge", "facility": event.facility, "surviving": plain(event.surviving),
             "prior": plain(event.prior)}
 
@@ -176,5 +179,8 @@ def event_from_json(form: Any) -> Event:
             return PlaceOrder(order)
         case "patient":
             return UpdatePatient(form["facility"], Patient(**form["patient"]))
+        case "final":
+            told = {name: form[name] for name in ("accession_number", "order_id", "study_instance_uid")}
+            return FinalReport(form["facility"], Patient(**form["patient"]), **told)
         case _:
             return MergePatients(form["facility"], Patient(**form["surviving"]), Patient(**form["prior"]))
