@@ -34,7 +34,21 @@ class MergePatients:
     prior: Patient
 
 
-Event = PlaceOrder | UpdatePatient | MergePatients
+@dataclass(frozen=True, slots=True)
+class FinalReport:
+    """A person has finished the report of a study (ORU^R01, OBR-25 F or C): its cases count as read.
+
+    The study is known by `study_instance_uid`, `order_id` or `accession_number`, and must be of that patient.
+    """
+
+    facility: str
+    patient: Patient
+    accession_number: str = ""
+    order_id: str = ""
+    study_instance_uid: str = ""
+
+
+Event = PlaceOrder | UpdatePatient | MergePatients | FinalReport
 
 
 @dataclass(frozen=True, slots=True)

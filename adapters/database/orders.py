@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -13,8 +13,8 @@ from adapters.database.cases import update_case
 from adapters.database.connection import upsert
 from adapters.database.studies import order_from_json, order_to_json
 from adapters.database.tables import cases, orders, patients, studies
-from gateway.matching import Canonical, StudyKey, match
-from gateway.orders import Event, MergePatients, PlaceOrder, UpdatePatient
+from gateway.matching import Canonical, StudyKey, match, same_patient
+from gateway.orders import Event, FinalReport, MergePatients, PlaceOrder, UpdatePatient
 from gateway.study import Order, Patient, Priority
 
 _MAXIMUM_ALIASES = 20
@@ -37,6 +37,8 @@ def apply_event(connection: sa.Connection, event: Event, at: datetime) -> set[in
             _put_patient(connection, facility, prior, alias_issuer=surviving.issuer,
                          alias_patient_id=surviving.patient_id)
             return _relink_patient(connection, facility, surviving, prior)
+        case FinalReport():
+            _mark_read(connection, event, at)
     return set()
 
 
@@ -69,10 +71,16 @@ def _put_patient(connection: sa.Connection, facility: str, patient: Patient, **a
 
 
 def _relink(connection: sa.Connection, order: Order) -> set[int]:
-    found = connection.execute(_STUDIES_OF_ORDER, {
-        "facility": order.facility, "order_id": order.order_id, "study_instance_uid": order.study_instance_uid or None,
-        "accession_number": order.accession_number or None}).scalars().all()
+    found = _studies_of(connection, order.facility, order.order_id, order.study_instance_uid, order.accession_number)
     return _linked(connection, found)
+
+
+def _studies_of(connection: sa.Connection, facility: str, order_id: str, study_instance_uid: str,
+                accession_number: str) -> Sequence[int]:
+    """Studies that one of these names; what is empty names none."""
+    return connection.execute(_STUDIES_OF_ORDER, {
+        "facility": facility, "order_id": order_id or None, "study_instance_uid": study_instance_uid or None,
+        "accession_number": accession_number or None}).scalars().all()
 
 
 def _linked(connection: sa.Connection, found: Iterable[int]) -> set[int]:
@@ -107,6 +115,18 @@ def link_order(connection: sa.Connection, study_id: int) -> bool:
     if found.order:
         _set_priority(connection, study_id, found.order.priority)
     return True
+
+
+def _mark_read(connection: sa.Connection, report: FinalReport, at: datetime) -> None:
+    """The cases of the studies that a final report is about and whose patient agrees, unless they are read already."""
+    canonical = _canonical(connection, report.facility)
+    for study_id in _studies_of(connection, report.facility, report.order_id, report.study_instance_uid,
+                                report.accession_number):
+        row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
+        if same_patient(report.patient, Patient(row.patient_id, row.patient_issuer), canonical):
+            for case_id in connection.execute(sa.select(cases.c.case_id).where(
+                    cases.c.study_id == study_id, cases.c.read_at.is_(None))).scalars().all():
+                update_case(connection, case_id, read_at=at)
 
 
 def _candidates(connection: sa.Connection, facility: str, key: StudyKey) -> list[Order]:

@@ -67,12 +67,12 @@ def test_modes_for_an_unusable_message(accept: str, application: str, expected: 
 
 
 def test_unreadable_in_enhanced_mode_is_cr() -> None:
-    assert codes(order(kind="ORU^R01", accept="AL")) == ["CR"]
+    assert codes(order(kind="SIU^S12", accept="AL")) == ["CR"]
 
 
 @pytest.mark.parametrize(("event", "code", "place", "condition"), [
     (order().replace(b"|C1|", b"||"), "AR", "MSH^1^10", "101"),
-    (order(kind="ORU^R01"), "AR", "MSH^1^9^1^1", "200"), (order(kind="ADT^A01"), "AR", "MSH^1^9^1^2", "201"),
+    (order(kind="SIU^S12"), "AR", "MSH^1^9^1^1", "200"), (order(kind="ADT^A01"), "AR", "MSH^1^9^1^2", "201"),
     (order(kind="ADT"), "AR", "MSH^1^9^1^2", "201"), (order(kind=""), "AR", "MSH^1^9", "101"),
     (order(version="2.2"), "AR", "MSH^1^12", "203"), (order(version="2.9"), "AR", "MSH^1^12", "203"),
     (order(version=""), "AR", "MSH^1^12", "101"), (order(charset="KOI8-R"), "AR", "MSH^1^18", "103"),

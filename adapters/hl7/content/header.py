@@ -23,7 +23,8 @@ _LONGEST = {3: 250, 4: 250, 10: 199}
 """Characters (ST: 199; HD: its namespace with an OID)."""
 ANSWERED_IN = "2.5.1"
 """The version of an answer to a message whose own version is unknown or not supported."""
-TRIGGERS: dict[str, tuple[str, ...]] = {"ORM": ("O01",), "OMI": ("O23",), "OMG": ("O19",), "ADT": ("A04", "A08", "A40")}
+TRIGGERS: dict[str, tuple[str, ...]] = {"ORM": ("O01",), "OMI": ("O23",), "OMG": ("O19",),
+                                         "ADT": ("A04", "A08", "A40"), "ORU": ("R01",)}
 """Message types and trigger events that are taken (HL7 tables 0076 and 0003)."""
 
 

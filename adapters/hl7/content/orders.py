@@ -178,10 +178,14 @@ def _identity(source: _Source, group: _Group, told_apart: tuple[str, ...], alone
     """
     placer = _placer(group, source.message)
     if placer[0]:
-        return digest("order", source.facility, *placer, *(() if alone else told_apart))[:24]
+        return identity_by_placer(source.facility, *placer, *(() if alone else told_apart))
     filler, accession, study_uid, _ = told_apart
     name, value = next((n, v) for n, v in (("filler", filler), ("accession", accession), ("study", study_uid)) if v)
     return digest("order", source.facility, name, value)[:24]
+
+
+def identity_by_placer(facility: str, number: str, authority: str, *told_apart: str) -> str:
+    return digest("order", facility, number, authority, *told_apart)[:24]
 
 
 def _priority(group: _Group) -> Priority:

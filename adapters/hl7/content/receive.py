@@ -17,6 +17,7 @@ from adapters.hl7.content.faults import (
     UnreadableMessage,
     UnusableMessage,
 )
+from adapters.hl7.content.final_reports import final_reports
 from adapters.hl7.content.framing import Block, Event, TooLong, Truncated
 from adapters.hl7.content.header import Header, header_of, salvage
 from adapters.hl7.content.orders import orders
@@ -92,6 +93,8 @@ def _misframed(event: Event, site: Site) -> Fault:
 
 
 def _events(message: Message, header: Header, site: Site) -> tuple[ports.Event, ...]:
+    if header.kind == "ORU":
+        return final_reports(message, site.facility)
     if header.kind != "ADT":
         return orders(message, site.facility, site.zone)
     return merges(message, site.facility) if header.trigger == "A40" else updates(message, site.facility)
