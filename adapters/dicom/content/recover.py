@@ -19,8 +19,10 @@ def read_instance(path: str, read_tags: TagReader) -> Instance:
     content = file.read_bytes()
     header, dataset = part10.split(content)
     tags = read_tags(header, [dataset])
-    # What the gateway made of non-DICOM input has to go out before its report: told by its manufacturer.
-    made_here = tags.get("Manufacturer") == MANUFACTURER
-    sender = Sender("upload", "recovered") if made_here else Sender("dicom", part10.parse(header).source_ae_title)
+    # What the gateway made of non-DICOM input has to go out before its report: told by its manufacturer, where no
+    # application entity has sent it.
+    calling = part10.parse(header).source_ae_title
+    made_here = tags.get("Manufacturer") == MANUFACTURER and not calling
+    sender = Sender("upload", "recovered") if made_here else Sender("dicom", calling)
     stored = Stored(path, hashlib.sha256(dataset).hexdigest(), len(content), Outcome.STORED)
     return instance_of(tags, stored, sender, datetime.fromtimestamp(file.stat().st_mtime, UTC))
