@@ -78,11 +78,11 @@ if [ "$wanted" = test ]; then
     say "Installing PyTorch, for training and its tests (about 200 MB for CPU only, up to 3 GB with CUDA)"
     install 'setuptools>=77' "$torch"
     say "Installing the rest of what the tests need (about 280 MB)"
-    install --no-build-isolation -e '.[train,dev]'
+    install --no-build-isolation -e '.[train,dev,bench]'
 else
-    say "Installing what serving needs (about 165 MB to download, 770 MB on disk; no PyTorch)"
+    say "Installing what serving, validating and benchmarking need (about 165 MB to download, 770 MB on disk; no PyTorch)"
     install 'setuptools>=77'
-    install --no-build-isolation -e .
+    install --no-build-isolation -e '.[bench]'
 fi
 state > ".venv/.$wanted"
 say "Ready: $(du -sh .venv | cut -f1) in .venv"
