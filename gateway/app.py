@@ -61,6 +61,7 @@ from adapters.hl7.transport.destination import Hl7Destination
 from adapters.hl7.transport.server import MllpServer
 from adapters.inference.opening import open_inference
 from adapters.web.app import build_app
+from adapters.web.instruments import Instruments
 from adapters.web.principal import principal_of
 from adapters.web.server import HttpServer
 from gateway import settings as configuration
@@ -162,6 +163,7 @@ class Gateway:
         self._gate = Gate()
         self._files = DocumentFolder(settings.data_dir / "documents")
         self._store = FileObjectStore(settings.data_dir / "instances", settings.storage.free_floor_bytes)
+        self._instruments = Instruments(self._store.free_bytes)
         self._pipelines = discover_pipelines()
         check_routes(settings, self._pipelines)
         self._inference = open_inference(settings.inference, settings.model_repository)
@@ -177,7 +179,8 @@ class Gateway:
         self._read_tags = partial(read_tags, extra_keywords=extra_keywords(settings.routes))
         self._index = InstanceIndex(self._database, settings.site.facility, lambda _: self._clock.poke(),
                                     self._store.delete, self._lock.executor_id)
-        self._intake = ObjectIntake(self._store, self._read_tags, self._index, self._gate)
+        self._intake = self._instruments.metered(
+            ObjectIntake(self._store, self._read_tags, self._index, self._gate))
         self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
         self._housekeeping = Housekeeping(settings, self._rows, self._store, self._gate, self._lock.executor_id)
         self._scheduler = BackgroundScheduler(timezone=UTC)
@@ -193,7 +196,7 @@ class Gateway:
                           partial(fingerprint, settings.model_repository),
                           (settings.site.language, settings.site.timezone))
         return Work(Parts(self._rows, planner, self._pipelines, self._fulfilment, self._inference, publisher,
-                          self._destinations), settings)
+                          self._destinations), settings, reported=self._instruments.reported)
 
     def _build_web(self) -> FastAPI:
         settings = self.settings
@@ -209,7 +212,8 @@ class Gateway:
             stow_router(self._intake, principal_of, limit)]
         return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
                          partial(model_card, settings.model_repository, self._inference.models), split,
-                         self._explain_object, partial(wrap_files, zone=ZoneInfo(settings.site.timezone)))
+                         self._explain_object, partial(wrap_files, zone=ZoneInfo(settings.site.timezone)),
+                         self._instruments.registry)
 
     def _explain_object(self, part10: bytes) -> Explained:
         header, dataset = split(part10)

@@ -46,8 +46,10 @@ class Parts:
 class Work:
     """Acts on the pure decisions. One instance per process; thread-safe."""
 
-    def __init__(self, parts: Parts, settings: Settings, clock: Callable[[], datetime] = now) -> None:
-        self._parts, self._settings, self._clock = parts, settings, clock
+    def __init__(self, parts: Parts, settings: Settings, clock: Callable[[], datetime] = now,
+                 reported: Callable[[str, float], None] = lambda _pipeline, _seconds: None) -> None:
+        """`reported` is told the pipeline and the seconds from the last object to the first report of a case."""
+        self._parts, self._settings, self._clock, self._reported = parts, settings, clock, reported
         self._repository = parts.repository
         self._engine: Engine | None = None
         self._open_since: datetime | None = None
@@ -156,7 +158,11 @@ class Work:
         reading = Reading(job.run, job.study, selection, analysis.result, site.facility, site.timezone, site.language,
                           job.completeness, procedure=pipeline.procedure)
         filed = self._parts.publisher.publish(reading, analysis.picture, job.destinations)
-        tickets = self._repository.finish(job.run.run_id, analysis.result, filed, self._clock())
+        at = self._clock()
+        tickets = self._repository.finish(job.run.run_id, analysis.result, filed, at)
+        if job.run.number == 1:
+            last = max(instance.received_at for instance in job.study.instances)
+            self._reported(job.pipeline, (at - last).total_seconds())
         log.info("run_reported", run_id=job.run.run_id, case_id=job.run.case_id, pipeline=job.pipeline,
                  verdict=analysis.result.verdict.value, documents=len(filed))
         return tickets

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.case import CaseState
+from gateway.delivery import DeliveryState
 from gateway.ports import Health, Queries
 
-_BY_STATE = {"cases": "Cases by state.", "deliveries": "Deliveries by state."}
+_BY_STATE: dict[str, tuple[str, type[StrEnum]]] = {
+    "cases": ("Cases by state.", CaseState), "deliveries": ("Deliveries by state.", DeliveryState)}
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
@@ -25,11 +29,10 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         counts = self._queries.counts()
-        for name, told in _BY_STATE.items():
+        for name, (told, states) in _BY_STATE.items():
             family = GaugeMetricFamily(f"triage_{name}", told, labels=["state"])
-            for key, value in sorted(counts.items()):
-                if key.startswith(f"{name}."):
-                    family.add_metric([key.partition(".")[2]], value)
+            for state in states:
+                family.add_metric([state.value], counts.get(f"{name}.{state.value}", 0))
             yield family
         for name in ("instances", "studies"):
             yield GaugeMetricFamily(f"triage_{name}", f"Stored {name}.", value=counts.get(name, 0))
@@ -46,12 +49,17 @@ class GatewayCollector(Collector):
         return family
 
     def _senders(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily("triage_sender_last_heard_seconds", "POSIX time at which the sender was last heard.",
-                                   labels=["protocol", "sender"])
+        labels = ["protocol", "sender"]
+        heard = GaugeMetricFamily("triage_sender_last_heard_seconds", "POSIX time at which the sender was last heard.",
+                                  labels=labels)
+        count = CounterMetricFamily("triage_sender_received", "Objects or messages of the sender, in all.",
+                                    labels=labels)
         for sender in self._queries.senders():
+            named = [sender["protocol"], sender["name"]]
+            count.add_metric(named, sender["count"])
             if sender["last_heard"] is not None:
-                family.add_metric([sender["protocol"], sender["name"]], sender["last_heard"].timestamp())
-        return [family]
+                heard.add_metric(named, sender["last_heard"].timestamp())
+        return [heard, count]
 
 
 class HttpMetrics:
