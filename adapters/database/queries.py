@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,8 @@ _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studie
          studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex, studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
          studies.c.completeness.label("study_completeness"))
+_QUICK, _COUNTING_SHARE = 0.05, 20
+"""Counting that takes no longer (seconds) is done each time."""
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
 
 
@@ -30,6 +33,8 @@ class DatabaseQueries:
 
     def __init__(self, engine: sa.Engine, read_document: Callable[[str], bytes]) -> None:
         self._engine, self._read_document = engine, read_document
+        self._counted: Mapping[str, int] = {}
+        self._count_again_at = 0.0
 
     # ------------------------------------------------------------ worklist and cases
 
@@ -130,13 +135,22 @@ class DatabaseQueries:
                       "last_heard": row.last_heard_at, "count": row.count} for row in rows)
 
     def counts(self) -> Mapping[str, int]:
+        """At most a twentieth of the time goes into counting: what took long is remembered the longer."""
+        started = time.monotonic()
+        if started >= self._count_again_at:
+            self._counted = self._count()
+            ended = time.monotonic()
+            self._count_again_at = ended + _COUNTING_SHARE * (ended - started) if ended - started > _QUICK else 0.0
+        return self._counted
+
+    def _count(self) -> Mapping[str, int]:
         with self._engine.connect() as connection:
             found = {f"cases.{state}": n for state, n in connection.execute(
                 sa.select(cases.c.state, sa.func.count()).group_by(cases.c.state))}
             found |= {f"deliveries.{state}": n for state, n in connection.execute(
                 sa.select(deliveries.c.state, sa.func.count()).group_by(deliveries.c.state))}
-            for table in (studies, instances):
-                found[table.name] = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            found["studies"], found["instances"] = connection.execute(sa.select(
+                sa.func.count(), sa.func.coalesce(sa.func.sum(studies.c.instance_count), 0))).one()
         return found
 
 

@@ -382,3 +382,13 @@ def test_the_database_layer_quotes_no_parameters_in_its_errors(tmp_path: Path) -
     with bench(tmp_path) as b, pytest.raises(sa.exc.StatementError) as caught, b.c.database.begin() as connection:
         connection.execute(sa.insert(studies).values(patient_name="Doe^Jane", study_instance_uid="1"))
     assert "hidden" in str(caught.value)
+
+
+def test_counts(tmp_path: Path) -> None:
+    with bench(tmp_path) as b:
+        assert b.c.queries.counts() == {"studies": 0, "instances": 0}
+        for n in (1, 2):
+            b.receive("1.2.3", f"1.2.3.{n}")
+        b.plan()
+        b.work_off()
+        assert b.c.queries.counts() == {"cases.reported": 1, "studies": 1, "instances": 2}
