@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 export PATH="$PATH:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive
 
 declare -A packages=(
-    [storescu]=dcmtk [dciodvfy]=dicom3tools [Orthanc]=orthanc [pg_ctlcluster]=postgresql [chromium]=chromium
+    [storescu]=dcmtk [dciodvfy]=dicom3tools [Orthanc]=orthanc [chromium]=chromium
     [javac]=default-jdk-headless [npm]=npm)
 policy=/usr/sbin/policy-rc.d
 
@@ -16,6 +16,7 @@ find_missing() {
     for program in "${!packages[@]}"; do
         command -v "$program" >/dev/null || missing+=("${packages[$program]}")
     done
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     [ -e /usr/share/java/pixelmed.jar ] || missing+=(pixelmed-apps)
     local library  # Triton's Python backend wants it
     library=$(python3 -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 0
