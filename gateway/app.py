@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -247,7 +247,10 @@ class Gateway:
         self._messages.start()
         self._schedule()
         self.mllp.start()
-        self.dicom.start()
+        try:
+            self.dicom.start()
+        except OSError as error:
+            raise ConfigurationError(f"dicom.host, dicom.port: cannot listen ({error.strerror})") from error
         self._work.doors_opened()
         self._clock.start()
         self.http.start()  # last: /readyz says that studies can be taken
@@ -266,13 +269,21 @@ class Gateway:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Nothing new is taken in, what was taken is written down, what runs may end; the rest waits for the start."""
+        """Nothing new is taken in, what was taken is written down, what runs may end; the rest waits for the start.
+
+        Also after a start that failed half-way.
+        """
         self._gate.shut("stop", "the gateway is being stopped; try again later")
-        for stop in (self.dicom.stop, self.mllp.stop, self.http.stop, self._messages.stop, self._clock.stop,
-                     lambda: self._scheduler.shutdown(wait=False), self._index.stop, self._engine.stop,
-                     self._database.dispose, self._lock.release):
-            stop()
+        with ExitStack() as last_comes_first:
+            for stop in (self._lock.release, self._database.dispose, self._engine.stop, self._index.stop,
+                         self._stop_scheduler, self._clock.stop, self._messages.stop, self.http.stop, self.mllp.stop,
+                         self.dicom.stop):
+                last_comes_first.callback(stop)
         log.info("gateway_stopped")
+
+    def _stop_scheduler(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
 
 
 def engine_url(url: str, data_dir: Path) -> str:

@@ -29,7 +29,8 @@ class AssemblyClock:
     def stop(self) -> None:
         self._stopping = True
         self._poked.set()
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
 
     def poke(self) -> None:
         self._poked.set()

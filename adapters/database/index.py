@@ -45,7 +45,8 @@ class InstanceIndex:
     def stop(self) -> None:
         """Write what is queued, then end."""
         self._queue.put(None)
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
         self._stopping.set()
 
     def add(self, instance: Instance, *, conflict: bool) -> None:

@@ -56,7 +56,8 @@ class DatabaseMessageLog:
     def stop(self) -> None:
         self._stopping.set()
         self._wake.set()
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
 
     def record(self, batch: Sequence[InboundMessage]) -> list[bytes]:
         first: dict[_Key, InboundMessage] = {}
