@@ -1,0 +1,91 @@
+"""Storage SCPs to send to: our own gateway, and the peers that are installed, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from tests.bench.gateway_process import ROOT, await_value, free_port, gateway
+from tests.bench.lines import skipped
+
+Receiver = Callable[[Path], AbstractContextManager[int]]
+"""Starts in an empty folder of its own; gives the port."""
+
+
+@contextmanager
+def ours(folder: Path) -> Iterator[int]:
+    """A whole gateway on its embedded defaults: every object synced before its answer, and indexed."""
+    with gateway(folder) as running:
+        yield running.dicom_port
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[int]:
+    """DCMTK, a process for each association."""
+    port = free_port()
+    with _server(["storescp", "--fork", "--bit-preserving", "--output-directory", str(folder), str(port)], port):
+        yield port
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[int]:
+    """On its defaults but for ports, folders and who may send."""
+    port, http = free_port(), free_port()
+    settings = {"StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port, "HttpPort": http,
+                "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "DicomCheckCalledAet": False,
+                "Plugins": []}
+    config = folder / "orthanc.json"
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with _server([_orthanc_program(), str(config)], port):
+        yield port
+
+
+@contextmanager
+def pynetdicom(folder: Path) -> Iterator[int]:
+    port = free_port()
+    with _server([sys.executable, "-m", "tests.bench.pynetdicom_scp", str(port), str(folder)], port):
+        yield port
+
+
+def peers() -> dict[str, Receiver]:
+    """Those that are here; the others are told."""
+    found: dict[str, Receiver] = {"pynetdicom": pynetdicom}
+    for name, program, receiver in (("storescp", shutil.which("storescp"), storescp),
+                                    ("Orthanc", _orthanc_program(), orthanc)):
+        if program:
+            found[name] = receiver
+        else:
+            skipped(f"receive, peer {name}", "it is not installed")
+    return found
+
+
+def _orthanc_program() -> str:
+    return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin") or ""
+
+
+@contextmanager
+def _server(command: Sequence[str], port: int) -> Iterator[None]:
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TCP_NODELAY": "1"}, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        try:
+            await_value(lambda: _listens(process, port), 60, f"{command[0]} on its port")
+            yield
+        finally:
+            process.terminate()
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool | None:
+    if process.poll() is not None:
+        raise RuntimeError(f"{process.args!r} ended by itself")
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return None
+    return True
