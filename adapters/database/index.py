@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.study import Instance
 
 log = structlog.get_logger()
 _BATCH = 500
+_GATHER_SECONDS = 0.1
 _OWN = [Kind.SR.value, Kind.SC.value, Kind.SEG.value]
 _Entry = tuple[Instance, bool]
 
@@ -97,9 +99,11 @@ class InstanceIndex:
                 event.set()
 
     def _collect(self) -> tuple[list[_Entry], list[threading.Event], bool]:
+        """What comes within a moment of the first: one transaction for each object would slow down its sender."""
         batch: list[_Entry] = []
         waiting: list[threading.Event] = []
         item = self._queue.get()
+        until = time.monotonic() + _GATHER_SECONDS
         while True:
             if item is None:
                 return batch, waiting, True
@@ -110,7 +114,7 @@ class InstanceIndex:
             if len(batch) >= _BATCH:
                 return batch, waiting, False
             try:
-                item = self._queue.get_nowait()
+                item = self._queue.get(timeout=0 if waiting else max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return batch, waiting, False
 
