@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,11 +33,14 @@ RECORDED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 PTB_XL = Path(__file__).parents[2].parent / "shared" / "data" / "ptb-xl" / "records500"
 
 
+_signal = functools.cache(synthesise)
+
+
 def ecg(name: str, *, kind: str = "normal", seed: int = 1, study: str = "", accession: str = "",
         patient: Patient | None = None, minute: int = 0) -> bytes:
     """A synthetic ECG as a Part 10 object; `study`: joins the object to this Study Instance UID."""
     who = patient or Patient(f"ID-{name}", "HOSP", f"Secret{name}^Person", "19500101", "F")
-    return write_ecg(EcgSource(("test", name), who, synthesise(kind, seed), RATE, LEADS,
+    return write_ecg(EcgSource(("test", name), who, _signal(kind, seed), RATE, LEADS,
                                RECORDED + timedelta(minutes=minute), accession, study_instance_uid=study))
 
 

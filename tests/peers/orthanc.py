@@ -59,6 +59,12 @@ class Orthanc:
         path.write_bytes(answer.content)
         return path
 
+    def in_order(self) -> list[str]:
+        """Modalities of everything it holds, as it came."""
+        changes = self.ask("/changes?limit=1000")["Changes"]
+        new = [c["ID"] for c in changes if c["ChangeType"] == "NewInstance"]
+        return [self.ask(f"/instances/{one}/simplified-tags")["Modality"] for one in new]
+
     def forwarded(self) -> int:
         """How many objects it has sent on, in jobs that are done."""
         return sum(int(j["Content"]["CountOperations"]) for j in self.jobs() if j["State"] == "Success")

@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from adapters.dicom.content import part10, sr_reader
 from adapters.dicom.transport.scu import send_files
 from gateway.identity import document_uid
 from tests.hl7_ris import control_id
-from tests.peers import hospital
+from tests.peers import hospital, postgres
 from tests.peers.gateway_process import GatewayProcess, gateway
 from tests.peers.orthanc import Orthanc, destination, orthanc
 
@@ -88,29 +89,39 @@ def on_disk(g: GatewayProcess) -> dict[str, bytes]:
 def recordings(folder: Path, number: int, objects: int = 8) -> list[Path]:
     """One study of several ECGs, the newest sent last: read halfway, it would be another result."""
     study = f"1.2.826.0.1.3680043.8.498.77.{number}"
+    kinds = ("normal", "afib", "lbbb")
     return hospital.written(folder / str(number), [
-        hospital.ecg(f"{number}-{n}", kind=("normal", "afib", "lbbb")[(number + n) % 3], seed=number * 100 + n,
-                     study=study, minute=n) for n in range(objects)])
+        hospital.ecg(f"{number}-{n}", kind=kinds[(number + n) % 3], study=study, minute=n) for n in range(objects)])
+
+
+@dataclass(frozen=True)
+class Around:
+    """A gateway with PACS, RIS and EHR."""
+
+    g: GatewayProcess
+    pacs: Orthanc
+    ris: ResultReceiver
+    ehr: hospital.Ehr
 
 
 @contextmanager
-def around(tmp_path: Path) -> Iterator[tuple[GatewayProcess, Orthanc, ResultReceiver]]:
+def around(tmp_path: Path, database_url: str) -> Iterator[Around]:
     ris = ResultReceiver()
     try:
-        with orthanc(tmp_path / "orthanc") as pacs, gateway(
-                tmp_path / "gateway", assembly={"quiet_seconds": QUIET},
-                destinations=[destination(pacs.port), *hospital.destinations(ris.port)]) as g:
-            yield g, pacs, ris
+        with orthanc(tmp_path / "orthanc") as pacs, hospital.ehr() as ehr, gateway(
+                tmp_path / "gateway", assembly={"quiet_seconds": QUIET}, database_url=database_url,
+                destinations=[destination(pacs.port), *hospital.destinations(ris.port, ehr.port)]) as g:
+            yield Around(g, pacs, ris, ehr)
     finally:
         ris.stop()
 
 
-def rounds(g: GatewayProcess, senders: Senders, folder: Path) -> dict[str, list[Path]]:
+def rounds(g: GatewayProcess, senders: Senders, folder: Path, kills: int) -> dict[str, list[Path]]:
     """Send two studies in each round and kill the gateway at a moment of the round's own. Returns the studies."""
     chance = random.Random(SEED)
     studies: dict[str, list[Path]] = {}
     pause = threading.Event()
-    for number in range(KILLS):
+    for number in range(kills):
         for half in (0, 1):
             paths = recordings(folder, 2 * number + half)
             studies[hospital.study_of(paths[0].read_bytes())] = paths
@@ -127,19 +138,29 @@ def rounds(g: GatewayProcess, senders: Senders, folder: Path) -> dict[str, list[
 
 @pytest.mark.timeout(120 + 30 * KILLS)
 def test_nothing_acknowledged_is_lost_and_nothing_is_told_twice(tmp_path: Path) -> None:
-    with around(tmp_path) as (g, pacs, ris):
-        senders = Senders(g.dicom_port)
+    killed_again_and_again(tmp_path, "", KILLS)
+
+
+@pytest.mark.timeout(120 + 30 * KILLS)
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    with postgres.cluster() as port:
+        killed_again_and_again(tmp_path, postgres.new_database(port, "chaos"), max(2, KILLS // 3))
+
+
+def killed_again_and_again(tmp_path: Path, database_url: str, kills: int) -> None:
+    with around(tmp_path, database_url) as there:
+        g, senders = there.g, Senders(there.g.dicom_port)
         try:
-            studies = rounds(g, senders, tmp_path / "sent")
+            studies = rounds(g, senders, tmp_path / "sent", kills)
         finally:
             senders.end()
         g.await_delivered(len(studies), 90)
         everything_indexed(g, [path for paths in studies.values() for path in paths])
-        told = by_control_id(ris.received)
         for study, paths in studies.items():
-            read_whole_and_once(g, pacs, study, paths)
-        assert len(told) == len(studies)
-        assert len(pacs.held()) == 2 * len(studies)
+            read_whole_and_once(g, there.pacs, study, paths)
+        assert len(there.pacs.held()) == 2 * len(studies)
+        assert len(by_control_id(there.ris.received)) == len(studies)
+        assert len(there.ehr.resources["DiagnosticReport"]) == len(there.ehr.documents) == len(studies)
 
 
 def everything_indexed(g: GatewayProcess, paths: Sequence[Path]) -> None:
