@@ -55,5 +55,5 @@ def read(pipeline: Pipeline, study: Study, selection: Selection, fulfilment: Ful
 def undetermined(provenance: Provenance, problems: tuple[Problem, ...], evidence: tuple[str, ...] = ()) -> Result:
     """A result that says why there is none."""
     reasons = problems or (Problem("nothing-to-read", "the study holds nothing that this pipeline reads"),)
-    summary = "Undetermined: " + "; ".join(p.text for p in reasons) + "."
+    summary = "Undetermined: " + "; ".join(p.text.rstrip(".") for p in reasons) + "."
     return Result(Verdict.UNDETERMINED, 0.0, (), provenance, evidence, problems=reasons, summary=summary)

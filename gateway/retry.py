@@ -21,7 +21,7 @@ class Dead:
 def next_delivery(attempts: int, created_at: datetime, now: datetime, settings: DeliverySettings) -> Again | Dead:
     """After the `attempts`-th failure (≥ 1): doubling from first to longest interval, dead past the deadline."""
     if now - created_at >= timedelta(seconds=settings.give_up_after_seconds):
-        return Dead(f"not delivered within {settings.give_up_after_seconds / 86400:g} days")
+        return Dead(f"not delivered within {timedelta(seconds=settings.give_up_after_seconds)}")
     seconds = settings.first_retry_seconds * 2.0 ** min(attempts - 1, 40)
     return Again(timedelta(seconds=min(seconds, settings.longest_retry_seconds)))
 

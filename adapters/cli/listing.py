@@ -10,7 +10,7 @@ import typer
 from adapters.cli import output
 from adapters.cli.options import Config, Json, Limit, Session, Url, session
 from adapters.cli.services import CliServices
-from adapters.web.presentation import as_time, line, mark
+from adapters.web.presentation import as_time, line, mark, proof
 from gateway.delivery import DeliveryState
 from gateway.errors import Rejected
 
@@ -162,7 +162,7 @@ def _delivery_state(delivery: dict[str, Any], asked: Session) -> Any:
 def _proof(delivery: dict[str, Any]) -> str:
     if delivery["state"] != "delivered" and delivery["last_error"]:
         return str(delivery["last_error"])
-    return ", ".join(f"{name} {value}" for name, value in delivery["receipt"].items())
+    return ", ".join(f"{name} {value}" for name, value in proof(delivery["receipt"]))
 
 
 def _when(time: str | None) -> str:

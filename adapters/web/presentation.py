@@ -5,7 +5,8 @@ What was not analysed to the end never gets the tone of a normal study (`Tone.CA
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -35,6 +36,8 @@ SYMBOLS = {Tone.ALARM: "▲", Tone.CAUTION: "?", Tone.CALM: "○", Tone.BUSY: "�
 DELIVERY_SYMBOLS = {"delivered": "●", "pending": "○", "unproven": "◐", "refused": "✕", "dead": "✕"}
 _UNDER_WAY = frozenset({"receiving", "waiting", "analysing"})
 _FOUND_SHOWN = 4
+_DIFFERENT = 3
+"""Different values of a list in a receipt that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +142,23 @@ def why(form: Form, t: Texts) -> str:
         return t("earlier", verdict=t(verdict).lower())
     if verdict == "pathology":
         return ""
-    said = " ".join(str(problem["text"]) for problem in (form.get("problems") or ())[:2])
+    *others, last = [str(problem["text"]) for problem in (form.get("problems") or ())[:2]] or [""]
+    said = "; ".join([*(text.rstrip(".") for text in others), last])
     if tone_of(form) is Tone.CAUTION:
         return said or t("conflict_long" if form.get("conflict") else "partial" if _partial(form) else "not_normal")
     return said or (t("no_finding") if tone_of(form) is Tone.CALM else "")
+
+
+def proof(receipt: Form) -> list[tuple[str, str]]:
+    """What the peer answered, one (name, text) each. Of a list its different values, counted; of many the first."""
+    return [(name, _told(value) if isinstance(value, list | tuple) else str(value)) for name, value in receipt.items()]
+
+
+def _told(values: Sequence[Any]) -> str:
+    counted = Counter(str(value) for value in values)
+    if len(counted) > _DIFFERENT:
+        return f"{values[0]} … ({len(values)})"
+    return ", ".join(f"{n} × {value}" if n > 1 else value for value, n in counted.items())
 
 
 def person_name(name: str) -> str:

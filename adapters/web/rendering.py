@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from adapters.web.catalogue import texts
-from adapters.web.presentation import Form, Line, Mark, as_time, line, mark, person_name
+from adapters.web.presentation import Form, Line, Mark, as_time, line, mark, person_name, proof
 from gateway.settings import Settings
 
 Clock = Callable[[], datetime]
@@ -33,7 +33,8 @@ class Renderer:
         self._environment = Environment(loader=PackageLoader("adapters.web"), autoescape=True,
                                         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         self._environment.globals |= {"t": self.t, "settings": settings, "language": settings.site.language}
-        self._environment.filters |= {"when": self.when, "iso": _iso, "person": person_name, "number": _number}
+        self._environment.filters |= {"when": self.when, "iso": _iso, "person": person_name, "number": _number,
+                                      "proof": proof}
 
     def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         page = self._environment.get_template(template).render(now=self._clock(), **values)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.web.catalogue import ENGLISH, RUSSIAN, STRINGS, texts
-from adapters.web.presentation import SYMBOLS, Tone, age_sex, duration, line, person_name, tone_of
+from adapters.web.presentation import SYMBOLS, Tone, age_sex, duration, line, person_name, proof, tone_of
 from adapters.web.schemas import CaseForm
 from gateway.case import CaseState, Completeness
 from gateway.delivery import DeliveryState, Kind
@@ -93,3 +93,9 @@ def test_every_state_and_kind_has_its_word_in_each_language(language: str) -> No
                           ("completeness", Completeness)):
         assert all(t(f"{group}.{value}") for value in values)
     assert ENGLISH.keys() == RUSSIAN.keys()
+
+
+def test_a_proof_tells_the_different_values_of_a_list_once() -> None:
+    receipt = {"http_status": 200, "statuses": ["201 Created"] * 18 + ["200 OK"], "locations": list("abcde")}
+    assert proof(receipt) == [("http_status", "200"), ("statuses", "18 × 201 Created, 200 OK"),
+                              ("locations", "a … (5)")]
