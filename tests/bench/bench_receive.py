@@ -20,7 +20,7 @@ from tests.bench.lines import against_peer, progress, skipped
 LOADS = {"525KB": (300, (512, 512)), "20KB": (1000, (100, 100))}
 """Objects, and rows and columns of 16 bits each."""
 ASSOCIATIONS = (1, 4)
-ROUNDS = 3
+ROUNDS = 2
 
 
 def write(folder: Path, objects: int, shape: tuple[int, int]) -> list[Path]:

@@ -37,6 +37,8 @@ _WAITING_ROOM = 32
 _LONGEST_REQUEST = 1024 * 1024
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax have 200 KB."""
 _LONGEST_PDU = 1024**3
+_PIECE = 256 * 1024
+"""Bytes asked of the socket at a time: memory grows with what came, not with what was announced."""
 _LIBRARY_LOGS = ((evt.EVT_DIMSE_RECV, standard_dimse_recv_handler), (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
                  (evt.EVT_PDU_RECV, standard_pdu_recv_handler), (evt.EVT_PDU_SENT, standard_pdu_sent_handler))
 
@@ -123,7 +125,7 @@ class DicomServer:
         connection = event.assoc.dul.socket.socket
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._settings.network_timeout)
-        _limit_reads(event.assoc)
+        _read_at_once(event.assoc)
 
     def _on_requested(self, event: Any) -> None:
         reason = self._reason_to_refuse()
@@ -211,19 +213,24 @@ def _entity(settings: DicomSettings) -> Any:
     return entity
 
 
-def _limit_reads(association: Any) -> None:
-    """Break off where a PDU is announced longer than anybody needs: the library would collect it in memory."""
+def _read_at_once(association: Any) -> None:
+    """Read as much of a PDU as has come (the library reads 4 KB at a time), and break off where one is announced
+    longer than anybody needs (the library would collect it in memory)."""
     connection = association.dul.socket
-    receive = connection.recv
 
-    def limited(size: int) -> bytearray:
+    def receive(size: int) -> bytearray:
         awaiting_request = association.dul.state_machine.current_state == "Sta2"
         if size > (_LONGEST_REQUEST if awaiting_request else _LONGEST_PDU):
             raise ConnectionAbortedError("the peer announces too long a message")
-        received: bytearray = receive(size)
+        received = bytearray()
+        while len(received) < size:
+            piece = connection.socket.recv(min(size - len(received), _PIECE))
+            if not piece:
+                break
+            received += piece
         return received
 
-    connection.recv = limited
+    connection.recv = receive
 
 
 def _sender(association: Any) -> Sender:
