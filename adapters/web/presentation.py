@@ -5,6 +5,7 @@ What was not analysed to the end never gets the tone of a normal study (`Tone.CA
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ SYMBOLS = {Tone.ALARM: "▲", Tone.CAUTION: "?", Tone.CALM: "○", Tone.BUSY: "�
 DELIVERY_SYMBOLS = {"delivered": "●", "pending": "○", "unproven": "◐", "refused": "✕", "dead": "✕"}
 _UNDER_WAY = frozenset({"receiving", "waiting", "analysing"})
 _FOUND_SHOWN = 4
+_DIGEST = re.compile("[0-9a-f]{64}")
 _DIFFERENT = 3
 """Different values of a list in a receipt that are told one by one."""
 
@@ -151,14 +153,19 @@ def why(form: Form, t: Texts) -> str:
 
 def proof(receipt: Form) -> list[tuple[str, str]]:
     """What the peer answered, one (name, text) each. Of a list its different values, counted; of many the first."""
-    return [(name, _told(value) if isinstance(value, list | tuple) else str(value)) for name, value in receipt.items()]
+    return [(name, _told(value if isinstance(value, list | tuple) else [value])) for name, value in receipt.items()]
 
 
 def _told(values: Sequence[Any]) -> str:
-    counted = Counter(str(value) for value in values)
+    counted = Counter(_short(str(value)) for value in values)
     if len(counted) > _DIFFERENT:
         return f"{values[0]} … ({len(values)})"
     return ", ".join(f"{n} × {value}" if n > 1 else value for value, n in counted.items())
+
+
+def _short(text: str) -> str:
+    """A digest by its beginning; the whole of it is in the ledger of the API."""
+    return f"{text[:16]}…" if _DIGEST.fullmatch(text) else text
 
 
 def person_name(name: str) -> str:

@@ -96,6 +96,7 @@ def test_every_state_and_kind_has_its_word_in_each_language(language: str) -> No
 
 
 def test_a_proof_tells_the_different_values_of_a_list_once() -> None:
-    receipt = {"http_status": 200, "statuses": ["201 Created"] * 18 + ["200 OK"], "locations": list("abcde")}
+    receipt = {"http_status": 200, "statuses": ["201 Created"] * 18 + ["200 OK"], "locations": list("abcde"),
+               "sha256": "ab" * 32}
     assert proof(receipt) == [("http_status", "200"), ("statuses", "18 × 201 Created, 200 OK"),
-                              ("locations", "a … (5)")]
+                              ("locations", "a … (5)"), ("sha256", "ab" * 8 + "…")]
