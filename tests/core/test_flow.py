@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
 from gateway.identity import document_uid
 from gateway.orders import InboundMessage, PlaceOrder
-from gateway.repository import Ticket
 from gateway.study import Order, Patient, Priority, Sender
 from tests.core.support import MemoryDestination, core
 
@@ -209,21 +207,20 @@ def test_worklist_pages_in_order_without_gaps(tmp_path: Path) -> None:
             c.queries.worklist(2, "nonsense")
 
 
-def test_the_engine_forgets_what_ended_and_takes_up_what_another_version_queued(tmp_path: Path) -> None:
-    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
+def test_the_engine_forgets_what_ended_and_gives_up_on_what_another_version_queued(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pacs = MemoryDestination("pacs", down=True)
+    with core(tmp_path, destinations=[pacs], delivery={"first_retry_seconds": 600}) as c:
         c.receive("1.2.3", "1.2.3.1.1")
-        c.await_case(delivered)
-        ids = {w.workflow_id for w in DBOS.list_workflows()}
-        assert len(ids) == 3
+        c.await_case(lambda i: i.state == "reported" and all(d.attempts == 1 for d in i.deliveries))
+        before = len(DBOS.list_workflows())
         assert c.engine.clear(datetime.now(UTC) - timedelta(minutes=5)) == 0
         limit = datetime.now(UTC).timestamp() + 10
-        while DBOS.list_workflows() and datetime.now(UTC).timestamp() < limit:
+        while len(left := DBOS.list_workflows()) > 2 and datetime.now(UTC).timestamp() < limit:
             c.engine.clear(datetime.now(UTC) + timedelta(minutes=5))
-        assert DBOS.list_workflows() == []
-    with sqlite3.connect(tmp_path / "engine.sqlite") as connection:
-        connection.execute("insert into workflow_status (workflow_uuid, status, application_version, name, created_at, "
-                           "updated_at) values ('run:r:0', 'ENQUEUED', '0', 'run', 1, 1)")
-    connection.close()
-    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
-        ticket = Ticket("r", 0, Priority.ROUTINE)
-        assert c.engine.lost_runs([ticket]) == [ticket]
+        assert before > len(left)
+        assert {w.status for w in left} == {"DELAYED"}
+        due = c.rows.due_deliveries(datetime.now(UTC) + timedelta(hours=1))
+        assert c.engine.lost_deliveries(due) == []
+        monkeypatch.setattr("adapters.database.engine.VERSION", "another")
+        assert c.engine.lost_deliveries(due) == list(due)
