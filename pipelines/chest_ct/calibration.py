@@ -53,3 +53,11 @@ def fit(score: Numbers, truth: Numbers) -> tuple[float, float]:
 
     slope, offset = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.0, None), (None, None)]).x
     return float(slope / scale), float(offset - slope * centre / scale)
+
+
+def threshold(probability: Numbers, truth: Numbers) -> float:
+    """From where on something counts as present: at least one half, and above 98 % of the cases without it."""
+    without = probability[truth <= 0.5]
+    if not without.size:
+        return 0.5
+    return round(float(np.clip(np.quantile(without, 0.98) + 0.02, 0.5, 0.95)), 3)

@@ -13,7 +13,7 @@ from pipelines.chest_ct.grid import Working, working
 from pipelines.chest_ct.lungs import Lungs, find_lungs
 from pipelines.chest_ct.views import CELL, SIZE, View
 
-HEALTHY_SHARE = 0.45
+HEALTHY_SHARE, CROWDED_HEALTHY_SHARE = 0.45, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _few(rng: np.random.Generator) -> tuple[str, ...]:
 
 def _crowd(rng: np.random.Generator) -> tuple[str, ...]:
     """Nothing, or several kinds, nodules above all: they are small."""
-    if rng.uniform() < HEALTHY_SHARE:
+    if rng.uniform() < CROWDED_HEALTHY_SHARE:
         return ()
     nodules = ("nodule",) * int(rng.integers(0, 5))
     others = tuple(kind for kind in synthetic.LESIONS if kind != "nodule" and rng.uniform() < 0.3)

@@ -32,16 +32,20 @@ class Scores:
     curves: dict[str, Curve]
 
     def probability(self, label: str) -> float:
-        """Of a kind; of `abnormal`: the highest of the kinds and of the reconstruction error."""
-        if label == ABNORMAL:
-            return max(self.probability(kind) for kind in self.values)
+        """Of a kind or of `unusual`; of `abnormal`: that of the label which speaks for it."""
+        label = self._speaker() if label == ABNORMAL else label
         return self.curves[label].probability(self.values[label])
 
     def threshold(self, label: str) -> float:
-        """Of a kind; of `abnormal`: that of the label which speaks loudest."""
-        if label == ABNORMAL:
-            return self.curves[max(self.values, key=self.probability)].threshold
-        return self.curves[label].threshold
+        """As `probability`."""
+        return self.curves[self._speaker() if label == ABNORMAL else label].threshold
+
+    def _speaker(self) -> str:
+        """The most probable of the present labels; where none is, the one nearest to its threshold."""
+        present = self.present()
+        if present:
+            return max(present, key=self.probability)
+        return max(self.values, key=lambda label: self.probability(label) / self.threshold(label))
 
     def present(self) -> tuple[str, ...]:
         """Kinds (and `unusual`, last) that reach their threshold, the most urgent first."""

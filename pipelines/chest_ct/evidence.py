@@ -16,6 +16,8 @@ from pipelines.chest_ct.views import View, smooth_evidence
 
 WINDOW_CENTRE, WINDOW_WIDTH = -600.0, 1500.0
 """Lung window, HU."""
+EVIDENCE_SHOWN = 0.25
+"""Probability of a cell where the heat begins; it is full at 1."""
 ERROR_SHOWN = 0.12, 0.6
 """Reconstruction error where the heat begins and where it is full."""
 
@@ -48,7 +50,8 @@ class Reading:
         if label == UNUSUAL:
             square = np.clip((self.error[shown] - ERROR_SHOWN[0]) / (ERROR_SHOWN[1] - ERROR_SHOWN[0]), 0, 1)
         else:
-            square = smooth_evidence(self.maps[shown, KINDS.index(label)])
+            probability = smooth_evidence(self.maps[shown, KINDS.index(label)])
+            square = np.clip((probability - EVIDENCE_SHOWN) / (1 - EVIDENCE_SHOWN), 0, 1)
         slab = int(self.view.slabs[shown])
         height, width = self.working.hu.shape[1:]
         return np.asarray(self.view.put(square, (height, width)) * self.lungs.body[slab], np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from gateway.pipeline import Floats
-from pipelines.chest_ct.calibration import Numbers, fit
+from pipelines.chest_ct.calibration import Curve, Numbers, fit, threshold
 from pipelines.chest_ct.cases import Prepared, stream
 from pipelines.chest_ct.export import Signature, write_model
 from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, KINDS, UNUSUAL
@@ -31,7 +31,6 @@ from pipelines.chest_ct.views import (
 
 VERSION = "1.0.0"
 STATUS = "demonstration: trained on synthetic chests only, not for clinical use"
-THRESHOLD = 0.5
 BATCH = 24
 LESION_CELL, CLEAR_CELL = 0.2, 0.03
 """Share of a cell that is lesion: from the first on it counts as one, up to the second as none, between as neither."""
@@ -50,7 +49,7 @@ class Slabs:
     healthy: Floats
 
 
-def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 4, device: str = "cpu", cases: int = 110,
+def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 5, device: str = "cpu", cases: int = 110,
           progress: Progress = lambda _: None) -> dict[str, Any]:
     """Write `out`/chest_ct_classifier and `out`/chest_ct_autoencoder (`out`: the model repository).
 
@@ -64,7 +63,7 @@ def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 4, devic
     progress(f"{len(slabs.shown)} slabs for the classifier, {len(slabs.healthy)} for the autoencoder")
     classifier, autoencoder = Classifier(len(KINDS)).to(device), Autoencoder().to(device)
     _fit(classifier, slabs.shown, slabs.truth, epochs, seed, _classifier_loss, progress)
-    _fit(autoencoder, slabs.healthy, slabs.healthy, 2 * epochs, seed, _autoencoder_loss, progress)
+    _fit(autoencoder, slabs.healthy, slabs.healthy, epochs, seed, _autoencoder_loss, progress)
     classifier, autoencoder = classifier.cpu().eval(), autoencoder.cpu().eval()
     progress("calibrating on further synthetic chests")
     curves = _calibrate(classifier, autoencoder, seed, max(20, cases // 2))
@@ -72,15 +71,17 @@ def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 4, devic
 
 
 def _slabs(seed: int, cases: int) -> Slabs:
-    """Every second slab of each case, kept as half floats while they are gathered."""
+    """Most slabs with disease and a quarter of the others for the classifier; half of those without for the
+    autoencoder. Half floats, to spare memory."""
     rng = np.random.default_rng([seed, 5])
     shown, truth, healthy = [], [], []
     for case in stream(1_000_000 * (seed + 1), cases, crowded=True):
-        chosen = slice(int(rng.integers(2)), None, 2)
+        sick = case.truth.max((1, 2, 3)) > CLEAR_CELL
+        chosen = rng.uniform(size=sick.size) < np.where(sick, 0.7, 0.25)
         shown.append(classifier_input(case.working, case.view)[chosen].astype(np.float16))
         truth.append(case.truth[chosen].astype(np.float16))
-        if not case.kinds:
-            healthy.append(autoencoder_input(case.working, case.lungs, case.view)[chosen].astype(np.float16))
+        clear = ~sick & (rng.uniform(size=sick.size) < 0.5)
+        healthy.append(autoencoder_input(case.working, case.lungs, case.view)[clear].astype(np.float16))
     return Slabs(np.concatenate(shown), np.concatenate(truth), np.concatenate(healthy))
 
 
@@ -174,17 +175,19 @@ def study_scores(classifier: nn.Module, autoencoder: nn.Module, case: Prepared) 
     return np.array([*class_scores(scores.numpy()), error], np.float64)
 
 
-def _calibrate(classifier: nn.Module, autoencoder: nn.Module, seed: int, cases: int) -> dict[str, tuple[float, float]]:
+def _calibrate(classifier: nn.Module, autoencoder: nn.Module, seed: int, cases: int) -> dict[str, Curve]:
     held = list(stream(1_000_000 * (seed + 1) + 500_000, cases))
     scores = np.stack([study_scores(classifier, autoencoder, case) for case in held])
     curves = {}
     for number, label in enumerate((*KINDS, UNUSUAL)):
-        truth = [label in case.kinds if label in KINDS else bool(case.kinds) for case in held]
-        curves[label] = fit(scores[:, number], np.array(truth, np.float64))
+        truth = np.array([label in case.kinds if label in KINDS else bool(case.kinds) for case in held], np.float64)
+        curve = Curve(*fit(scores[:, number], truth), 0.5)
+        probability = np.array([curve.probability(score) for score in scores[:, number]])
+        curves[label] = replace(curve, threshold=threshold(probability, truth))
     return curves
 
 
-def _write(classifier: nn.Module, autoencoder: nn.Module, curves: dict[str, tuple[float, float]], slabs: Slabs,
+def _write(classifier: nn.Module, autoencoder: nn.Module, curves: dict[str, Curve], slabs: Slabs,
            out: Path, told: dict[str, Any]) -> dict[str, Any]:
     hashes = {
         CLASSIFIER: write_model(
@@ -196,11 +199,13 @@ def _write(classifier: nn.Module, autoencoder: nn.Module, curves: dict[str, tupl
             examples=slabs.healthy[:BATCH].astype(np.float32), parameters=_parameters(
                 (UNUSUAL,), curves, "slabs of 5 mm, pixels of 4.5 mm, -1000..200 HU to 0..1 in the lungs, else 0")),
     }
-    return {"sha256": hashes, "version": VERSION, "calibration": curves, **told}
+    numbers = {label: (curve.slope, curve.offset, curve.threshold) for label, curve in curves.items()}
+    return {"sha256": hashes, "version": VERSION, "calibration": numbers, **told}
 
 
-def _parameters(labels: tuple[str, ...], curves: dict[str, tuple[float, float]], preprocessing: str) -> dict[str, str]:
-    calibration = {label: [round(n, 6) for n in curves[label]] for label in labels}
+def _parameters(labels: tuple[str, ...], curves: dict[str, Curve], preprocessing: str) -> dict[str, str]:
+    calibration = {label: [round(curves[label].slope, 6), round(curves[label].offset, 6)] for label in labels}
+    thresholds = {label: curves[label].threshold for label in labels}
     return {"version": VERSION, "status": STATUS, "demonstration": "true", "labels": ",".join(labels),
-            "calibration": json.dumps(calibration), "thresholds": json.dumps(dict.fromkeys(labels, THRESHOLD)),
+            "calibration": json.dumps(calibration), "thresholds": json.dumps(thresholds),
             "preprocessing": preprocessing}

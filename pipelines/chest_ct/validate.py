@@ -48,7 +48,8 @@ def validate(data: Path, inference: Inference, *, predictions: Path | None = Non
              cases: int = 100, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Figures for every label.
 
-    `data`: the word `synthetic` (`cases` generated chests that training never saw), or a folder with `labels.csv`
+    `data`: `synthetic` (that word, or an empty folder of that name: `cases` generated chests that training never saw),
+    or a folder with `labels.csv`
     (column `name` and a column for each label that is known: 1, 0 or blank) and for each name `NAME.npz` (`hu`: slices,
     rows, columns, foot to head; `spacing`: mm) or a folder NAME of DICOM files (needs `loader`). `predictions`: CSV of
     record, label, truth, probability. What the pipeline would not read is counted in `refused` and not scored.
@@ -92,7 +93,7 @@ def _instance(uid: str, path: str) -> Instance:
 
 
 def _records(data: Path, loader: Loader | None, cases: int) -> Iterator[Record]:
-    if data.name == SYNTHETIC and not data.exists():
+    if data.name == SYNTHETIC and not (data / "labels.csv").exists():
         for seed in range(UNSEEN, UNSEEN + cases):
             case = random_case(seed)
             truth = {label.name: int(label.name in case.lesions) for label in LABELS}

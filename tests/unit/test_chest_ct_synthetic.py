@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import Unusable
 from pipelines.chest_ct import synthetic
-from pipelines.chest_ct.calibration import Curve, fit
+from pipelines.chest_ct.calibration import Curve, fit, threshold
 from pipelines.chest_ct.validate import validate
 from pipelines.metrics import auc
 from tests.reading import MODELS
@@ -60,8 +60,8 @@ def test_samples_are_ct_slices() -> None:
 def test_a_perfect_split_stays_a_probability() -> None:
     slope, offset = fit(np.array([0.0, 1, 2, 7, 8, 9]), np.array([0.0, 0, 0, 1, 1, 1]))
     curve = Curve(slope, offset, 0.5)
-    assert 0.5 < slope < 5
-    assert curve.probability(2) < 0.3 < 0.7 < curve.probability(7) < 0.999
+    assert 0.1 < slope < 5
+    assert curve.probability(2) < 0.4 < 0.6 < curve.probability(7) < 0.999
     assert curve.probability(1e9) <= 1
 
 
@@ -71,6 +71,16 @@ def test_a_higher_score_never_means_less(seed: int) -> None:
     rng = np.random.default_rng(seed)
     slope, _ = fit(rng.normal(size=12), (rng.uniform(size=12) > 0.5).astype(float))
     assert slope >= 0
+
+
+def test_the_threshold_leaves_nearly_all_without_it_below() -> None:
+    low, high = np.linspace(0.1, 0.3, 50), np.linspace(0.6, 0.9, 50)
+    truth = np.repeat([0.0, 1.0], 50)
+    assert threshold(np.concatenate([low, high]), truth) == 0.5
+    muddled = threshold(np.concatenate([low * 2.5, high]), truth)
+    assert (low * 2.5 < muddled).mean() >= 0.98
+    assert threshold(np.concatenate([low * 3.3, high]), truth) == 0.95
+    assert threshold(high, np.ones(50)) == 0.5
 
 
 @pytest.mark.slow

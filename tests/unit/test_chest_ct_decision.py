@@ -1,0 +1,80 @@
+"""From scores to verdict: thresholds, the overall finding, doubts and words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.codes import Code
+from gateway.result import Measurement, Problem, Provenance, Verdict
+from pipelines.chest_ct.calibration import Curve
+from pipelines.chest_ct.decision import Scores, decide, findings, undetermined
+from pipelines.chest_ct.labels import ABNORMAL, KINDS, LABELS, UNUSUAL
+from pipelines.chest_ct.measures import DENSITY, HOUNSFIELD, MILLILITRE, VOLUME
+
+MEASURED = (Measurement(VOLUME, 5000, MILLILITRE), Measurement(DENSITY, -820, HOUNSFIELD))
+WHO = Provenance("chest_ct", "1")
+
+
+def scores(thresholds: dict[str, float] | None = None, **logits: float) -> Scores:
+    values = dict.fromkeys((*KINDS, UNUSUAL), -5.0) | logits
+    return Scores(values, {label: Curve(1, 0, (thresholds or {}).get(label, 0.5)) for label in values})
+
+
+@given(st.lists(st.floats(-12, 12), min_size=5, max_size=5), st.lists(st.floats(0.05, 0.95), min_size=5, max_size=5))
+def test_the_overall_finding_is_present_when_anything_is(logits: list[float], thresholds: list[float]) -> None:
+    labels = (*KINDS, UNUSUAL)
+    given_scores = scores(dict(zip(labels, thresholds, strict=True)), **dict(zip(labels, logits, strict=True)))
+    found = {finding.label: finding for finding in findings(given_scores, {})}
+    assert found[ABNORMAL].present == bool(given_scores.present())
+    assert set(found) == {label.name for label in LABELS}
+    told = {kind for kind in KINDS if found[kind].present}
+    assert told == set(given_scores.present()) - {UNUSUAL}
+    assert all(found[ABNORMAL].probability >= found[kind].probability for kind in told)
+
+
+def test_the_most_urgent_comes_first() -> None:
+    assert scores(nodule=3, opacity=3, emphysema=9, unusual=9).present() == (
+        "opacity", "nodule", "emphysema", "unusual")
+
+
+def test_unusual_lungs_alone_are_pathology() -> None:
+    result = decide(findings(scores(unusual=2), {}), MEASURED, (), (), WHO, ("1.2",))
+    assert result.verdict is Verdict.PATHOLOGY
+    assert [f.label for f in result.findings if f.present] == [ABNORMAL]
+    assert result.risk == pytest.approx(0.5 * result.findings[0].probability)
+    assert "Any abnormality of the lungs" in result.summary
+
+
+def test_doubt_keeps_from_normal_and_is_told() -> None:
+    doubt, note = Problem("gap", "About 2 slices are missing."), Problem("gantry-tilt", "Tilted.")
+    normal = decide(findings(scores(), {}), MEASURED, (note,), (), WHO, ("1.2",))
+    assert normal.verdict is Verdict.NORMAL
+    assert normal.problems == (note,)
+    doubted = decide(findings(scores(), {}), MEASURED, (doubt, note), (doubt,), WHO, ("1.2",))
+    assert doubted.verdict is Verdict.UNDETERMINED
+    assert doubted.problems == (doubt, note)
+    assert "missing" in doubted.summary
+    assert decide(findings(scores(effusion=4), {}), MEASURED, (doubt,), (doubt,), WHO,
+                  ("1.2",)).verdict is Verdict.PATHOLOGY
+
+
+def test_the_summary_names_findings_and_measures() -> None:
+    result = decide(findings(scores(effusion=4, nodule=1), {}), MEASURED, (), (), WHO, ("1.2",))
+    assert result.summary == ("Pleural effusion (probability 0.98); Nodule or mass (probability 0.73). "
+                              "Lung volume 5000 mL, mean density -820 HU.")
+
+
+def test_undetermined_says_why() -> None:
+    result = undetermined((Problem("no-lungs", "No lungs were found."),), ("1.2",), WHO)
+    assert result.verdict is Verdict.UNDETERMINED
+    assert result.risk == 0
+    assert result.summary == "The chest CT could not be read. No lungs were found."
+
+
+def test_codes_are_distinct_snomed_concepts() -> None:
+    codes = [label.code for label in LABELS]
+    assert len({code.value for code in codes}) == len(codes)
+    assert all(code.scheme == "SCT" and isinstance(code, Code) and code.value.isdigit() for code in codes)
+    assert all(0 < label.acuity <= 1 for label in LABELS)
