@@ -6,8 +6,10 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import os
 import pkgutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -182,7 +184,8 @@ class Gateway:
         self._intake = self._instruments.metered(
             ObjectIntake(self._store, self._read_tags, self._index, self._gate))
         self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
-        self._housekeeping = Housekeeping(settings, self._rows, self._store, self._gate, self._lock.executor_id)
+        self._housekeeping = Housekeeping(settings, self._rows, self._store, self._files, self._gate,
+                                          self._lock.executor_id)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self.dicom = DicomServer(settings.dicom, self._intake)
         self.mllp = MllpServer(settings.mllp, settings.site.facility, self._messages, settings.site.timezone)
@@ -319,6 +322,16 @@ def serve(config: Path | None) -> None:
         stopping.wait()
     finally:
         gateway.stop()
+    leave()
+
+
+def leave() -> None:
+    """End the process, also while a thread still waits for a destination that hangs: its work is taken up again at
+    the next start, as after a crash, and the interpreter would wait for it."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def check(config: Path | None, files: Sequence[Path]) -> CheckReport:

@@ -11,7 +11,7 @@ import structlog
 from gateway.errors import Transient
 from gateway.intake import Gate
 from gateway.ports import ObjectStore
-from gateway.repository import DeliveryTicket, Ticket
+from gateway.repository import DeliveryTicket, DocumentFiles, Ticket
 from gateway.settings import Settings
 from gateway.work import now
 
@@ -34,6 +34,8 @@ class HousekeepingRows(Protocol):
     def retire(self, study_id: int, now: datetime) -> Sequence[str]: ...
     def open_runs(self) -> Sequence[Ticket]: ...
     def forget(self, study_id: int) -> None: ...
+    def pictures(self, study_id: int) -> Sequence[str]: ...
+    def forget_messages(self, before: datetime) -> int: ...
     def due_deliveries(self, before: datetime, after_id: int = 0, limit: int = 500) -> Sequence[DeliveryTicket]: ...
     def postpone(self, run_id: str, error: str) -> Ticket | None: ...
     def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]: ...
@@ -53,9 +55,10 @@ class SweepableEngine(Protocol):
 class Housekeeping:
     """Each method is one round; all are safe to run at any time."""
 
-    def __init__(self, settings: Settings, rows: HousekeepingRows, store: ObjectStore, gate: Gate, executor_id: str,
-                 clock: Callable[[], datetime] = now) -> None:
-        self._settings, self._rows, self._store, self._gate = settings, rows, store, gate
+    def __init__(self, settings: Settings, rows: HousekeepingRows, store: ObjectStore, documents: DocumentFiles,
+                 gate: Gate, executor_id: str, clock: Callable[[], datetime] = now) -> None:
+        self._settings, self._rows, self._gate = settings, rows, gate
+        self._store, self._documents = store, documents
         self._executor_id, self._clock = executor_id, clock
         self._silent: set[str] = set()
         self._swept = 0
@@ -115,6 +118,7 @@ class Housekeeping:
             if not oldest:
                 break
             retired += self._retire(oldest, at)
+        self._rows.forget_messages(at - timedelta(days=storage.retention_days))
         if retired:
             log.info("studies_retired", count=retired)
         return retired
@@ -123,6 +127,8 @@ class Housekeeping:
         for study_id in studies:
             for path in self._rows.retire(study_id, at):
                 self._store.delete(path)
+            for path in self._rows.pictures(study_id):
+                self._documents.delete(path)
             self._rows.forget(study_id)
         return len(studies)
 

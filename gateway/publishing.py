@@ -12,7 +12,8 @@ from gateway.repository import DocumentFiles, Filed
 from gateway.study import Instance
 
 EXTENSIONS = {Kind.ORU: "hl7", Kind.DIAGNOSTIC_REPORT: "json", Kind.JSON: "json"}
-_MADE_HERE = ("fhir:", "upload:", "wfdb:")
+_MADE_HERE = ("fhir:", "wfdb:")
+"""Protocols whose objects the gateway wrapped into DICOM itself."""
 
 
 class Publisher:

@@ -76,8 +76,8 @@ class AssemblySettings(Strict):
 class EngineSettings(Strict):
     workers: int = Field(2, ge=1, le=64)
     """Runs read at the same time in this process."""
-    attempts: int = Field(8, ge=1)
-    """Readings tried before a run is `failed`, when models or files are only out of reach."""
+    attempts: int = Field(300, ge=1)
+    """Readings tried before a run is `failed`, when models or files are only out of reach: 300 are about a day."""
 
 
 class DeliverySettings(Strict):

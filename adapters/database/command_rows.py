@@ -12,9 +12,19 @@ from adapters.database.cases import study_of, update_case
 from adapters.database.connection import upsert, writing
 from adapters.database.planning_rows import OPEN, hasten, latest_run
 from adapters.database.repository import DatabaseRepository
-from adapters.database.tables import cases, deliveries, executors, instances, runs, senders, studies
+from adapters.database.tables import (
+    cases,
+    deliveries,
+    documents,
+    executors,
+    instances,
+    messages,
+    runs,
+    senders,
+    studies,
+)
 from gateway.case import CaseState
-from gateway.delivery import DeliveryState
+from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
 from gateway.repository import DeliveryTicket, Ticket
 from gateway.study import Priority
@@ -149,8 +159,28 @@ class CommandRows(DatabaseRepository):
             return list(connection.execute(sa.select(instances.c.path).where(
                 instances.c.study_id == study_id)).scalars()) if marked.rowcount else []
 
+    def pictures(self, study_id: int) -> Sequence[str]:
+        """Paths of the study's large documents (pictures, objects made here): delivered, and not needed to show it."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(documents.c.path).where(*_large(study_id))).scalars())
+
+    def forget_messages(self, before: datetime) -> int:
+        """Delete inbound messages that were applied and received before that time; returns how many."""
+        with writing(self._engine) as connection:
+            return int(connection.execute(sa.delete(messages).where(
+                messages.c.received_at < before, messages.c.pending.is_(False))).rowcount)
+
     def forget(self, study_id: int) -> None:
         """The files are gone: no reading counts on the study's objects any more, and they may come again."""
         with writing(self._engine) as connection:
+            connection.execute(sa.update(documents).where(*_large(study_id)).values(path=""))
             gone = sa.select(studies.c.id).where(studies.c.id == study_id, studies.c.files_deleted_at.is_not(None))
             connection.execute(sa.delete(instances).where(instances.c.study_id.in_(gone)))
+
+
+def _large(study_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Of a study whose files were marked as deleted; what was made since then stays."""
+    of_study = sa.select(cases.c.case_id).join(studies, studies.c.id == cases.c.study_id).where(
+        cases.c.study_id == study_id, documents.c.created_at <= studies.c.files_deleted_at)
+    kinds = (Kind.SC.value, Kind.SEG.value, Kind.SOURCE.value)
+    return documents.c.case_id.in_(of_study), documents.c.kind.in_(kinds), documents.c.path != ""

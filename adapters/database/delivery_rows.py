@@ -110,7 +110,7 @@ class DeliveryRows:
         """Final ones that meet `condition` are pending again, with a new deadline."""
         with writing(self._engine) as connection:
             ids = connection.execute(sa.select(deliveries.c.id).where(
-                condition, deliveries.c.state.in_(_FINAL), ~_replaced())).scalars().all()
+                condition, deliveries.c.state.in_(_FINAL), ~_replaced(), ~_deleted())).scalars().all()
             tickets: list[DeliveryTicket] = []
             for start in range(0, len(ids), _AT_ONCE):
                 some = deliveries.c.id.in_(ids[start:start + _AT_ONCE])
@@ -127,6 +127,11 @@ class DeliveryRows:
                 deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING.value).values(
                 generation=deliveries.c.generation + 1, next_attempt_at=now))
             return _tickets(connection, deliveries.c.id == delivery_id)
+
+
+def _deleted() -> Any:
+    """Retention has deleted the document's file: it was delivered long ago and cannot be sent again."""
+    return sa.select(documents.c.id).where(documents.c.id == deliveries.c.document_id, documents.c.path == "").exists()
 
 
 def _replaced() -> Any:

@@ -87,7 +87,8 @@ class DatabaseQueries:
 
     def document(self, case_id: str, kind: Kind) -> StoredDocument | None:
         query = sa.select(documents).join(cases, cases.c.run_id == documents.c.run_id).where(
-            cases.c.case_id == case_id, documents.c.kind == kind.value).order_by(documents.c.id).limit(1)
+            cases.c.case_id == case_id, documents.c.kind == kind.value, documents.c.path != "").order_by(
+            documents.c.id).limit(1)
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else self._stored(row)

@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from gateway.errors import StorageFull, Transient
+from gateway.errors import Permanent, StorageFull, Transient
 
 
 class DocumentFolder:
@@ -28,6 +28,16 @@ class DocumentFolder:
             kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else Transient
             raise kind(f"a document could not be written: {error.strerror}") from error
         return str(path), hashlib.sha256(content).hexdigest()
+
+    def delete(self, path: str) -> None:
+        """Gone already is fine. Raises Permanent for a path outside the folder, Transient where it cannot be done."""
+        file = Path(path).resolve()
+        if self._root not in file.parents:
+            raise Permanent("this is no document")
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise Transient(f"a document could not be deleted: {error.strerror}") from error
 
     def get(self, path: str) -> bytes:
         try:

@@ -31,6 +31,8 @@ class Member:
     content: bytes = b""
     reason: str = ""
     modified: float = 0.0
+    made_here: bool = False
+    """The bytes are a DICOM object that the gateway made of something else."""
 
 
 def members(file: IO[bytes], name: str, limit: int) -> Iterator[Member]:

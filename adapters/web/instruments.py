@@ -12,7 +12,7 @@ from gateway.ports import Intake, Outcome, Stored
 from gateway.study import Sender
 
 _SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0)
-_PROTOCOLS = ("dicom", "dicomweb", "fhir", "upload")
+_PROTOCOLS = ("dicom", "dicomweb", "fhir", "upload", "wfdb")
 
 
 class Instruments:

@@ -51,7 +51,7 @@ def _records(folder: Mapping[str, Member], wrap: Wrap) -> Iterator[Member]:
 
 def _wrapped(member: Member, name: str, files: Mapping[str, bytes], wrap: Wrap) -> Member:
     try:
-        return replace(member, content=wrap(name, files, member.modified))
+        return replace(member, content=wrap(name, files, member.modified), made_here=True)
     except Rejected as error:
         return replace(member, content=b"", reason=error.reason)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -112,7 +113,9 @@ def _take(member: Member, intake: Intake, split: Split, sender: Sender, counts: 
     """The reason for a refusal, or "" and one more counted."""
     try:
         header, dataset = split(member.content)
-        stored = intake.take(sender, header, [dataset])
+        # What was wrapped here goes out before the report that names it; what came as DICOM the archive has or gets.
+        told = replace(sender, protocol="wfdb") if member.made_here else sender
+        stored = intake.take(told, header, [dataset])
     except Rejected as error:
         return error.reason
     counts[stored.outcome.value] += 1

@@ -124,6 +124,7 @@ class Core:
     pipeline: StandInPipeline
     inference: StandInInference
     destinations: dict[str, MemoryDestination]
+    documents: DocumentFolder
 
     def receive(self, study: str, sop: str, **tags: object) -> None:
         self.index.add(instance(study, sop, **tags), conflict=False)
@@ -196,7 +197,7 @@ def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bo
         clock.start()
     try:
         yield Core(settings, database, rows, DatabaseQueries(database, files.get), work, engine, index, messages,
-                   clock, pipeline, inference, found)
+                   clock, pipeline, inference, found, files)
     finally:
         if start:
             messages.stop()

@@ -282,7 +282,7 @@ def test_objects_after_retention_are_read_as_a_part_and_the_same_again_as_nothin
             b.receive("1.2.3", f"1.2.3.{n}")
         b.plan()
         b.work_off()
-        keeping = Housekeeping(b.c.settings, b.c.rows, Disk(), Gate(), "test",
+        keeping = Housekeeping(b.c.settings, b.c.rows, Disk(), b.c.documents, Gate(), "test",
                                lambda: datetime.now(UTC) + timedelta(days=40))
         assert keeping.retain() == 1
         assert keeping.retain() == 0
@@ -310,7 +310,7 @@ def test_retention_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
         b.plan()
         b.work_off()
         disk = Failing()
-        keeping = Housekeeping(b.c.settings, b.c.rows, disk, Gate(), "test",
+        keeping = Housekeeping(b.c.settings, b.c.rows, disk, b.c.documents, Gate(), "test",
                                lambda: datetime.now(UTC) + timedelta(days=40))
         with pytest.raises(OSError, match="input"):
             keeping.retain()
@@ -373,7 +373,7 @@ def test_a_lost_delivery_is_found_behind_hundreds_that_only_wait(tmp_path: Path)
             connection.execute(sa.insert(deliveries), [
                 {"document_id": n, "state": "pending", "created_at": at, "retry_from": at, "next_attempt_at": at,
                  "receipt": {}} for n in range(1, 1202)])
-        house, engine = Housekeeping(b.c.settings, b.c.rows, Disk(), Gate(), "test"), Knows()
+        house, engine = Housekeeping(b.c.settings, b.c.rows, Disk(), b.c.documents, Gate(), "test"), Knows()
         assert [house.sweep_lost(engine, datetime.now(UTC) - timedelta(seconds=30)) for _ in range(4)] == [0, 0, 1, 0]
         assert [t.delivery_id for t in engine.pile.tickets] == [1201]
 

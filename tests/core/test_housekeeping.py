@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery import DeliveryState
+from gateway.delivery import DeliveryState, Kind
 from gateway.errors import StorageFull
 from gateway.housekeeping import Housekeeping
 from gateway.intake import Gate, ObjectIntake
@@ -42,7 +42,7 @@ class Disk:
 
 
 def keeping(c: Core, disk: Disk, gate: Gate, ahead: timedelta = timedelta()) -> Housekeeping:
-    return Housekeeping(c.settings, c.rows, disk, gate, "test", lambda: datetime.now(UTC) + ahead)
+    return Housekeeping(c.settings, c.rows, disk, c.documents, gate, "test", lambda: datetime.now(UTC) + ahead)
 
 
 def test_the_intake_shuts_under_the_floor_and_opens_above_it(tmp_path: Path) -> None:
@@ -73,8 +73,12 @@ def test_retention_never_deletes_what_is_not_delivered(tmp_path: Path) -> None:
             for ticket in c.rows.hurry(delivery.delivery_id, datetime.now(UTC)):
                 c.engine.enqueue_delivery(ticket)
         c.await_case(lambda i: all(d.state is DeliveryState.DELIVERED for d in i.deliveries))
+        item = c.queries.worklist(1).items[0]
         assert late.retain() == 1
         assert len(disk.deleted) == 1
+        assert c.queries.document(item.case_id, Kind.SC) is None
+        assert c.queries.document(item.case_id, Kind.SR) is not None
+        assert not list(c.settings.data_dir.glob("documents/*/*/sc.dcm"))
         assert late.retain() == 0
 
 

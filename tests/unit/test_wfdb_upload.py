@@ -66,7 +66,7 @@ def test_a_pair_of_files_is_one_recording(client: httpx.Client, world: World, tm
     told = client.post("/api/studies", files=parts(files)).json()
     assert (told["stored"], told["refused"]) == (1, [])
     assert taken(world) == ["12-lead ECG Waveform Storage"]
-    assert world.intake.taken[0][0].protocol == "upload"
+    assert world.intake.taken[0][0].protocol == "wfdb"
     assert client.post("/api/studies", files=parts(files)).json()["duplicate"] == 1
 
 

@@ -23,6 +23,6 @@ def read_instance(path: str, read_tags: TagReader) -> Instance:
     # application entity has sent it.
     calling = part10.parse(header).source_ae_title
     made_here = tags.get("Manufacturer") == MANUFACTURER and not calling
-    sender = Sender("upload", "recovered") if made_here else Sender("dicom", calling)
+    sender = Sender("wfdb", "recovered") if made_here else Sender("dicom", calling)
     stored = Stored(path, hashlib.sha256(dataset).hexdigest(), len(content), Outcome.STORED)
     return instance_of(tags, stored, sender, datetime.fromtimestamp(file.stat().st_mtime, UTC))
