@@ -326,12 +326,11 @@ def serve(config: Path | None) -> None:
 
 
 def leave() -> None:
-    """End the process, also while a thread still waits for a destination that hangs: its work is taken up again at
-    the next start, as after a crash, and the interpreter would wait for it."""
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    """End the process now that everything is written down. The interpreter would first wait for threads whose
+    destination hangs; their work is taken up at the next start, as after a crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def check(config: Path | None, files: Sequence[Path]) -> CheckReport:

@@ -128,6 +128,11 @@ class GatewayProcess:
         answer.raise_for_status()
         return answer.json()
 
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        answer = httpx.post(self.url + path, json=body, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
     def document(self, case_id: str, kind: str) -> bytes:
         answer = httpx.get(f"{self.url}/api/cases/{case_id}/documents/{kind}", timeout=30, trust_env=False)
         answer.raise_for_status()
