@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from adapters.hl7.content.segments import escape
 from gateway.case import Completeness, Reading
@@ -103,8 +104,9 @@ def figures(finding: Finding) -> tuple[str, str]:
     for digits in range(3, 17):
         probability, threshold = f"{finding.probability:.{digits}f}", f"{finding.threshold:.{digits}f}"
         if (float(probability) >= float(threshold)) == finding.present:
-            break
-    return probability, _shortened(threshold)
+            return probability, _shortened(threshold)
+    # NM has no exponents (2.5.1 §2.A.47): every digit, where the two are next to each other or next to nothing.
+    return format(Decimal(finding.probability), "f"), format(Decimal(finding.threshold), "f")
 
 
 def _shortened(number: str) -> str:
