@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -33,15 +34,20 @@ def url(port: int) -> str:
 
 
 def flows() -> dict[str, Callable[..., None]]:
-    """The core's own tests that need nothing but a folder."""
+    """The core's own tests that need nothing but a folder and a monkeypatch."""
     named = {name: test for name, test in vars(test_flow).items() if name.startswith("test_")}
-    return {name: test for name, test in named.items() if not hasattr(test, "pytestmark")}
+    return {name: test for name, test in named.items() if needs(test) <= {"tmp_path", "monkeypatch"}}
+
+
+def needs(test: Callable[..., None]) -> set[str]:
+    return set(inspect.signature(test).parameters)
 
 
 @pytest.mark.parametrize("name", flows())
 def test_the_core_flow(name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_flow, "core", lambda tmp, **more: core(tmp, url=url, **more))
-    flows()[name](tmp_path)
+    given = {"tmp_path": tmp_path, "monkeypatch": monkeypatch}
+    flows()[name](**{fixture: given[fixture] for fixture in needs(flows()[name])})
 
 
 @pytest.mark.parametrize("order_first", [True, False])
