@@ -67,8 +67,8 @@ def samples() -> tuple[Sample, ...]:
     """The demonstration's cases: one normal-like, one with a large opacity, one with a mass, one with an effusion."""
     wanted: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
         ("normal-like", "Synthetic chest CT without disease", 9001, ()),
-        ("opacity", "Synthetic chest CT with opacities", 9002, ("opacity",)),
-        ("mass", "Synthetic chest CT with a mass", 9003, ("nodule",)),
+        ("opacity", "Synthetic chest CT with opacities", 9041, ("opacity",)),
+        ("mass", "Synthetic chest CT with a mass", 9029, ("nodule",)),
         ("effusion", "Synthetic chest CT with a pleural effusion", 9004, ("effusion",)),
     )
     return tuple(sample(name, title, seed, kinds) for name, title, seed, kinds in wanted)

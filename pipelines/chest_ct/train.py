@@ -94,7 +94,7 @@ def _fit(network: nn.Module, inputs: Floats, targets: Floats, epochs: int, seed:
     device = next(network.parameters()).device
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01)
     steps = epochs * (len(inputs) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=max(steps, 2), pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=max(steps, 20), pct_start=0.2)
     network.train()
     for epoch in range(epochs):
         losses = []

@@ -87,7 +87,7 @@ def test_the_demonstration_cases_come_out_as_told(name: str, inference: Embedded
 
 @pytest.mark.parametrize("name", ["normal-like", "opacity"])
 def test_other_noise_changes_nothing(name: str, inference: EmbeddedInference) -> None:
-    seeds = {"normal-like": (9001, ()), "opacity": (9002, ("opacity",))}
+    seeds = {"normal-like": (9001, ()), "opacity": (9041, ("opacity",))}
     for noise in (1, 2):
         sample = synthetic.sample(name, name, *seeds[name], noise_seed=noise)
         assert not np.array_equal(sample.hu, SAMPLES[name].hu)
