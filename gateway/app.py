@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import pkgutil
@@ -46,6 +47,7 @@ from adapters.dicom.content.tags import read_tags
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.dicom.content.waveform_write import write_ecg
+from adapters.dicom.content.words import WORDS as LOADER_WORDS
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import DicomDestination
 from adapters.dicom.transport.stow import build_router as stow_router
@@ -199,7 +201,7 @@ class Gateway:
                           partial(fingerprint, settings.model_repository),
                           (settings.site.language, settings.site.timezone))
         return Work(Parts(self._rows, planner, self._pipelines, self._fulfilment, self._inference, publisher,
-                          self._destinations), settings, reported=self._instruments.reported)
+                          self._destinations, LOADER_WORDS), settings, reported=self._instruments.reported)
 
     def _build_web(self) -> FastAPI:
         settings = self.settings
@@ -358,8 +360,11 @@ def train(settings: Settings, wanted: TrainRequest) -> None:
 
 
 def validate(settings: Settings, wanted: ValidateRequest) -> Mapping[str, Any]:
-    chosen = {"folds": wanted.folds} if wanted.folds else {}
-    figures: dict[str, Any] = part_of_pipeline(wanted.pipeline, "validate").validate(
+    chosen: dict[str, Any] = {"folds": wanted.folds} if wanted.folds else {}
+    score = part_of_pipeline(wanted.pipeline, "validate").validate
+    if "loader" in inspect.signature(score).parameters:
+        chosen["loader"] = PixelsAndSamples()
+    figures: dict[str, Any] = score(
         wanted.data, open_inference(settings.inference, settings.model_repository), predictions=wanted.predictions,
         progress=local.tell, **chosen)
     wanted.json_out.write_text(json.dumps(figures, indent=2), encoding="utf-8")

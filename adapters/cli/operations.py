@@ -15,7 +15,8 @@ from adapters.cli.options import Config, Json
 from adapters.cli.services import CliServices, Explanation, TrainRequest, ValidateRequest
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="e.g. ecg_12lead, chest_ct")]
-Data = Annotated[Path, typer.Option("--data", metavar="DIR_OR_FILE", exists=True, help="The data set.")]
+Data = Annotated[Path, typer.Option("--data", metavar="DIR_OR_FILE",
+                                                help="The data set; `synthetic` where a reader makes its own.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)]
 
 

@@ -20,7 +20,7 @@ from adapters.hl7.content import oru_claims
 from gateway.documents import Claims
 from tests.hl7_ris import Ris
 from tests.peers import hospital
-from tests.peers.gateway_process import ROOT, ROUTES, GatewayProcess, await_that, gateway
+from tests.peers.gateway_process import ROUTES, GatewayProcess, await_that, gateway
 from tests.peers.orthanc import Orthanc, destination, orthanc
 from tests.real_studies import CHEST_CT
 
@@ -97,6 +97,4 @@ def test_a_real_chest_ct(tmp_path: Path) -> None:
     files = sorted(CHEST_CT.glob("*.dcm"))
     if not files:
         pytest.skip("../shared/data/chest-ct-lungdx is not here")
-    if not (ROOT / "model_repository" / "chest_ct_classifier").exists():
-        pytest.skip("the model of chest_ct is not in the model repository")
     sent_and_forwarded(tmp_path, [files], [CT_ROUTE])
