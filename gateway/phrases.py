@@ -12,6 +12,8 @@ PHRASES: dict[str, dict[str, str]] = {
         "measurements": "Measurements", "quality": "Quality", "model": "Model", "preliminary": "Preliminary",
         "partial": "The study is incomplete", "none": "none", "version": "version",
         "not_normal": "Not analysed to the end: this is not a normal result",
+        "summary_normal": "None of the conditions looked for was found.",
+        "summary_not_normal": "Nothing found, but not called normal", "summary_not_read": "The study could not be read",
     },
     "ru": {
         "normal": "Норма", "pathology": "Патология", "undetermined": "Не определено",
@@ -22,6 +24,9 @@ PHRASES: dict[str, dict[str, str]] = {
         "measurements": "Измерения", "quality": "Качество", "model": "Модель", "preliminary": "Предварительно",
         "partial": "Исследование получено не полностью", "none": "нет", "version": "версия",
         "not_normal": "Анализ не завершён: это не нормальный результат",
+        "summary_normal": "Ни один из искомых признаков не найден.",
+        "summary_not_normal": "Признаки не найдены, но исследование не признано нормой",
+        "summary_not_read": "Исследование не удалось прочитать",
     },
 }
 

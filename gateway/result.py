@@ -23,6 +23,17 @@ class Measurement:
     value: float
     unit: Code
     """scheme UCUM, e.g. Code("ms", "UCUM", "ms"), Code("1", "UCUM", "no units"), Code("{H.B.}/min", "UCUM", "bpm")."""
+    display: str = ""
+    """Its name for people, where that is not the code's meaning (site language)."""
+    unit_display: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.display or self.code.meaning
+
+    @property
+    def unit_name(self) -> str:
+        return self.unit_display or self.unit.meaning
 
 
 @dataclass(frozen=True, slots=True)

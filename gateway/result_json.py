@@ -51,7 +51,8 @@ def _finding(form: Mapping[str, Any]) -> Finding:
 
 
 def _measurement(form: Mapping[str, Any]) -> Measurement:
-    return Measurement(Code(**form["code"]), form["value"], Code(**form["unit"]))
+    return Measurement(Code(**form["code"]), form["value"], Code(**form["unit"]),
+                       form.get("display", ""), form.get("unit_display", ""))
 
 
 def _region(form: Mapping[str, Any] | None) -> ImageRegion | WaveformRegion | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -21,6 +21,7 @@ from gateway.repository import DeliveryTicket, Engine, Job, Next, Repository
 from gateway.result import Problem, Provenance
 from gateway.retry import Dead, next_delivery, next_reading
 from gateway.settings import Settings
+from gateway.translation import OWN_WORDS, Words, in_language
 
 log = structlog.get_logger()
 _PLAN_AGAIN_SECONDS = 5.0
@@ -41,6 +42,8 @@ class Parts:
     inference: Inference
     publisher: Publisher
     destinations: Mapping[str, Destination]
+    words: Mapping[str, Words] = field(default_factory=dict)
+    """By language: what the loaders say of a study."""
 
 
 class Work:
@@ -153,8 +156,9 @@ class Work:
         if pipeline is None:
             raise Permanent(f"there is no pipeline {job.pipeline}")
         selection = pipeline.select(job.study)
-        analysis = self._read(pipeline, job, selection)
         site = self._settings.site
+        analysis = in_language(self._read(pipeline, job, selection), self._words(pipeline, site.language),
+                               site.language)
         reading = Reading(job.run, job.study, selection, analysis.result, site.facility, site.timezone, site.language,
                           job.completeness, procedure=pipeline.procedure)
         filed = self._parts.publisher.publish(reading, analysis.picture, job.destinations)
@@ -166,6 +170,11 @@ class Work:
         log.info("run_reported", run_id=job.run.run_id, case_id=job.run.case_id, pipeline=job.pipeline,
                  verdict=analysis.result.verdict.value, documents=len(filed))
         return tickets
+
+    def _words(self, pipeline: Pipeline, language: str) -> dict[str, str]:
+        """What the gateway, the loaders and the pipeline (its optional attribute `words`) say in that language."""
+        tables = (OWN_WORDS, self._parts.words, getattr(pipeline, "words", {}))
+        return {english: told for table in tables for english, told in table.get(language, {}).items()}
 
     def _read(self, pipeline: Pipeline, job: Job, selection: Selection) -> Analysis:
         try:

@@ -25,6 +25,7 @@ from pipelines.chest_ct.views import (
     error_score,
     reconstruction_error,
 )
+from pipelines.chest_ct.words import WORDS
 
 INVALID_OUTPUT = Problem("invalid-model-output", "A model gave something that is no number.")
 
@@ -38,6 +39,7 @@ class ChestCt:
     models: tuple[str, ...] = (CLASSIFIER, AUTOENCODER)
     procedure = ("25045-6", "LN", "CT unspecified body region")
     modalities: tuple[str, ...] = ("CT",)
+    words = WORDS
 
     def select(self, study: Study) -> Selection:
         """The thinnest axial original series of the chest; with the reasons as problems where there is none."""

@@ -16,6 +16,7 @@ from pipelines.ecg_12lead.labels import LEADS
 from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, resample, windows
 from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
 from pipelines.ecg_12lead.rhythm import heart_rate
+from pipelines.ecg_12lead.words import WORDS
 
 SOP_CLASSES: Mapping[str, str] = {
     "1.2.840.10008.5.1.4.1.1.9.1.1": "12-lead ECG Waveform Storage",
@@ -35,6 +36,7 @@ class Ecg12Lead:
     models: tuple[str, ...] = ("ecg_12lead",)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")
     modalities: tuple[str, ...] = ("ECG",)
+    words = WORDS
 
     def select(self, study: Study) -> Selection:
         """The newest ECG waveform object, of equally new ones the longest; `no-ecg` where there is none."""

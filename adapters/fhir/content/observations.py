@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.fhir.content import vocabulary as v
 from adapters.fhir.content.bundle import Entry, update_in_place
@@ -73,7 +73,7 @@ class Observer:
             {"code": concept(v.THRESHOLD, text=phrase(language, "threshold")),
              **quantity(finding.threshold, v.NO_UNITS)},
             {"code": concept(v.PRESENCE), "valueCodeableConcept": presence},
-            *({"code": concept(m.code), **quantity(m.value, m.unit)} for m in finding.measurements)]
+            *({"code": concept(m.code, text=m.display), **_quantity(m)} for m in finding.measurements)]
         return self._entry(("finding", finding.label), code, {
             **quantity(finding.probability, v.NO_UNITS, _DIGITS),
             "interpretation": _interpretation(self._told(finding)), "component": components})
@@ -87,7 +87,11 @@ class Observer:
 
     def _measurement(self, measurement: Measurement, number: int) -> Entry:
         key = ("measurement", measurement.code.value, *([str(number)] if number > 1 else []))
-        return self._entry(key, concept(measurement.code), quantity(measurement.value, measurement.unit))
+        return self._entry(key, concept(measurement.code, text=measurement.display), _quantity(measurement))
+
+
+def _quantity(measurement: Measurement) -> Json:
+    return quantity(measurement.value, replace(measurement.unit, meaning=measurement.unit_name))
 
 
 def _interpretation(verdict: Verdict) -> list[Json]:

@@ -1,0 +1,39 @@
+"""What the pipeline says, in other languages: language → English → translation (`{}`: a number or a list of leads)."""
+
+from __future__ import annotations
+
+WORDS: dict[str, dict[str, str]] = {"ru": {
+    # findings
+    "First-degree atrioventricular block": "Атриовентрикулярная блокада I степени",
+    "Premature ventricular complexes": "Желудочковая экстрасистолия",
+    "Premature atrial complexes": "Предсердная экстрасистолия",
+    "Incomplete right bundle branch block": "Неполная блокада правой ножки пучка Гиса",
+    "Left axis deviation": "Отклонение электрической оси сердца влево",
+    "Right axis deviation": "Отклонение электрической оси сердца вправо",
+    "Complete left bundle branch block": "Полная блокада левой ножки пучка Гиса",
+    "Complete right bundle branch block": "Полная блокада правой ножки пучка Гиса",
+    "Sinus bradycardia": "Синусовая брадикардия",
+    "Sinus tachycardia": "Синусовая тахикардия",
+    "Atrial fibrillation": "Фибрилляция предсердий",
+    # measurements
+    "Heart rate": "Частота сердечных сокращений",
+    "heart beats per minute": "уд/мин",
+    "Probability of normal ECG": "Вероятность нормальной ЭКГ",
+    "no units": "без единиц",
+    # problems
+    "other abnormality not excluded": "другая патология не исключена",
+    "The study holds no 12-lead or general ECG waveform.":
+        "В исследовании нет ЭКГ в 12 отведениях или общей записи ЭКГ.",
+    "The model gave something that is no probability.": "Модель выдала значение, которое не является вероятностью.",
+    "The waveform cannot be read: {}": "Запись ЭКГ не читается: {}",
+    "Leads missing and not derivable: {}.": "Отведения отсутствуют и не вычисляются: {}.",
+    "The sampling rate is {} Hz; at least 100 Hz is needed.":
+        "Частота дискретизации {} Гц; нужно не менее 100 Гц.",
+    "The recording lasts {} s; at least 8 s is needed.": "Запись длится {} с; нужно не менее 8 с.",
+    "Too much noise to read, in leads {}.": "Слишком много помех для чтения, отведения: {}.",
+    "More than 5 % of the samples are missing in leads {}.": "Отсутствует более 5 % отсчётов, отведения: {}.",
+    "Flat leads: {}.": "Отведения без сигнала (изолиния): {}.",
+    "Saturated or wrongly scaled leads: {}.": "Отведения с ограничением сигнала или неверным масштабом: {}.",
+    "Leads I, II and III contradict each other (I + III is not II).":
+        "Отведения I, II и III противоречат друг другу (I + III не равно II).",
+}}
