@@ -147,7 +147,11 @@ class Selection:
 
 
 class Pipeline(Protocol):
-    """One folder under `pipelines/` exports `PIPELINE`, of this shape. Pure: no I/O, no clock, no random state."""
+    """One folder under `pipelines/` exports `PIPELINE`, of this shape. Pure: no I/O, no clock, no random state.
+
+    It speaks English. An optional attribute `words` (language → English → translation, see gateway.translation) holds
+    what it says in other languages.
+    """
 
     name: str
     version: str

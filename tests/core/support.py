@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -45,6 +46,7 @@ class StandInPipeline:
     procedure = ("1", "99TRIAGE", "stand-in")
     modalities: tuple[str, ...] = ("OT",)
     block: threading.Event | None = None
+    words: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     def select(self, study: Study) -> Selection:
         return Selection(tuple(i for i in study.instances if i.tags.get("Modality") == "OT"))

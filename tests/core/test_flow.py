@@ -41,6 +41,16 @@ def test_a_study_is_read_reported_and_delivered_once(tmp_path: Path) -> None:
         assert c.queries.document(item.case_id, Kind.SR).content.startswith(b"P1|1.2.3|pathology")
 
 
+def test_a_result_is_kept_and_told_in_the_language_of_the_site(tmp_path: Path) -> None:
+    with core(tmp_path, destinations=[MemoryDestination("pacs")], site={"language": "ru"}) as c:
+        c.pipeline.words = {"ru": {"X": "Признак"}}
+        c.receive("1.2.3", "1.2.3.1.1", BodyPartExamined="SICK")
+        detail = c.queries.case(c.await_case(delivered).case_id)
+        assert detail.result["findings"][0]["display"] == "Признак"
+        assert detail.result["findings"][0]["code"]["meaning"] == "x"
+        assert detail.case.summary.startswith("Признак (вероятность 0.90)")
+
+
 def test_our_own_output_sent_back_is_never_counted(tmp_path: Path) -> None:
     with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
         c.receive("1.2.3", "1.2.3.1.1")

@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 import pipelines
-from adapters.dicom.content import volume, volume_stack, waveform_group, waveform_read, words
+from adapters.dicom.content import (
+    volume,
+    volume_frames,
+    volume_pixels,
+    volume_stack,
+    waveform_group,
+    waveform_read,
+    words,
+)
 from gateway.case import Reading
 from gateway.codes import Code
 from gateway.pipeline import Analysis, EcgSheet, KeyImage
@@ -195,8 +203,9 @@ def test_every_measurement_of_a_pipeline_has_russian_words(package: ModuleType) 
 
 def test_every_problem_and_refusal_of_the_loaders_has_russian_words() -> None:
     calls = frozenset({"Problem", "Unusable"})
-    texts = [t for module in (volume, volume_stack, waveform_read, waveform_group) for t in said(module, calls)]
-    assert len(texts) > 20
+    loaders = (volume, volume_frames, volume_pixels, volume_stack, waveform_read, waveform_group)
+    texts = [text for module in loaders for text in said(module, calls)]
+    assert len(texts) > 30
     assert [text for text in texts if not is_told(text, words.WORDS["ru"])] == []
 
 
