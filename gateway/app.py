@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
 import json
-import os
 import pkgutil
-import signal
-import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,7 +24,7 @@ from adapters.cli import local
 from adapters.cli.app import build_cli
 from adapters.cli.services import CheckReport, CliServices, TrainRequest, ValidateRequest
 from adapters.database.command_rows import CommandRows
-from adapters.database.connection import database_url, migrate, open_database
+from adapters.database.connection import database_url, engine_url, migrate, open_database
 from adapters.database.engine import DbosEngine
 from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
@@ -58,12 +52,14 @@ from adapters.files.documents import DocumentFolder
 from adapters.files.folder_destination import FolderDestination
 from adapters.files.json_document import JsonEncoder
 from adapters.files.lock import DataDirectoryLock
+from adapters.files.scratch import scratch_file
 from adapters.files.store import FileObjectStore
 from adapters.files.wfdb_bundle import wrap_files
 from adapters.hl7.content.oru import OruEncoder
 from adapters.hl7.transport.destination import Hl7Destination
 from adapters.hl7.transport.server import MllpServer
 from adapters.inference.opening import open_inference
+from adapters.inference.repository import fingerprint, model_card
 from adapters.web.app import build_app
 from adapters.web.instruments import Instruments
 from adapters.web.principal import principal_of
@@ -73,7 +69,7 @@ from gateway.clockwork import AssemblyClock
 from gateway.commands import GatewayCommands, Predictor
 from gateway.delivery import Destination
 from gateway.documents import Encoder
-from gateway.errors import ConfigurationError, NotReady
+from gateway.errors import ConfigurationError
 from gateway.explaining import Explained, explain, study_alone
 from gateway.health import PartsHealth
 from gateway.housekeeping import Housekeeping, guarded
@@ -124,29 +120,6 @@ class PixelsAndSamples:
 
     def load_ecg(self, instances: tuple[Instance, ...]) -> Ecg:
         return load_ecg(instances)
-
-
-def fingerprint(model_repository: Path, model: str) -> str:
-    """Hash of config.pbtxt, which names the model file's own hash, its thresholds and its calibration."""
-    try:
-        return hashlib.sha256((model_repository / model / "config.pbtxt").read_bytes()).hexdigest()
-    except OSError as error:
-        raise NotReady(f"model {model} is not in {model_repository}") from error
-
-
-def model_card(model_repository: Path, known: Callable[[], tuple[str, ...]], model: str) -> str | None:
-    """MODEL.md of a model of the repository."""
-    card = model_repository / model / "MODEL.md"
-    return card.read_text(encoding="utf-8") if model in known() and card.is_file() else None
-
-
-@contextmanager
-def scratch_file(header: bytes, dataset: Sequence[bytes]) -> Iterator[str]:
-    """One object in a file that is gone afterwards."""
-    with tempfile.NamedTemporaryFile(suffix=".dcm") as stream:
-        stream.writelines([header, *dataset])
-        stream.flush()
-        yield stream.name
 
 
 def encoders(settings: Settings) -> list[Encoder]:
@@ -291,15 +264,6 @@ class Gateway:
             self._scheduler.shutdown(wait=False)
 
 
-def engine_url(url: str, data_dir: Path) -> str:
-    """DBOS keeps its tables in a file of its own beside ours on SQLite, in a schema of its own on PostgreSQL."""
-    if not url.startswith("sqlite"):
-        return url
-    path = (data_dir / "engine.sqlite").resolve()
-    open_database(f"sqlite:///{path}").connect().close()
-    return f"sqlite:///{path}"
-
-
 def check_routes(settings: Settings, known: Mapping[str, Pipeline]) -> None:
     """Raises ConfigurationError naming the rule."""
     for route in settings.routes:
@@ -315,24 +279,13 @@ def serve(config: Path | None) -> None:
     """Runs until SIGTERM or SIGINT."""
     settings = local.load_settings(config)
     configure_logs(settings.log)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     gateway = Gateway(settings)
-    try:
-        gateway.start()
-        stopping.wait()
-    finally:
-        gateway.stop()
-    leave()
-
-
-def leave() -> None:
-    """End the process now that everything is written down. The interpreter would first wait for threads whose
-    destination hangs; their work is taken up at the next start, as after a crash."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    with local.until_stopped() as stopping:
+        try:
+            gateway.start()
+            stopping.wait()
+        finally:
+            gateway.stop()
 
 
 def check(config: Path | None, files: Sequence[Path]) -> CheckReport:
@@ -348,8 +301,8 @@ def part_of_pipeline(pipeline: str, module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("pipelines"):
             raise ConfigurationError(f"there is no pipeline {pipeline} that can {module}") from error
-        raise ConfigurationError(f"{module} needs {error.name}: install the extra with "
-                                 "pip install 'triage-gateway[train]'") from error
+        raise ConfigurationError(f"{module} needs {error.name}: in this checkout, "
+                                 ".venv/bin/pip install -c constraints.txt -e '.[train]'") from error
 
 
 def train(settings: Settings, wanted: TrainRequest) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -96,3 +99,19 @@ def send(wanted: SendRequest, progress: Progress) -> Sequence[SentFile]:
 def tell(line: str) -> None:
     """A line of progress."""
     sys.stderr.write(line + "\n")
+
+
+@contextmanager
+def until_stopped() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; at the end the process ends.
+
+    The interpreter would first wait for threads whose destination hangs; their work is taken up at the next start, as
+    after a crash.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    yield stopping
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

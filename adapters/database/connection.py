@@ -35,6 +35,15 @@ def open_database(url: str) -> sa.Engine:
     return engine
 
 
+def engine_url(url: str, data_dir: Path) -> str:
+    """DBOS keeps its tables in a file of its own beside ours on SQLite, in a schema of its own on PostgreSQL."""
+    if not url.startswith("sqlite"):
+        return url
+    path = (data_dir / "engine.sqlite").resolve()
+    open_database(f"sqlite:///{path}").connect().close()
+    return f"sqlite:///{path}"
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -43,12 +52,16 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Alembic upgrade to the newest revision."""
+    """Alembic upgrade to the newest revision. Raises Transient when the database cannot be reached."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except OperationalError as error:
+        told = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        raise Transient(f"database_url: the database cannot be opened: {told[0]}") from error
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,3 +80,17 @@ def release_from(name: str, version: int, parameters: Mapping[str, str]) -> Mode
         name=name, version=parameters.get("version") or str(version), sha256=parameters.get("sha256", ""),
         demonstration=parameters.get("demonstration", "true").lower() != "false",
         status=parameters.get("status", ""), parameters=dict(parameters))
+
+
+def fingerprint(model_repository: Path, model: str) -> str:
+    """Hash of config.pbtxt, which names the model file's own hash, its thresholds and its calibration."""
+    try:
+        return hashlib.sha256((model_repository / model / "config.pbtxt").read_bytes()).hexdigest()
+    except OSError as error:
+        raise NotReady(f"model {model} is not in {model_repository}") from error
+
+
+def model_card(model_repository: Path, known: Callable[[], tuple[str, ...]], model: str) -> str | None:
+    """MODEL.md of a model of the repository."""
+    card = model_repository / model / "MODEL.md"
+    return card.read_text(encoding="utf-8") if model in known() and card.is_file() else None
