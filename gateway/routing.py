@@ -19,6 +19,7 @@ from gateway.settings import Route
 from gateway.study import Order, Priority, Study, Tags
 
 _COMPARISON = re.compile(r"^\s*(<=|>=|!=|==|<|>)\s*(.+?)\s*$")
+_ORDERED = ("<", "<=", ">", ">=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,19 @@ def check_condition(condition: Any) -> None:
             check_condition(one)
     elif condition is None:
         raise ValueError("a condition may not be empty; write `absent` for a missing attribute")
-    elif isinstance(condition, str) and len(condition) > 2 and condition.startswith("/") and condition.endswith("/"):
+    elif isinstance(condition, str):
+        _check_text(condition)
+
+
+def _check_text(condition: str) -> None:
+    if len(condition) > 2 and condition.startswith("/") and condition.endswith("/"):
         try:
             re.compile(condition[1:-1])
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
+    comparison = _COMPARISON.match(condition)
+    if comparison and comparison[1] in _ORDERED and _number(comparison[2]) is None:
+        raise ValueError(f"{comparison[1]} compares with a number, {comparison[2]!r} is none")
 
 
 def _order_field(order: Order | None, name: str) -> Any:

@@ -19,12 +19,14 @@ from pydicom.datadict import keyword_dict, tag_for_keyword
 
 from adapters.files import settings_paths
 from gateway.errors import ConfigurationError
+from gateway.routing import check_condition
 from gateway.settings import FolderDestination, Settings
 
 PREFIX = "GATEWAY_"
 
 _OPEN_WITHOUT_LIST = (("dicom", "allowed_calling_ae_titles"), ("mllp", "allowed_addresses"),
                       ("http", "allowed_addresses"))
+_DATABASES = ("postgresql+psycopg://", "sqlite://")
 
 
 class _Sources:
@@ -88,7 +90,7 @@ def _read(path: Path, sources: _Sources) -> dict[str, Any]:
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.__class__.__name__}.") from error
+        raise ConfigurationError(f"{path}: {_unread(error)}.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
@@ -99,6 +101,14 @@ def _read(path: Path, sources: _Sources) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"{path}, line 1: the file must hold keys with values.")
     return value
+
+
+def _unread(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnicodeDecodeError):
+        return "this is no text file in UTF-8"
+    return f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
 
 
 def _value(node: yaml.Node, path: settings_paths.Path, sources: _Sources) -> Any:
@@ -183,6 +193,9 @@ def _check(settings: Settings, sources: _Sources) -> None:
         if not _loopback(part.host) and not getattr(part, list_name):
             raise sources.error((section, "host"), f"{part.host} can be reached from other machines, so {section}."
                                                    f"{list_name} must say who may connect (or bind to 127.0.0.1).")
+    if settings.database_url and not settings.database_url.startswith(_DATABASES):
+        raise sources.error(("database_url",), "write postgresql+psycopg://user@host/name, or nothing for SQLite.")
+    _check_ports(settings, sources)
     for kind in ("routes", "destinations"):
         names = [part.name for part in getattr(settings, kind)]
         for index, name in enumerate(names):
@@ -195,6 +208,15 @@ def _check(settings: Settings, sources: _Sources) -> None:
         raise sources.error(("site", "timezone"), "no such time zone (use names such as Europe/Berlin).") from error
 
 
+def _check_ports(settings: Settings, sources: _Sources) -> None:
+    taken: dict[int, str] = {}
+    for section in ("dicom", "mllp", "http"):
+        port = getattr(settings, section).port
+        if port and port in taken:
+            raise sources.error((section, "port"), f"{taken[port]}.port is {port} as well.")
+        taken[port] = section
+
+
 def _check_routes(settings: Settings, sources: _Sources) -> None:
     known = [destination.name for destination in settings.destinations]
     for number, route in enumerate(settings.routes):
@@ -202,10 +224,14 @@ def _check_routes(settings: Settings, sources: _Sources) -> None:
             if name not in known:
                 raise sources.error(("routes", number, "destinations", index),
                                     f"no destination is named {name}; known: {', '.join(known) or 'none'}.")
-        for name in route.when:
+        for name, condition in route.when.items():
             if name != "sender" and not name.startswith("order.") and tag_for_keyword(name) is None:
                 raise sources.error(("routes", number, "when", name), f"{name} is no DICOM keyword, order.FIELD or "
                                                                       f"sender{_alike(name)}")
+            try:
+                check_condition(condition)
+            except ValueError as error:
+                raise sources.error(("routes", number, "when", name), f"{error}.") from error
 
 
 def _alike(keyword: str) -> str:

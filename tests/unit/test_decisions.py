@@ -43,7 +43,7 @@ def test_conditions(value: object, condition: object, expected: bool) -> None:
     assert matches(value, condition) is expected
 
 
-@pytest.mark.parametrize("condition", ["/(/", {}, {"nor": 1}, None, [None]])
+@pytest.mark.parametrize("condition", ["/(/", {}, {"nor": 1}, None, [None], "<= five", {"not": "> x"}])
 def test_a_condition_that_cannot_be_understood_is_refused(condition: object) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         check_condition(condition)

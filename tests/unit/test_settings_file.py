@@ -117,6 +117,10 @@ def test_variables_override_the_file(written: Path) -> None:
     ("routes:\n  - name: a\n    pipeline: p\n    destinations:\n      - nowhere\n", 5, "destination is named nowhere"),
     ("routes:\n  - {name: a, pipeline: p}\n  - {name: a, pipeline: q}\n", 3, "routes[1].name: the name a stands twice"),
     ("routes:\n  - name: a\n    pipeline: p\n    when:\n      Modaltiy: CT\n", 5, "did you mean Modality?"),
+    ("routes:\n  - name: a\n    pipeline: p\n    when:\n      Rows: '/(/'\n", 5, "not a regular expression"),
+    ("routes:\n  - name: a\n    pipeline: p\n    when:\n      Rows: '< five'\n", 5, "compares with a number"),
+    ("mllp:\n  port: 11112\n", 2, "mllp.port: dicom.port is 11112 as well"),
+    ("database_url: mysql://db\n", 1, "database_url: write postgresql+psycopg://"),
     ("a: [1\nb: 2\n", 2, "this is no YAML"),
     ("- a\n", 1, "the file must hold keys with values"),
 ])
@@ -141,7 +145,13 @@ def test_a_wrong_variable_is_named(written: Path, name: str, value: str, said: s
 
 
 def test_a_missing_file_is_named(written: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"gateway\.yaml: cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"gateway\.yaml: there is no such file"):
+        load(written, {})
+
+
+def test_what_is_no_text_is_named(written: Path) -> None:
+    written.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match=r"no text file"):
         load(written, {})
 
 
