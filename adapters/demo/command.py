@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -24,5 +25,7 @@ def add_demo(cli: typer.Typer, samples: Callable[[], list[Scenario]]) -> None:
         wanted = samples() + (own_files(data) if data else [])
         if data and not any(s.patient is None for s in wanted):
             raise typer.BadParameter(f"{data} holds no DICOM file", param_hint="--data")
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C: the gateway is stopped too
         if not run(folder.resolve(), wanted, stay=not end):
             raise typer.Exit(1)

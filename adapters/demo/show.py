@@ -18,17 +18,19 @@ from adapters.demo.hospital import PAUSE, Hospital, hospital
 from adapters.demo.orders import order_message, place
 from adapters.demo.scenario import Scenario
 from adapters.dicom.transport.scu import send_files
+from adapters.files.lock import DataDirectoryLock
+from gateway.errors import ConfigurationError
 
 _WAIT_SECONDS = 300
 _FINAL = ("reported", "failed", "unsupported", "cancelled")
+_OURS = {"data", "gateway.log", "gateway.yaml", "outbox", "pacs"}
 _CLASSES = {"1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR", "1.2.840.10008.5.1.4.1.1.7": "Secondary capture"}
 
 
 def run(folder: Path, wanted: Sequence[Scenario], *, stay: bool) -> bool:
     """The whole demonstration; True when every study reached its expected state and every delivery is proven."""
     console = Console()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    empty(folder)
     console.print("[bold]Triage Gateway[/bold]: a small hospital on this machine (synthetic patients, no real data)\n")
     with hospital(folder) as around:
         console.print(f"Gateway is up: worklist page {around.url}, DICOM port {around.dicom_port}, "
@@ -45,6 +47,26 @@ def run(folder: Path, wanted: Sequence[Scenario], *, stay: bool) -> bool:
         if stay:
             _stay(console, around)
     return not faults
+
+
+def empty(folder: Path) -> None:
+    """Raises ConfigurationError rather than delete what no demonstration has made, or what one is using."""
+    if folder.exists():
+        others = sorted({path.name for path in folder.iterdir()} - _OURS)
+        if others:
+            raise ConfigurationError(f"{folder} holds {others[0]}, which no demonstration made: name another --folder")
+        if (folder / "data").is_dir():
+            _in_use_by_none(folder)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def _in_use_by_none(folder: Path) -> None:
+    try:
+        DataDirectoryLock(folder / "data").release()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"a demonstration is running in {folder}: stop it first, or name another --folder"
+                                 ) from error
 
 
 def _send_orders(console: Console, around: Hospital, wanted: Sequence[Scenario]) -> None:

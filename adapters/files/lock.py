@@ -15,9 +15,13 @@ class DataDirectoryLock:
     """Held from construction to `release`. The lock goes with the process, also when it is killed."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises ConfigurationError when another process holds it."""
-        data_dir.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        """Raises ConfigurationError when another process holds it, or when nothing can be written there."""
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"data_dir: nothing can be written to {data_dir} ({error.strerror}): let this "
+                                     "user write there, or set another data_dir (GATEWAY_DATA_DIR)") from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
