@@ -21,7 +21,7 @@ _LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "U
 _SHORT_FORM = frozenset({"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS",
                          "ST", "TM", "UI", "UL", "US"})
 _NAMES = {vr.encode(): vr for vr in _LONG_FORM | _SHORT_FORM}
-_CUT = "The data set ends within an element: it was cut short or is no DICOM."
+_CUT = "The data set ends within an element: cut short, or no DICOM."
 
 
 class Encoding(NamedTuple):

@@ -55,7 +55,7 @@ class Association:
             self._socket = socket.create_connection((self._peer.host, self._peer.port), self._peer.timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            raise Transient(f"The peer cannot be reached: {_reason(error)}.") from error
+            raise Transient(f"{self._peer.host}:{self._peer.port} cannot be reached: {_reason(error)}.") from error
         try:
             self._negotiate()
         except BaseException:

@@ -73,7 +73,7 @@ class FhirDestination:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Permanent(f"{self.name}: its url is none that can be called") from error
         except httpx.HTTPError as error:
-            raise Transient(f"{self.name} cannot be reached ({type(error).__name__})") from error
+            raise Transient(f"{self.name} cannot be reached: {_reason(error)}") from error
 
     def _body(self, response: httpx.Response) -> bytes:
         """At most 16 MB, within the time-out; empty where it is larger or its encoding is broken."""
@@ -96,6 +96,18 @@ def _headers(options: settings.FhirDestination) -> dict[str, Any]:
     if options.bearer_token is not None:
         headers["Authorization"] = f"Bearer {options.bearer_token.get_secret_value()}"
     return headers
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """What the operating system or TLS said beneath httpx."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError | httpx.TimeoutException):
+            return "timed out"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 def _words(status: int) -> str:

@@ -42,8 +42,7 @@ class Hl7Destination:
         try:
             found, foreign = self._exchange(document)
         except OSError as error:
-            raise Transient(f"{self.name}: {type(error).__name__} while sending or waiting for the acknowledgement"
-                            ) from error
+            raise Transient(f"{self.name}: {_words(error)} while sending or waiting for the acknowledgement") from error
         if found.accepted:
             return Receipt(DeliveryState.DELIVERED, {"MSA-1": found.code, "MSA-2": found.control_id,
                                                      "foreign_acknowledgements": foreign})
@@ -57,7 +56,7 @@ class Hl7Destination:
             with socket.create_connection(self._address, self._timeout):
                 return
         except OSError as error:
-            raise Transient(f"{self.name} cannot be reached: {type(error).__name__}") from error
+            raise Transient(f"{self.name} cannot be reached: {_words(error)}") from error
 
     def _exchange(self, document: Document) -> tuple[Acknowledgement, int]:
         """The acknowledgement of this document and how many of other messages were read past."""
@@ -85,3 +84,7 @@ class Hl7Destination:
                 return
             for event in framer.feed(data):
                 yield acknowledgement(event.content) if isinstance(event, Block) else None
+
+
+def _words(error: OSError) -> str:
+    return "timed out" if isinstance(error, TimeoutError) else (error.strerror or type(error).__name__).lower()
