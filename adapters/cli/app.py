@@ -21,6 +21,11 @@ class _Commands(TyperGroup):
         except GatewayError as error:
             output.complain(str(error))
             raise typer.Exit(1) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a folder that is not there, a disk that is full: for the operator, not for us
+            output.complain(f"{error.filename or 'this machine'}: {error.strerror or error}")
+            raise typer.Exit(1) from error
 
 
 def build_cli(app: CliServices) -> typer.Typer:

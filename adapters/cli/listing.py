@@ -14,7 +14,7 @@ from adapters.web.presentation import as_time, line, mark, proof
 from gateway.delivery import DeliveryState
 from gateway.errors import Rejected
 
-CaseId = Annotated[str, typer.Argument(metavar="ID", help="Case id, as `cases` lists it.")]
+CaseId = Annotated[str, typer.Argument(metavar="ID", help="The whole case id, as `cases` lists it.")]
 
 
 def add_worklist(cli: typer.Typer, services: CliServices) -> None:
@@ -44,7 +44,7 @@ def _print_worklist(page: dict[str, Any], asked: Session) -> None:
 
 def add_cases(cli: typer.Typer, services: CliServices) -> None:
     group = typer.Typer(invoke_without_command=True, help="Cases: list them, show, cancel or read one again.",
-                        epilog="Example: triage-gateway cases show 3f2a9c…")
+                        epilog="Example: triage-gateway cases show 3f2a9c0b71d4e8a65b90")
     cli.add_typer(group, name="cases")
 
     @group.callback()
@@ -53,20 +53,20 @@ def add_cases(cli: typer.Typer, services: CliServices) -> None:
         if context.invoked_subcommand is None:
             _list_cases(session(services, url, config), limit, as_json)
 
-    @group.command(epilog="Example: triage-gateway cases show 3f2a9c…")
+    @group.command(epilog="Example: triage-gateway cases show 3f2a9c0b71d4e8a65b90")
     def show(case_id: CaseId, url: Url = None, config: Config = None, as_json: Json = False) -> None:
         """One case in full."""
         asked = session(services, url, config)
         case = asked.remote.get(f"/api/cases/{_segment(case_id)}")
         output.say_json(case) if as_json else _show_case(case, asked)
 
-    @group.command(epilog="Example: triage-gateway cases cancel 3f2a9c…")
+    @group.command(epilog="Example: triage-gateway cases cancel 3f2a9c0b71d4e8a65b90")
     def cancel(case_id: CaseId, url: Url = None, config: Config = None) -> None:
         """Stop waiting for or reading a case."""
         session(services, url, config).remote.post(f"/api/cases/{_segment(case_id)}/cancel")
         output.say(f"Cancelled: {case_id}")
 
-    @group.command(epilog="Example: triage-gateway cases replay 3f2a9c…")
+    @group.command(epilog="Example: triage-gateway cases replay 3f2a9c0b71d4e8a65b90")
     def replay(case_id: CaseId, url: Url = None, config: Config = None) -> None:
         """Read a case again, or deliver its result again."""
         done = session(services, url, config).remote.post(f"/api/cases/{_segment(case_id)}/replay")
@@ -131,7 +131,8 @@ def add_deliveries(cli: typer.Typer, services: CliServices) -> None:
         output.say_json(found) if as_json else _print_ledger(found["items"], asked)
 
     @group.command(epilog="Example: triage-gateway deliveries retry --destination PACS")
-    def retry(delivery_id: Annotated[int | None, typer.Argument(metavar="ID", help="One delivery.")] = None,
+    def retry(delivery_id: Annotated[int | None, typer.Argument(metavar="ID",
+                                                                help="One delivery, as `deliveries` lists it.")] = None,
               destination: Annotated[str, typer.Option(help="Every dead delivery to this destination.")] = "",
               every: Annotated[bool, typer.Option("--all", help="Every dead delivery.")] = False,
               url: Url = None, config: Config = None) -> None:
@@ -142,6 +143,9 @@ def add_deliveries(cli: typer.Typer, services: CliServices) -> None:
         done = remote.post("/api/deliveries/retry", {"destination": destination}) if delivery_id is None \
             else remote.post(f"/api/deliveries/{delivery_id}/retry")
         output.say(f"Tried again: {done['retried']}")
+        if not done["retried"]:
+            output.say("None is dead" + (f" for {destination}" if destination else "") + ". A pending one is tried at "
+                       "once by its ID, as `triage-gateway deliveries` lists it.", "dim")
 
 
 def _print_ledger(items: list[dict[str, Any]], asked: Session) -> None:

@@ -13,6 +13,7 @@ import yaml
 from adapters.cli import output
 from adapters.cli.options import Config, Json
 from adapters.cli.services import CliServices, Explanation, TrainRequest, ValidateRequest
+from gateway.errors import NotReady
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="e.g. ecg_12lead, chest_ct")]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR_OR_FILE",
@@ -49,6 +50,10 @@ def add_check(cli: typer.Typer, services: CliServices) -> None:
             return
         output.say(yaml.safe_dump(dict(report.settings), allow_unicode=True, sort_keys=False).rstrip())
         output.say("The configuration is valid.", "green")
+        if not report.settings["routes"]:
+            output.say("There are no routes: no model will read anything.", "yellow")
+        if not report.settings["destinations"]:
+            output.say("There are no destinations: results stay in the gateway.", "yellow")
 
 
 def _explanation_form(explanation: Explanation) -> dict[str, Any]:
@@ -87,10 +92,13 @@ def add_models(cli: typer.Typer, services: CliServices) -> None:
     @cli.command(epilog="Example: triage-gateway models")
     def models(config: Config = None, as_json: Json = False) -> None:
         """The models of the repository, and whether each is what it says it is."""
-        found = services.models(services.load_settings(config))
+        settings = services.load_settings(config)
+        found = services.models(settings)
         if as_json:
             output.say_json([asdict(model) for model in found])
             return
+        if not found:
+            raise NotReady(f"There is no model in {settings.model_repository}: model_repository says where they are.")
         output.table(("Model", "Version", "Ready", "SHA-256", "Status"), (
             (m.name, m.version, output.cell("✓", "green") if m.ready else output.cell(f"✕ {m.reason}", "red"),
              m.sha256[:16], m.status) for m in found))

@@ -13,7 +13,7 @@ from adapters.cli.services import CliServices
 from adapters.web.catalogue import Texts, texts
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", show_default=False,
-                                                help="Configuration file.")]
+                                                help="Configuration file, else config/gateway.yaml if it is there.")]
 Url = Annotated[str | None, typer.Option("--url", metavar="URL", show_default=False,
                                          help="The running gateway; else http.host, http.port.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]

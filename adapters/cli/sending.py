@@ -22,7 +22,7 @@ from adapters.cli.services import CliServices, SendRequest, SentFile
 from adapters.files.wfdb_bundle import wrap_files, wrap_record
 from adapters.web.archive import members
 from adapters.web.recordings import SUFFIXES, usable
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Rejected
 
 LARGEST_ZIP_BYTES = 64 * 1024**3
 _LEFT_OUT = {"DICOMDIR", "Thumbs.db"}
@@ -45,6 +45,8 @@ def add_send(cli: typer.Typer, services: CliServices) -> None:
         address = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(dicom.host, dicom.host)  # noqa: S104
         with tempfile.TemporaryDirectory() as scratch:
             files, refused = expand(paths, Path(scratch), zone)
+            if not files and not refused:
+                raise Rejected("There is no file to send in " + ", ".join(str(path) for path in paths) + ".")
             request = SendRequest(address, port or dicom.port, called or dicom.ae_title, calling, tuple(files))
             sent = _send(services, request) if files else ()
             told = refused + [(files[file.path], _reason(file)) for file in sent if not file.stored]

@@ -235,6 +235,11 @@ def test_send_of_good_files_is_a_success(tmp_path: Path) -> None:
     assert run("send", tmp_path / "missing").exit_code == 2
 
 
+def test_send_of_nothing_is_said(tmp_path: Path) -> None:
+    told = run("send", tmp_path)
+    assert (told.exit_code, "There is no file to send" in told.output) == (1, True)
+
+
 def test_check_prints_the_configuration_or_the_error_with_its_line(tmp_path: Path) -> None:
     good = run("check")
     assert (good.exit_code, "valid" in good.output, "port: 11112" in good.output) == (0, True, True)
