@@ -90,7 +90,8 @@ def line(form: Form, t: Texts, now: datetime) -> Line:
     """`form`: an item of `/api/worklist`, times as datetime or ISO 8601; `now`: aware."""
     tone = tone_of(form)
     present = found(form)
-    risk = None if tone in {Tone.BUSY, Tone.OFF} else form["risk"]
+    unread = tone in {Tone.BUSY, Tone.OFF} or (form["verdict"] == "undetermined" and not form["findings"])
+    risk = None if unread else form["risk"]  # a risk of nothing looked at would read as none
     return Line(
         case_id=form["case_id"], tone=tone, word=verdict_word(form, t), risk=risk,
         risk_text="–" if risk is None else f"{risk:.2f}",

@@ -48,6 +48,12 @@ def test_an_earlier_normal_is_told_as_earlier_and_its_risk_is_not_shown() -> Non
     assert (told.why, told.risk, told.risk_text) == ("earlier result: normal", None, "–")
 
 
+def test_nothing_looked_at_has_no_risk() -> None:
+    told = line(form(verdict="undetermined", findings=()), EN, NOW)
+    assert (told.risk, told.risk_text) == (None, "–")
+    assert line(form(verdict="undetermined", findings=(AFIB,)), EN, NOW).risk is not None
+
+
 def test_found_names_the_present_findings_most_probable_first() -> None:
     findings = tuple(AFIB | {"code": str(n), "display": f"F{n}", "probability": p, "present": p > 0.5}
                      for n, p in enumerate((0.6, 0.9, 0.2, 0.7, 0.8, 0.65)))
