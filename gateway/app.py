@@ -234,6 +234,9 @@ class Gateway:
         self.http.start()  # last: /readyz says that studies can be taken
         log.info("gateway_ready", dicom_port=self.dicom.port, mllp_port=self.mllp.port, http_port=self.http.port,
                  pipelines=sorted(self._pipelines), recovered_objects=recovered)
+        for part, answer in PartsHealth(self._checks()).ready()[1].items():
+            if answer != "ok":
+                log.warning("part_not_ready", part=part, why=answer)
 
     def _schedule(self) -> None:
         keeping = self._housekeeping

@@ -109,8 +109,10 @@ class CommandRows(DatabaseRepository):
         return tickets
 
     def revive_dead(self, destination: str, now: datetime) -> Sequence[DeliveryTicket]:
-        wanted: Any = deliveries.c.state == DeliveryState.DEAD.value
-        return self.revive(wanted & (deliveries.c.destination == destination) if destination else wanted, now)
+        """Dead ones are pending again, and those that wait for their next attempt are tried now."""
+        wanted: Any = deliveries.c.destination == destination if destination else sa.true()
+        hurried = self.hurry_all(wanted & (deliveries.c.next_attempt_at > now), now)
+        return [*self.revive(wanted & (deliveries.c.state == DeliveryState.DEAD.value), now), *hurried]
 
     def revive_run(self, run_id: str, now: datetime) -> Sequence[DeliveryTicket]:
         return self.revive(deliveries.c.run_id == run_id, now)

@@ -17,6 +17,8 @@ _REPLACING = (Kind.ORU, Kind.DIAGNOSTIC_REPORT)
 """Kinds that a receiver updates in place: an older one must never arrive after a newer one."""
 _AT_ONCE = 5000
 """Ids in one statement: SQLite takes 32,766 variables."""
+_AT_ONCE = 10_000
+"""Rows that one order of a person touches: databases bound the length of a statement."""
 _FINAL = (DeliveryState.DELIVERED.value, DeliveryState.UNPROVEN.value, DeliveryState.DEAD.value)
 
 
@@ -110,7 +112,7 @@ class DeliveryRows:
         """Final ones that meet `condition` are pending again, with a new deadline."""
         with writing(self._engine) as connection:
             ids = connection.execute(sa.select(deliveries.c.id).where(
-                condition, deliveries.c.state.in_(_FINAL), ~_replaced(), ~_deleted())).scalars().all()
+                condition, deliveries.c.state.in_(_FINAL), ~_replaced(), ~_deleted()).limit(_AT_ONCE)).scalars().all()
             tickets: list[DeliveryTicket] = []
             for start in range(0, len(ids), _AT_ONCE):
                 some = deliveries.c.id.in_(ids[start:start + _AT_ONCE])
@@ -122,11 +124,16 @@ class DeliveryRows:
 
     def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]:
         """A pending one is tried now instead of at its next time."""
+        return self.hurry_all(deliveries.c.id == delivery_id, now)
+
+    def hurry_all(self, condition: Any, now: datetime) -> Sequence[DeliveryTicket]:
+        """Pending ones that meet `condition` are tried now."""
         with writing(self._engine) as connection:
-            connection.execute(sa.update(deliveries).where(
-                deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING.value).values(
+            ids = connection.execute(sa.select(deliveries.c.id).where(
+                condition, deliveries.c.state == DeliveryState.PENDING.value).limit(_AT_ONCE)).scalars().all()
+            connection.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(
                 generation=deliveries.c.generation + 1, next_attempt_at=now))
-            return _tickets(connection, deliveries.c.id == delivery_id)
+            return _tickets(connection, deliveries.c.id.in_(ids))
 
 
 def _deleted() -> Any:

@@ -12,6 +12,8 @@ from gateway.app import Gateway
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("part", ["dicom", "mllp", "http"])
 def test_a_port_that_is_taken_is_said_and_leaves_nothing_running(tmp_path: Path, part: str) -> None:

@@ -11,6 +11,8 @@ from gateway.orders import FinalReport, InboundMessage, MergePatients
 from gateway.study import Patient, Sender
 from tests.core.support import core
 
+pytestmark = pytest.mark.slow
+
 
 def message(control_id: str, *events: FinalReport | MergePatients) -> InboundMessage:
     return InboundMessage(Sender("hl7", "RIS|H"), control_id, datetime.now(UTC), b"raw", b"AA", events)

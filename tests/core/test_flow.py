@@ -15,6 +15,8 @@ from gateway.orders import InboundMessage, PlaceOrder
 from gateway.study import Order, Patient, Priority, Sender
 from tests.core.support import MemoryDestination, core
 
+pytestmark = pytest.mark.slow
+
 
 def delivered(item: object) -> bool:
     return bool(item.deliveries) and all(d.state is DeliveryState.DELIVERED for d in item.deliveries)
@@ -234,3 +236,16 @@ def test_the_engine_forgets_what_ended_and_gives_up_on_what_another_version_queu
         assert c.engine.lost_deliveries(due) == []
         monkeypatch.setattr("adapters.database.engine.VERSION", "another")
         assert c.engine.lost_deliveries(due) == list(due)
+
+
+def test_retry_of_a_destination_hurries_what_waits_for_its_next_attempt(tmp_path: Path) -> None:
+    pacs = MemoryDestination("pacs", down=True)
+    with core(tmp_path, destinations=[pacs], delivery={"first_retry_seconds": 3600}) as c:
+        c.receive("1.2.3", "1.2.3.1.1")
+        c.await_case(lambda i: bool(i.deliveries) and all(d.last_error for d in i.deliveries))
+        pacs.down = False
+        tickets = c.rows.revive_dead("pacs", datetime.now(UTC))
+        assert len(tickets) == 2
+        for ticket in tickets:
+            c.engine.enqueue_delivery(ticket)
+        c.await_case(delivered)

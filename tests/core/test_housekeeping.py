@@ -16,6 +16,8 @@ from gateway.ports import Outcome, Stored
 from gateway.study import Sender
 from tests.core.support import Core, MemoryDestination, core
 
+pytestmark = pytest.mark.slow
+
 
 class Disk:
     """An ObjectStore whose free space is what the test says."""

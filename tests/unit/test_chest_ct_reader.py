@@ -85,6 +85,7 @@ def test_the_demonstration_cases_come_out_as_told(name: str, inference: Embedded
     assert (analysis.picture.heat is None) == (SAMPLES[name].verdict == "normal")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["normal-like", "opacity"])
 def test_other_noise_changes_nothing(name: str, inference: EmbeddedInference) -> None:
     seeds = {"normal-like": (9001, ()), "opacity": (9041, ("opacity",))}

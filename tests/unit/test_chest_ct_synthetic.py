@@ -46,6 +46,7 @@ def test_another_noise_leaves_the_anatomy() -> None:
     assert abs(float(difference.mean())) < 1
 
 
+@pytest.mark.slow
 def test_samples_are_ct_slices() -> None:
     samples = synthetic.samples()
     assert {sample.verdict for sample in samples} == {"normal", "pathology"}
@@ -96,6 +97,7 @@ def test_validation_on_synthetic_chests_and_its_csv(tmp_path: Path) -> None:
     assert figure["auc"] == pytest.approx(again, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_validation_of_a_folder(tmp_path: Path) -> None:
     for name, kinds in (("a", ()), ("b", ("opacity",))):
         case = synthetic.chest(883_000_000, kinds, shape=(64, 150, 150), spacing=(5.0, 2.5, 2.5), severity=0.9)
