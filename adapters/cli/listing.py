@@ -133,8 +133,8 @@ def add_deliveries(cli: typer.Typer, services: CliServices) -> None:
     @group.command(epilog="Example: triage-gateway deliveries retry --destination PACS")
     def retry(delivery_id: Annotated[int | None, typer.Argument(metavar="ID",
                                                                 help="One delivery, as `deliveries` lists it.")] = None,
-              destination: Annotated[str, typer.Option(help="What is dead, or waits for its next attempt, to this destination.")] = "",
-              every: Annotated[bool, typer.Option("--all", help="All that is dead or waits for its next attempt.")] = False,
+              destination: Annotated[str, typer.Option(help="All that is dead or waits, to it.")] = "",
+              every: Annotated[bool, typer.Option("--all", help="All that is dead or waits.")] = False,
               url: Url = None, config: Config = None) -> None:
         """Try deliveries again, now."""
         if (delivery_id is not None) + bool(destination) + every != 1:
