@@ -68,6 +68,8 @@ def _native(pixels: Pixels, offset: int, numbers: list[int]) -> Iterator[Array]:
 def _without_unused_bits(values: Array, pixels: Pixels) -> Array:
     """The sample alone: bits above BitsStored may hold anything (PS3.5 8.1.1)."""
     unused = pixels.bits_allocated - pixels.bits_stored
+    if unused < 0 or pixels.bits_stored < 1:
+        raise Unusable("a slice's BitsStored does not fit its BitsAllocated")
     if not unused:
         return values
     return (values << unused) >> unused
