@@ -274,7 +274,18 @@ def test_threads_do_not_pile_up(start: Start) -> None:
         with connection:
             while _received(connection):
                 pass
-    assert echo(port) == 0
+    # The last threads may still be ending when their connections are closed: places become free one after another.
+    assert _echo_once_there_is_room(port) == 0
+
+
+def _echo_once_there_is_room(port: int) -> int:
+    pause = threading.Event()
+    for _ in range(100):
+        try:
+            return echo(port)
+        except Transient:
+            pause.wait(0.1)
+    return echo(port)
 
 
 def test_stop_ends_everything(start: Start) -> None:
