@@ -80,7 +80,7 @@ if [ "$wanted" = test ]; then
     say "Installing the rest of what the tests need (about 280 MB)"
     install --no-build-isolation -e '.[train,dev,bench]'
 else
-    say "Installing what serving, validating and benchmarking need (about 165 MB to download, 770 MB on disk; no PyTorch)"
+    say "Installing what serving, validating and benchmarking need (about 180 MB to download, 790 MB on disk; no PyTorch)"
     install 'setuptools>=77'
     install --no-build-isolation -e '.[bench]'
 fi
