@@ -19,6 +19,8 @@ from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, KINDS
 from tests.builders import study
 from tests.reading import MODELS, Load, read
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = {sample.name: sample for sample in synthetic.samples()}
 EXPECTED = {"normal-like": "", "opacity": "opacity", "mass": "nodule", "effusion": "effusion"}
 

@@ -22,6 +22,7 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "the slices are not axial": "срезы не аксиальные",
     "the pixel data of a slice is shorter than its rows and columns say":
         "данные среза короче, чем следует из его размеров",
+    "a slice's BitsStored does not fit its BitsAllocated": "у среза BitsStored не согласуется с BitsAllocated",
     "no decoder is installed for the transfer syntax {}": "нет декодера для синтаксиса передачи {}",
     "a compressed slice has another size than its rows and columns say":
         "размер сжатого среза не совпадает с заявленным",

@@ -28,9 +28,9 @@ def millivolts(sampled: Json, path: str) -> NDArray[np.float64]:
                            element=f"{path}.dimensions")
     scale = _scale(sampled["origin"], f"{path}.origin")
     codes = _samples(sampled, f"{path}.data")
-    values = codes * _number(sampled, "factor", 1.0, path) + _number(sampled["origin"], "value", 0.0, f"{path}.origin")
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = _limited(values, sampled, path) * scale
+    factor, origin = _number(sampled, "factor", 1.0, path), _number(sampled["origin"], "value", 0.0, f"{path}.origin")
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below as out of any ECG's range
+        values = _limited(codes * factor + origin, sampled, path) * scale
     finite = np.abs(values[~np.isnan(values)])
     if finite.size and not finite.max() <= _LARGEST:
         raise InvalidValue(f"{path} reaches more than {_LARGEST:.0f} mV: its unit or factor is wrong.", element=path)
