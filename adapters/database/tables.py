@@ -54,8 +54,12 @@ studies = sa.Table(
     _text("order_id", index=True), _text("order_conflict"),
     sa.Column("conflict", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("files_deleted_at", UtcDateTime),
+    sa.Column("evidence", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
+    _text("search"),
     sa.UniqueConstraint("facility", "study_instance_uid"),
 )
+sa.Index("ix_studies_patient", studies.c.facility, studies.c.patient_id, studies.c.patient_issuer)
 
 instances = sa.Table(
     "instances", metadata,
@@ -67,6 +71,25 @@ instances = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Column("conflict", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+evidence = sa.Table(
+    "evidence", metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    _text("facility"), _text("study_instance_uid"), _text("kind"), _text("identity"), _text("state"), _text("sender"),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("heard_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("facility", "study_instance_uid", "kind", "identity"),
+)
+
+commitments = sa.Table(
+    "commitments", metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    _text("direction"), _text("transaction_uid", unique=True), _text("peer"), _text("state"), _text("last_error"),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False), sa.Column("answered_at", UtcDateTime),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", UtcDateTime),
 )
 
 patients = sa.Table(
@@ -124,8 +147,40 @@ cases = sa.Table(
     sa.Column("lead", sa.Boolean, nullable=False),
     sa.Column("band", sa.Integer, nullable=False), sa.Column("weight", sa.Float, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("rises_at", UtcDateTime, index=True),
 )
 sa.Index("ix_cases_worklist", cases.c.lead, cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
+
+case_findings = sa.Table(
+    "case_findings", metadata,
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+feedback = sa.Table(
+    "feedback", metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id", ondelete="CASCADE"), nullable=False, index=True),
+    _text("run_id"), _text("given_by"), _text("verdict"), _text("comment"),
+    sa.Column("findings", sa.JSON, nullable=False),
+    sa.Column("given_at", UtcDateTime, nullable=False),
+)
+
+audit = sa.Table(
+    "audit", metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    _text("who"), _text("action"), _text("subject"),
+    sa.Column("detail", sa.JSON, nullable=False),
+)
+
+saved_views = sa.Table(
+    "saved_views", metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    _text("owner"), _text("name"),
+    sa.Column("query", sa.JSON, nullable=False),
+    sa.UniqueConstraint("owner", "name"),
+)
 
 runs = sa.Table(
     "runs", metadata,

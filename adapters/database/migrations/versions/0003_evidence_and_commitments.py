@@ -1,0 +1,49 @@
+"""What is heard of a study besides its objects, and storage commitment asked and answered"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from adapters.database.tables import UtcDateTime
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), server_default="", nullable=False)
+
+
+def upgrade() -> None:
+    op.add_column("studies", sa.Column("evidence", sa.JSON(), server_default="[]", nullable=False))
+    op.add_column("studies", sa.Column("missing", sa.JSON(), server_default="[]", nullable=False))
+    op.create_table(
+        "evidence",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        _text("facility"), _text("study_instance_uid"), _text("kind"), _text("identity"), _text("state"),
+        _text("sender"),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("heard_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
+        sa.UniqueConstraint("facility", "study_instance_uid", "kind", "identity",
+                            name=op.f("uq_evidence_facility_study_instance_uid_kind_identity")))
+    op.create_table(
+        "commitments",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        _text("direction"), _text("transaction_uid"), _text("peer"), _text("state"), _text("last_error"),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("answered_at", UtcDateTime()),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("next_attempt_at", UtcDateTime()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitments")),
+        sa.UniqueConstraint("transaction_uid", name=op.f("uq_commitments_transaction_uid")))
+
+
+def downgrade() -> None:
+    op.drop_table("commitments")
+    op.drop_table("evidence")
+    op.drop_column("studies", "missing")
+    op.drop_column("studies", "evidence")

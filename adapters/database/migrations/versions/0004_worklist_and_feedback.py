@@ -1,0 +1,63 @@
+"""Cases rise while they wait, are found by finding and by text; what people say of results, and who did what"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from adapters.database.tables import UtcDateTime
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), server_default="", nullable=False)
+
+
+def upgrade() -> None:
+    op.add_column("cases", sa.Column("rises_at", UtcDateTime()))
+    op.create_index("ix_cases_rises_at", "cases", ["rises_at"])
+    op.add_column("studies", _text("search"))
+    op.create_index("ix_studies_patient", "studies", ["facility", "patient_id", "patient_issuer"])
+    op.create_table(
+        "case_findings",
+        sa.Column("code", sa.Text(), nullable=False), sa.Column("case_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.case_id"], name=op.f("fk_case_findings_case_id"),
+                                ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("code", "case_id", name=op.f("pk_case_findings")))
+    op.create_index("ix_case_findings_case_id", "case_findings", ["case_id"])
+    op.create_table(
+        "feedback",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        _text("run_id"), _text("given_by"), _text("verdict"), _text("comment"),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        sa.Column("given_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.case_id"], name=op.f("fk_feedback_case_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")))
+    op.create_index("ix_feedback_case_id", "feedback", ["case_id"])
+    op.create_table(
+        "audit",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        _text("who"), _text("action"), _text("subject"),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")))
+    op.create_table(
+        "saved_views",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        _text("owner"), _text("name"),
+        sa.Column("query", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
+        sa.UniqueConstraint("owner", "name", name=op.f("uq_saved_views_owner_name")))
+
+
+def downgrade() -> None:
+    for table in ("saved_views", "audit", "feedback", "case_findings"):
+        op.drop_table(table)
+    op.drop_index("ix_studies_patient", "studies")
+    op.drop_column("studies", "search")
+    op.drop_index("ix_cases_rises_at", "cases")
+    op.drop_column("cases", "rises_at")
