@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.delivery import DeliveryState, Kind
 from gateway.pipeline import Array, Ecg, Floats, Volume
 from gateway.result import ModelRelease
@@ -228,7 +229,11 @@ class StoredDocument:
 class Queries(Protocol):
     """What can be asked. No method changes anything. Cursors are opaque strings; a bad one raises Unusable."""
 
-    def worklist(self, limit: int, cursor: str | None = None) -> Page: ...
+    def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
+        """Sickest first, one item per study, told by its most urgent case that the filter lets through."""
+        ...
+
+    def facets(self, where: WorklistFilter = EVERYTHING) -> Facets: ...
 
     def case(self, case_id: str) -> CaseDetail | None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from adapters.files.wfdb_bundle import wrap_files
 from adapters.web.app import build_app
+from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import NotReady, StorageFull, Transient, Unreadable, Unusable
 from gateway.ports import CaseDetail, CaseView, DeliveryView, Outcome, Page, Stored, StoredDocument
@@ -154,6 +156,22 @@ def fake_object(text: str) -> bytes:
     return bytes(128) + b"DICM" + text.encode()
 
 
+def passes(row: CaseView, where: WorklistFilter) -> bool:
+    """The filter, as the port promises it."""
+    present = {f["code"] for f in row.findings if f["present"]}
+    told = f"{row.patient_name} {row.patient_id} {row.accession_number}".casefold()
+    chosen = ((where.modality, row.modality), (where.verdict, row.verdict), (where.state, row.state),
+              (where.priority, row.priority), (where.pipeline, row.pipeline))
+    return (all(not wanted or value in wanted for wanted, value in chosen)
+            and (not where.finding or bool(where.finding & present))
+            and (where.received_from is None or row.received_at >= where.received_from)
+            and (where.received_to is None or row.received_at < where.received_to)
+            and all(word in told for word in where.text.casefold().split())
+            and (where.read is None or (row.read_at is not None) == where.read)
+            and (where.patient is None or row.patient_id == where.patient[1])
+            and where.study_instance_uid in {"", row.study_instance_uid})
+
+
 @dataclass
 class FakeQueries:
     rows: list[CaseView] = field(default_factory=varied_rows)
@@ -161,12 +179,20 @@ class FakeQueries:
         "accession_number": "A2", "clinical_question": "Palpitations since this morning; arrhythmia?",
         "requested_procedure_text": "12-lead ECG", "referring_physician": "Сидорова^Мария", "placed_at": "2026-01-05"})
 
-    def worklist(self, limit: int, cursor: str | None = None) -> Page:
+    def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
         if cursor is not None and not cursor.isdigit():
             raise Unusable("The cursor is not one of ours.", element="cursor")
+        rows = [row for row in self.rows if passes(row, where)]
         start = int(cursor or 0)
         end = start + limit
-        return Page(tuple(self.rows[start:end]), len(self.rows), str(end) if end < len(self.rows) else None)
+        return Page(tuple(rows[start:end]), len(rows), str(end) if end < len(rows) else None)
+
+    def facets(self, where: WorklistFilter = EVERYTHING) -> Facets:
+        rows = [row for row in self.rows if passes(row, where)]
+        values = {"modality": [r.modality for r in rows], "verdict": [r.verdict for r in rows if r.verdict],
+                  "state": [r.state for r in rows], "priority": [r.priority.value for r in rows],
+                  "finding": [f["code"] for r in rows for f in r.findings if f["present"]]}
+        return {name: dict(Counter(found)) for name, found in values.items()}
 
     def case(self, case_id: str) -> CaseDetail | None:
         row = next((r for r in self.rows if r.case_id == case_id), None)

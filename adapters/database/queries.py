@@ -12,7 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.database.filtering import count_facets, listed
 from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
+from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.case import Completeness
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
@@ -38,15 +40,19 @@ class DatabaseQueries:
 
     # ------------------------------------------------------------ worklist and cases
 
-    def worklist(self, limit: int, cursor: str | None = None) -> Page:
-        query = sa.select(*_LINE).join(studies, studies.c.id == cases.c.study_id).where(cases.c.lead)
+    def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
+        query = listed(sa.select(*_LINE), where)
         if cursor:
             query = query.where(sa.tuple_(*_SORT) > sa.tuple_(*_decode(cursor)))
         with self._engine.connect() as connection:
-            total = connection.execute(sa.select(sa.func.count()).where(cases.c.lead)).scalar_one()
+            total = connection.execute(listed(sa.select(sa.func.count()), where)).scalar_one()
             rows = connection.execute(query.order_by(*_SORT).limit(limit + 1)).all()
             items = self._views(connection, rows[:limit])
         return Page(tuple(items), total, _encode(rows[limit - 1]) if len(rows) > limit else None)
+
+    def facets(self, where: WorklistFilter = EVERYTHING) -> Facets:
+        with self._engine.connect() as connection:
+            return count_facets(connection, where)
 
     def case(self, case_id: str) -> CaseDetail | None:
         with self._engine.connect() as connection:
