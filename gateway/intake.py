@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -15,6 +16,16 @@ class Index(Protocol):
     """Port: takes instances in batches, later; never loses one that is on disk (rebuilt from the files at start)."""
 
     def add(self, instance: Instance, *, conflict: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SenderLeft:
+    """An association of a sender is over. `studies`: Study Instance UIDs of the objects that were answered success."""
+
+    sender: Sender
+    studies: frozenset[str]
+    released: bool
+    """In good order (A-RELEASE); otherwise aborted, or the connection broke."""
 
 
 class Gate:

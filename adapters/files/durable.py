@@ -1,4 +1,4 @@
-"""Writing files so that they are there after a power cut: data, then directory entry, then answer."""
+"""Writing files so that they are there after a power cut: data and directory entry, then answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.errors import GatewayError, StorageFull, Transient
 
+Piece = bytes | bytearray | memoryview
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -30,23 +31,85 @@ def storage_errors() -> Iterator[None]:
         raise as_gateway_error(error) from error
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the directory's entries durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
+class FileLayer:
+    """Every call of the object store that changes a disk: the one place where faults can be put in. Raises OSError.
+
+    What was written is there after a power cut once `sync_file` has returned, and a name once `sync_directory` has.
+    """
+
+    def create(self, path: Path) -> int:
+        """A new file, open for writing and reading; its descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+
+    def close(self, descriptor: int) -> None:
         os.close(descriptor)
 
+    def preallocate(self, descriptor: int, size: int) -> None:
+        """Reserve `size` bytes from the start: the file grows to it."""
+        os.posix_fallocate(descriptor, 0, size)
 
-def make_directories(directory: Path) -> None:
+    def write(self, descriptor: int, piece: Piece) -> int:
+        """All of `piece` at the file's position; returns how many bytes."""
+        size = memoryview(piece).nbytes
+        written = os.write(descriptor, piece)
+        while written < size:
+            written += os.write(descriptor, memoryview(piece).cast("B")[written:])
+        return size
+
+    def write_at(self, descriptor: int, piece: Piece, offset: int) -> int:
+        """All of `piece` at `offset`; returns how many bytes."""
+        size = memoryview(piece).nbytes
+        written = os.pwrite(descriptor, piece, offset)
+        while written < size:
+            written += os.pwrite(descriptor, memoryview(piece).cast("B")[written:], offset + written)
+        return size
+
+    def sync_file(self, descriptor: int) -> None:
+        """Make what was written to the file durable, not its names."""
+        os.fdatasync(descriptor)
+
+    def sync_directory(self, directory: Path) -> None:
+        """Make the directory's entries durable."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def link(self, source: Path, target: Path) -> None:
+        """A second name. FileExistsError where it is taken."""
+        os.link(source, target)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Over what stands there."""
+        source.rename(target)
+
+    def unlink(self, path: Path) -> None:
+        """Gone already is fine."""
+        path.unlink(missing_ok=True)
+
+    def mkdir(self, directory: Path) -> None:
+        """There already is fine; its parent must be."""
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o750)
+
+    def rmdir(self, directory: Path) -> None:
+        directory.rmdir()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the directory's entries durable."""
+    FileLayer().sync_directory(directory)
+
+
+def make_directories(directory: Path, files: FileLayer | None = None) -> None:
     """Make the directory with its parents, each entry durable. Raises OSError."""
+    files = files or FileLayer()
     if directory.is_dir():
         return
-    make_directories(directory.parent)
-    with contextlib.suppress(FileExistsError):
-        directory.mkdir()
-    sync_directory(directory.parent)
+    make_directories(directory.parent, files)
+    files.mkdir(directory)
+    files.sync_directory(directory.parent)
 
 
 def replace_file(path: Path, content: bytes, scratch: Path) -> None:

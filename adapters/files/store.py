@@ -14,6 +14,7 @@ from pathlib import Path
 
 from adapters.dicom.content import part10
 from adapters.files import durable
+from adapters.files.durable import FileLayer
 from gateway.errors import Permanent, StorageFull
 from gateway.ports import Outcome, Stored
 
@@ -38,8 +39,9 @@ class FileObjectStore:
     is ever overwritten) and its directory synced. A scratch file left by a process that died goes at the next start.
     """
 
-    def __init__(self, root: Path, free_floor_bytes: int) -> None:
+    def __init__(self, root: Path, free_floor_bytes: int, files: FileLayer | None = None) -> None:
         """`root` is made if missing. `free_floor_bytes`: below it `put` raises StorageFull. Raises Transient."""
+        self._files = files or FileLayer()
         self._root = root.resolve()
         self._floor = free_floor_bytes
         self._scratch = self._root / _SCRATCH
@@ -48,7 +50,7 @@ class FileObjectStore:
         self._locks = tuple(threading.Lock() for _ in range(64))
         self._space: tuple[float, os.statvfs_result] | None = None
         with durable.storage_errors():
-            durable.make_directories(self._scratch)
+            durable.make_directories(self._scratch, self._files)
             self._clean()
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
@@ -57,7 +59,7 @@ class FileObjectStore:
             raise StorageFull("The free-space floor is reached.")
         directory = self._directory(study_instance_uid)
         with durable.storage_errors(), self._scratch_file() as (scratch, descriptor):
-            digest, size = _write_all(descriptor, header, dataset)
+            digest, size = _write_all(self._files, descriptor, header, dataset)
             with self._locks[hash(sop_instance_uid) % len(self._locks)]:
                 path, outcome = self._place(scratch, descriptor, directory, file_name(sop_instance_uid), digest)
         return Stored(str(path), digest, size, outcome)
@@ -79,9 +81,9 @@ class FileObjectStore:
         if directory.parent.parent != self._root or file.suffix != ".dcm":
             raise Permanent("This is no object of the store.")
         with durable.storage_errors():
-            file.unlink(missing_ok=True)
+            self._files.unlink(file)
             with contextlib.suppress(OSError):  # not empty
-                directory.rmdir()
+                self._files.rmdir(directory)
                 self._durable.discard(directory)
 
     def free_bytes(self) -> int:
@@ -110,13 +112,13 @@ class FileObjectStore:
     def _scratch_file(self) -> Iterator[tuple[Path, int]]:
         """A new file of this thread's own, gone afterwards."""
         path = self._scratch / f"{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        descriptor = self._files.create(path)
         try:
             durable.claim(descriptor)
             yield path, descriptor
         finally:
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
+            self._files.unlink(path)
+            self._files.close(descriptor)
 
     def _place(self, scratch: Path, descriptor: int, directory: Path, name: str, digest: str) -> tuple[Path, Outcome]:
         """Link the scratch file to the first free name, unless the same data set stands there already."""
@@ -125,25 +127,25 @@ class FileObjectStore:
             if not path.exists() and self._link(scratch, descriptor, path):
                 return path, outcome
             if _dataset_digest(path) == digest:
-                durable.sync_directory(directory)  # whoever wrote it may not have come so far
+                self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                 return path, Outcome.DUPLICATE
         raise Permanent("Every name for this object is taken.")
 
     def _link(self, scratch: Path, descriptor: int, path: Path) -> bool:
         """False where another process took the name first."""
-        os.fdatasync(descriptor)
+        self._files.sync_file(descriptor)
         try:
-            path.hardlink_to(scratch)
+            self._files.link(scratch, path)
         except FileExistsError:
             return False
         except FileNotFoundError:  # the study folder was empty and has just been removed
             self._durable.discard(path.parent)
             self._ensure(path.parent)
-            path.hardlink_to(scratch)
+            self._files.link(scratch, path)
         try:
-            durable.sync_directory(path.parent)
+            self._files.sync_directory(path.parent)
         except OSError:
-            path.unlink(missing_ok=True)
+            self._files.unlink(path)
             raise
         return True
 
@@ -152,8 +154,8 @@ class FileObjectStore:
         if directory in self._durable:
             return
         for made in (directory.parent, directory):
-            made.mkdir(mode=0o750, exist_ok=True)
-            durable.sync_directory(made.parent)
+            self._files.mkdir(made)
+            self._files.sync_directory(made.parent)
         if len(self._durable) >= _MOST_REMEMBERED:
             self._durable.clear()
         self._durable.add(directory)
@@ -162,7 +164,7 @@ class FileObjectStore:
         for path in self._scratch.glob("*.part"):
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 if durable.claim(file.fileno()):
-                    path.unlink()
+                    self._files.unlink(path)
 
 
 def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path, Outcome]]:
@@ -171,22 +173,14 @@ def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path,
     yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
 
 
-def _write_all(descriptor: int, header: bytes, dataset: Iterable[bytes]) -> tuple[str, int]:
+def _write_all(files: FileLayer, descriptor: int, header: bytes, dataset: Iterable[bytes]) -> tuple[str, int]:
     """(SHA-256 of the data set, size of the file)."""
     digest = hashlib.sha256()
-    size = write(descriptor, header)
+    size = files.write(descriptor, header)
     for piece in dataset:
         digest.update(piece)
-        size += write(descriptor, piece)
+        size += files.write(descriptor, piece)
     return digest.hexdigest(), size
-
-
-def write(descriptor: int, piece: bytes) -> int:
-    """The one place where bytes go to disk; returns how many."""
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(descriptor, view):]
-    return len(piece)
 
 
 def _dataset_digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.dicom.content import part10
-from adapters.files import store as store_module
+from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore, file_name
 from gateway.errors import Permanent, StorageFull, Transient
 from gateway.ports import Outcome
@@ -91,15 +91,15 @@ def test_many_senders_of_one_object_leave_one_copy(store: FileObjectStore, tmp_p
                                                 (errno.EIO, Transient)])
 def test_a_failing_write_leaves_nothing(store: FileObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                         number: int, raised: type[Exception]) -> None:
-    written = store_module.write
+    written = FileLayer.write
 
-    def failing(descriptor: int, piece: bytes) -> int:
+    def failing(self: FileLayer, descriptor: int, piece: bytes) -> int:
         if piece == b"second":
             raise OSError(number, os.strerror(number))
-        return written(descriptor, piece)
+        return written(self, descriptor, piece)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "write", failing)
+        patch.setattr(FileLayer, "write", failing)
         with pytest.raises(raised) as caught:
             store.put("1.2", "1.2.3", HEADER, [b"first", b"second"])
     assert type(caught.value) is raised
@@ -112,11 +112,11 @@ def test_a_directory_that_cannot_be_synced_leaves_nothing(store: FileObjectStore
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("1.2", "1.2.1", HEADER, [b"before"])
 
-    def failing(directory: Path) -> None:
+    def failing(self: FileLayer, directory: Path) -> None:
         raise OSError(errno.EIO, "I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module.durable, "sync_directory", failing)
+        patch.setattr(FileLayer, "sync_directory", failing)
         with pytest.raises(Transient):
             store.put("1.2", "1.2.3", HEADER, [b"data"])
     assert [Path(name).name for name in files(tmp_path)] == ["1.2.1.dcm"]

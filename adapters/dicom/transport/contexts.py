@@ -46,3 +46,11 @@ def supported(more: Iterable[str] = ()) -> SharedContexts:
     contexts = SharedContexts(build_context(uid, syntaxes) for uid in storage_classes(more))
     contexts.append(build_context(Verification, [IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN]))
     return contexts
+
+
+def served(abstract_syntax: str, syntaxes: Iterable[str], scp_role: bool) -> Any:
+    """The context of another service class; `scp_role`: the requestor may be SCU and SCP of it."""
+    context = build_context(abstract_syntax, list(syntaxes))
+    if scp_role:
+        context.scu_role = context.scp_role = True
+    return context

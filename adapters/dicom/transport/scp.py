@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from adapters.dicom.content import part10, tags
 from adapters.dicom.transport import contexts
 from gateway.errors import GatewayError, Rejected, Transient, Unreadable
+from gateway.intake import SenderLeft
 from gateway.ports import Intake
 from gateway.settings import DicomSettings
 from gateway.study import Sender
@@ -52,12 +54,28 @@ def failure_status(error: GatewayError) -> int:
     return DATA_SET_DOES_NOT_MATCH if isinstance(error, Rejected) else PROCESSING_FAILURE
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What another service class adds to the receiver: abstract syntaxes that it accepts, and pynetdicom handlers.
+
+    A handler asks `sender_of(event.assoc)` who is calling.
+    """
+
+    abstract_syntaxes: Sequence[str]
+    handlers: Sequence[tuple[Any, Callable[[Any], Any]]]
+    """(pynetdicom event, such as `evt.EVT_N_CREATE`; handler)."""
+    transfer_syntaxes: Sequence[str] = (contexts.IMPLICIT_LITTLE_ENDIAN, contexts.EXPLICIT_LITTLE_ENDIAN)
+    scp_role: bool = False
+    """Whether the requestor may also be the SCP of these classes (role selection, PS3.7 D.3.3.4)."""
+
+
 @dataclass(slots=True)
 class _Tally:
-    """What one association did, for its log line. `sender`: calling AE title and address."""
+    """What one association did. `sender`: calling AE title and address."""
 
     sender: Sender
     statuses: Counter[str] = field(default_factory=Counter)
+    studies: set[str] = field(default_factory=set)
 
 
 class DicomServer:
@@ -67,7 +85,11 @@ class DicomServer:
     raises, with "calling/called AE title not recognised" where the settings ask for it.
     """
 
-    def __init__(self, settings: DicomSettings, intake: Intake) -> None:
+    def __init__(self, settings: DicomSettings, intake: Intake, services: Sequence[Service] = (),
+                 left: Callable[[SenderLeft], None] = lambda _: None) -> None:
+        """`services`: what is served besides Verification and Storage. `left` is called, in the association's thread,
+        when an association that brought objects is over."""
+        self._services, self._left = services, left
         self._settings = settings
         self._intake = intake
         self._log = structlog.get_logger()
@@ -88,7 +110,7 @@ class DicomServer:
         """Bind and listen in threads of its own. Raises OSError where the address cannot be bound."""
         self._server = self._entity.start_server(
             (self._settings.host, self._settings.port), block=False,
-            contexts=contexts.supported(self._settings.storage_sop_classes), evt_handlers=self._handlers())
+            contexts=self._contexts(), evt_handlers=self._handlers())
         for event, handler in _LIBRARY_LOGS:
             self._server.unbind(event, handler)  # they would write data sets' attributes to the log
         self._server.verify_request = self._has_room
@@ -114,7 +136,15 @@ class DicomServer:
         return [(evt.EVT_CONN_OPEN, self._on_open), (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_REJECTED, self._on_rejected), (evt.EVT_ESTABLISHED, self._on_established),
                 (evt.EVT_CONN_CLOSE, self._on_close), (evt.EVT_SOP_COMMON, self._on_sop_common),
-                (evt.EVT_C_STORE, self._on_store)]
+                (evt.EVT_C_STORE, self._on_store),
+                *(pair for service in self._services for pair in service.handlers)]
+
+    def _contexts(self) -> Any:
+        offered = contexts.supported(self._settings.storage_sop_classes)
+        for service in self._services:
+            offered += [contexts.served(uid, service.transfer_syntaxes, service.scp_role)
+                        for uid in service.abstract_syntaxes]
+        return offered
 
     def _has_room(self, _request: object, _address: object) -> bool:
         """Whether a new connection gets threads of its own at all."""
@@ -130,7 +160,7 @@ class DicomServer:
     def _on_requested(self, event: Any) -> None:
         reason = self._reason_to_refuse()
         if reason:
-            self._log.warning("association_refused", address=_sender(event.assoc).address, reason=reason)
+            self._log.warning("association_refused", address=sender_of(event.assoc).address, reason=reason)
             event.assoc.acse.send_reject(0x02, 0x03, 0x02)
             event.assoc.kill()
 
@@ -147,10 +177,10 @@ class DicomServer:
     def _on_rejected(self, event: Any) -> None:
         request = event.assoc.requestor.primitive
         self._log.warning("association_rejected", calling=request.calling_ae_title, called=request.called_ae_title,
-                          address=_sender(event.assoc).address)
+                          address=sender_of(event.assoc).address)
 
     def _on_established(self, event: Any) -> None:
-        sender = _sender(event.assoc)
+        sender = sender_of(event.assoc)
         with self._change:
             self._tallies[event.assoc] = _Tally(sender)
         self._log.info("association_accepted", calling=sender.name, address=sender.address)
@@ -159,6 +189,8 @@ class DicomServer:
         with self._change:
             tally = self._tallies.pop(event.assoc, None)
         if tally:
+            if tally.studies:
+                self._left(SenderLeft(tally.sender, frozenset(tally.studies), bool(event.assoc.is_released)))
             self._log.info("association_closed", calling=tally.sender.name, address=tally.sender.address,
                            released=bool(event.assoc.is_released), objects=tally.statuses[f"0x{SUCCESS:04X}"],
                            statuses=dict(tally.statuses))
@@ -182,12 +214,13 @@ class DicomServer:
 
     def _store(self, event: Any) -> tuple[int, str]:
         """(status, comment) for one C-STORE; never raises, since the peer waits for an answer."""
-        sender = _sender(event.assoc)
+        sender = sender_of(event.assoc)
         try:
             header = _header(event, sender.name)
             dataset = [event.request.DataSet.getvalue()]
             tags.require_announced(header, dataset)
             self._intake.take(sender, header, dataset)
+            self._tallies[event.assoc].studies.add(tags.identity(header, dataset)["StudyInstanceUID"])
         except GatewayError as error:
             status = failure_status(error)
             self._log.warning("object_refused", calling=sender.name, status=f"0x{status:04X}", reason=str(error))
@@ -233,7 +266,8 @@ def _read_at_once(association: Any) -> None:
     connection.recv = receive
 
 
-def _sender(association: Any) -> Sender:
+def sender_of(association: Any) -> Sender:
+    """Who calls: AE title and address of an association's requestor."""
     request = association.requestor.primitive
     calling = request.calling_ae_title.strip() if request else ""
     return Sender("dicom", calling, association.requestor.address_info.address)
