@@ -135,7 +135,7 @@ class Gateway:
         self.settings = settings
         self._lock = DataDirectoryLock(settings.data_dir)
         url = database_url(settings.database_url, settings.data_dir)
-        self._database = open_database(url)
+        self._database = open_database(url, settings.triage)
         migrate(self._database)
         self._gate = Gate()
         self._files = DocumentFolder(settings.data_dir / "documents")
@@ -242,7 +242,7 @@ class Gateway:
         keeping = self._housekeeping
         rounds: dict[str, tuple[Callable[[], object], int]] = {
             "heartbeat": (keeping.beat, 5), "sweep": (partial(keeping.sweep, self._engine), 15),
-            "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
+            "waiting": (keeping.raise_waiting, 5), "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
             "clear": (partial(keeping.clear, self._engine), 60), "silence": (keeping.silent_senders, 300)}
         for name, (what, seconds) in rounds.items():
             self._scheduler.add_job(guarded(what, name), "interval", seconds=seconds, id=name, max_instances=1,

@@ -39,6 +39,7 @@ class HousekeepingRows(Protocol):
     def due_deliveries(self, before: datetime, after_id: int = 0, limit: int = 500) -> Sequence[DeliveryTicket]: ...
     def postpone(self, run_id: str, error: str) -> Ticket | None: ...
     def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]: ...
+    def raise_waiting(self, now: datetime, limit: int) -> int: ...
 
 
 class SweepableEngine(Protocol):
@@ -96,6 +97,10 @@ class Housekeeping:
     def clear(self, engine: SweepableEngine) -> int:
         """The engine forgets what it ended long ago: our own rows keep what became of it."""
         return engine.clear(self._clock() - REMEMBERED)
+
+    def raise_waiting(self) -> int:
+        """Cases that have waited past their time budget rise in the worklist."""
+        return self._rows.raise_waiting(self._clock(), _PAGE)
 
     def watch_disk(self) -> None:
         """Shut the intake under the free-space floor, open it again above it (with 5 % to spare)."""

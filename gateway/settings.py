@@ -73,6 +73,29 @@ class AssemblySettings(Strict):
     max_wait_seconds: float = Field(900, ge=0)
 
 
+class ByPriority(Strict):
+    """A number for each order priority."""
+
+    stat: float = Field(ge=0)
+    urgent: float = Field(ge=0)
+    routine: float = Field(ge=0)
+
+
+class TriageSettings(Strict):
+    """The worklist's order (see gateway/triage). Risk runs from 0 to 1; boosts are added to it."""
+
+    budget_minutes: ByPriority = ByPriority(stat=15, urgent=60, routine=24 * 60)
+    """Minutes from the first object in which a person should have looked."""
+    boost: ByPriority = ByPriority(stat=0.5, urgent=0.25, routine=0)
+    overdue_step: float = Field(0.1, ge=0)
+    """Added at 1, 2, 4 and 8 times the budget."""
+    assumed_risk: float = Field(0.5, ge=0, le=1)
+    """Of what no reader could tell."""
+    narrow_boost: float = Field(0.2, ge=0)
+    """Of a normal verdict with a finding just under its threshold."""
+    demonstration_penalty: float = Field(0.1, ge=0, le=1)
+
+
 class EngineSettings(Strict):
     workers: int = Field(2, ge=1, le=64)
     """Runs read at the same time in this process."""
@@ -163,6 +186,7 @@ class Settings(Strict):
     model_repository: Path = Path("./model_repository")
     site: SiteSettings = SiteSettings()
     assembly: AssemblySettings = AssemblySettings()
+    triage: TriageSettings = TriageSettings()
     engine: EngineSettings = EngineSettings()
     delivery: DeliverySettings = DeliverySettings()
     storage: StorageSettings = StorageSettings()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.database.tables import cases, studies
-from gateway.case import TRANSITIONS, CaseState
+from adapters.database.connection import TRIAGE
+from adapters.database.tables import case_findings, cases, studies
+from gateway.case import TRANSITIONS, CaseState, Completeness
 from gateway.errors import Unusable
 from gateway.identity import case_identity
 from gateway.result import Verdict
+from gateway.settings import TriageSettings
 from gateway.study import Priority
-from gateway.triage import place
+from gateway.triage import Place, Standing, is_narrow, place
 
 
 def create_case(connection: sa.Connection, study_id: int, facility: str, study_uid: str, pipeline: str, *,
@@ -22,11 +25,10 @@ def create_case(connection: sa.Connection, study_id: int, facility: str, study_u
     """A new case, or the one that is there; returns its id."""
     case_id = case_identity(facility, study_uid, pipeline)
     if connection.execute(sa.select(cases.c.case_id).where(cases.c.case_id == case_id)).first() is None:
-        where = place(state, None, None, priority, received_at)
+        where = _place(connection, Standing(state, None, None, priority, received_at))
         connection.execute(sa.insert(cases).values(
             case_id=case_id, study_id=study_id, pipeline=pipeline, state=state.value, priority=priority.value,
-            received_at=received_at, lead=False, band=where.band, weight=where.weight, due_at=where.due_at,
-            **{"findings": [], "problems": [], **columns}))
+            received_at=received_at, lead=False, **_key(where), **{"findings": [], "problems": [], **columns}))
         refresh_lead(connection, study_id)
     return case_id
 
@@ -37,12 +39,46 @@ def update_case(connection: sa.Connection, case_id: str, **changes: Any) -> None
     before, after = CaseState(row.state), CaseState(changes.get("state", row.state))
     if after is not before and after not in TRANSITIONS[before]:
         raise Unusable(f"a case that is {before} cannot become {after}")
-    now = {**row._mapping, **changes}
-    where = place(after, Verdict(now["verdict"]) if now["verdict"] else None, now["risk"], Priority(now["priority"]),
-                  now["received_at"], read=now["read_at"] is not None, late=now["late"], failed=bool(now["error"]))
-    connection.execute(sa.update(cases).where(cases.c.case_id == case_id).values(
-        **changes, band=where.band, weight=where.weight, due_at=where.due_at))
+    conflict = connection.execute(sa.select(studies.c.conflict).where(studies.c.id == row.study_id)).scalar_one()
+    where = _place(connection, standing({**row._mapping, **changes}, conflict=conflict))
+    connection.execute(sa.update(cases).where(cases.c.case_id == case_id).values(**changes, **_key(where)))
+    if "findings" in changes:
+        _note_findings(connection, case_id, changes["findings"])
     refresh_lead(connection, row.study_id)
+
+
+def raise_waiting(connection: sa.Connection, now: datetime, limit: int) -> int:
+    """Put cases in their new place that have waited long enough to rise; returns how many there were."""
+    due = connection.execute(sa.select(cases.c.case_id).where(cases.c.rises_at <= now).limit(limit)).scalars().all()
+    for case_id in due:
+        update_case(connection, case_id)
+    return len(due)
+
+
+def standing(row: Mapping[str, Any], *, conflict: bool) -> Standing:
+    """What triage knows of a case row. `conflict`: its study's."""
+    return Standing(
+        CaseState(row["state"]), Verdict(row["verdict"]) if row["verdict"] else None, row["risk"],
+        Priority(row["priority"]), row["received_at"], read=row["read_at"] is not None, late=row["late"],
+        failed=bool(row["error"]), completeness=Completeness(row["completeness"]) if row["completeness"] else None,
+        conflict=conflict, demonstration=row["demonstration"], narrow=is_narrow(row["findings"]))
+
+
+def _place(connection: sa.Connection, case: Standing) -> Place:
+    policy: TriageSettings = connection.get_execution_options()[TRIAGE]
+    return place(case, datetime.now(UTC), policy)
+
+
+def _key(where: Place) -> dict[str, Any]:
+    return {"band": where.band, "weight": where.weight, "due_at": where.due_at, "rises_at": where.rises_at}
+
+
+def _note_findings(connection: sa.Connection, case_id: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """What is present can be asked for by its label."""
+    connection.execute(sa.delete(case_findings).where(case_findings.c.case_id == case_id))
+    present = sorted({f["code"] for f in findings if f["present"]})
+    if present:
+        connection.execute(sa.insert(case_findings), [{"code": code, "case_id": case_id} for code in present])
 
 
 def refresh_lead(connection: sa.Connection, study_id: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.database.cases import study_of, update_case
+from adapters.database.cases import raise_waiting, study_of, update_case
 from adapters.database.connection import upsert, writing
 from adapters.database.planning_rows import OPEN, hasten, latest_run
 from adapters.database.repository import DatabaseRepository
@@ -131,6 +131,11 @@ class CommandRows(DatabaseRepository):
             connection.execute(sa.delete(executors).where(executors.c.heartbeat_at < now - timedelta(days=1)))
             return list(connection.execute(sa.select(executors.c.executor_id).where(
                 executors.c.executor_id != own, executors.c.heartbeat_at < now - after)).scalars())
+
+    def raise_waiting(self, now: datetime, limit: int) -> int:
+        """See adapters.database.cases.raise_waiting."""
+        with writing(self._engine) as connection:
+            return raise_waiting(connection, now, limit)
 
     def senders_last_heard(self) -> Sequence[tuple[str, datetime]]:
         with self._engine.connect() as connection:

@@ -14,9 +14,13 @@ from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from gateway.errors import Transient
+from gateway.settings import TriageSettings
 
+DEFAULT_TRIAGE = TriageSettings()
 MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITER = "writer_lock"
+TRIAGE = "triage_policy"
+"""Execution option of the engine: the policy that sort keys are computed with."""
 _BUSY_SECONDS = 30
 
 
@@ -25,12 +29,13 @@ def database_url(configured: str, data_dir: Path) -> str:
     return configured or f"sqlite:///{(data_dir / 'gateway.sqlite').resolve()}"
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, triage: TriageSettings = DEFAULT_TRIAGE) -> sa.Engine:
     """An engine with the gateway's habits: WAL and synchronous FULL on SQLite, immediate write transactions."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, hide_parameters=True)
+        return sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, hide_parameters=True,
+                                execution_options={TRIAGE: triage})
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, pool_size=8,
-                              hide_parameters=True, execution_options={_WRITER: threading.Lock()})
+                              hide_parameters=True, execution_options={_WRITER: threading.Lock(), TRIAGE: triage})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

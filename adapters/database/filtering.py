@@ -20,7 +20,7 @@ def search_text(*parts: str) -> str:
     return " ".join(part for part in parts if part).casefold()
 
 
-def listed(query: sa.Select[Any], where: WorklistFilter) -> sa.Select[Any]:
+def listed(query: Any, where: WorklistFilter) -> Any:
     """`query` over the cases that lead their study and pass the filter, joined with their studies where needed."""
     conditions = list(_conditions(where))
     if any("studies" in {table.name for table in _tables(c)} for c in [*query.selected_columns, *conditions]):

@@ -8,20 +8,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.database.filtering import search_text
 from adapters.database.tables import instances, studies
 from gateway.study import Instance, Order, Patient, Priority, Series, Study, Tags
+
+_NAME_MARKS = str.maketrans("^=", "  ")
 
 
 def study_columns(facility: str, tags: Tags) -> dict[str, Any]:
     """What a study row takes from the tags of one of its instances."""
-    return {
+    return with_search({
         "facility": facility, "study_instance_uid": str(tags["StudyInstanceUID"]),
         "patient_id": _text(tags, "PatientID"), "patient_issuer": _text(tags, "IssuerOfPatientID"),
         "patient_name": _text(tags, "PatientName"), "patient_birth_date": _text(tags, "PatientBirthDate"),
         "patient_sex": _text(tags, "PatientSex"), "accession_number": _text(tags, "AccessionNumber"),
         "accession_issuer": _text(tags, "IssuerOfAccessionNumberSequence"), "modality": _text(tags, "Modality"),
         "description": _text(tags, "StudyDescription"),
-    }
+    })
+
+
+def with_search(columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a study with what a text search looks through; `patient_name` in PN form."""
+    told = (columns["patient_name"].translate(_NAME_MARKS), columns["patient_id"], columns["accession_number"])
+    return {**columns, "search": search_text(*told)}
 
 
 def _text(tags: Tags, keyword: str) -> str:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.assembly import Handover, Heard, Wait, decide
-from gateway.case import CaseState, Completeness
+from gateway.case import Completeness
 from gateway.matching import StudyKey, match
-from gateway.result import Verdict
 from gateway.retry import Again, Dead, next_delivery, next_reading
 from gateway.routing import check_condition, judge, matches, route_study
 from gateway.settings import AssemblySettings, DeliverySettings, Route
 from gateway.study import Instance, Order, Patient, Priority, Series, Study
-from gateway.triage import Band, place
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -95,41 +91,6 @@ def test_silence_while_the_doors_were_shut_completes_no_study() -> None:
     interrupted = Heard(NOW - timedelta(hours=2), NOW - timedelta(hours=1))
     assert interrupted.since(None) == interrupted
     assert decide(interrupted.since(NOW), NOW, settings) == Wait(NOW + timedelta(seconds=5))
-
-
-PLACES = st.builds(
-    lambda state, verdict, risk, priority, minutes, read: place(
-        state, verdict, risk, priority, NOW + timedelta(minutes=minutes), read=read),
-    st.sampled_from(CaseState), st.sampled_from([None, *Verdict]), st.floats(0, 1), st.sampled_from(Priority),
-    st.integers(0, 10_000), st.booleans())
-
-
-@given(st.sampled_from([s for s in CaseState if s is not CaseState.REPORTED]), st.sampled_from([None, *Verdict]),
-       st.booleans())
-def test_nothing_unanalysed_sorts_with_normals(state: CaseState, verdict: Verdict | None, read: bool) -> None:
-    assert place(state, verdict, 0.0, Priority.ROUTINE, NOW, read=read).band != Band.NORMAL
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(Priority), st.integers(0, 1000), st.integers(0, 1000))
-def test_a_study_never_sinks_because_it_became_sicker_or_waited_longer(
-        risk: float, more: float, priority: Priority, waited: int, longer: int) -> None:
-    def at(r: float, minutes: int) -> object:
-        return place(CaseState.REPORTED, Verdict.PATHOLOGY, r, priority, NOW - timedelta(minutes=minutes))
-
-    assert at(max(risk, more), waited) <= at(min(risk, more), waited)
-    assert at(risk, max(waited, longer)) <= at(risk, min(waited, longer))
-
-
-def test_the_order_of_the_bands() -> None:
-    def at(state: CaseState, verdict: Verdict | None = None, risk: float = 0, read: bool = False) -> object:
-        return place(state, verdict, risk, Priority.ROUTINE, NOW, read=read)
-
-    order = [at(CaseState.REPORTED, Verdict.PATHOLOGY, 0.9), at(CaseState.REPORTED, Verdict.PATHOLOGY, 0.2),
-             at(CaseState.REPORTED, Verdict.UNDETERMINED), at(CaseState.WAITING),
-             at(CaseState.REPORTED, Verdict.NORMAL), at(CaseState.CANCELLED),
-             at(CaseState.REPORTED, Verdict.PATHOLOGY, 1.0, read=True)]
-    assert order == sorted(order)
-    assert at(CaseState.FAILED).band == at(CaseState.UNSUPPORTED).band == Band.NEEDS_A_PERSON
 
 
 def test_delivery_backs_off_from_5_seconds_to_6_hours_over_7_days() -> None:

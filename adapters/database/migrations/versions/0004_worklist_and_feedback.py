@@ -52,6 +52,26 @@ def upgrade() -> None:
         sa.Column("query", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
         sa.UniqueConstraint("owner", "name", name=op.f("uq_saved_views_owner_name")))
+    _fill(op.get_bind())
+
+
+def _fill(connection: sa.Connection) -> None:
+    """What is there already can be found like what comes."""
+    studies = sa.table("studies", *map(sa.column, ("id", "patient_name", "patient_id", "accession_number", "search")))
+    marks = str.maketrans("^=", "  ")
+    told = [{"key": row.id, "told": " ".join(part for part in (row.patient_name.translate(marks), row.patient_id,
+                                                               row.accession_number) if part).casefold()}
+            for row in connection.execute(sa.select(studies))]
+    if told:
+        connection.execute(sa.update(studies).where(studies.c.id == sa.bindparam("key")).values(
+            search=sa.bindparam("told")), told)
+    cases = sa.table("cases", sa.column("case_id"), sa.column("findings", sa.JSON))
+    found = sa.table("case_findings", sa.column("code"), sa.column("case_id"))
+    present = {(finding["code"], row.case_id) for row in connection.execute(sa.select(cases))
+               for finding in row.findings if finding["present"]}
+    if present:
+        connection.execute(sa.insert(found), [{"code": code, "case_id": case} for code, case in sorted(present)])
+    connection.execute(sa.text("UPDATE cases SET rises_at = due_at WHERE read_at IS NULL AND state <> 'cancelled'"))
 
 
 def downgrade() -> None:
