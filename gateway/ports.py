@@ -174,6 +174,10 @@ class CaseView:
     summary: str = ""
     error: str = ""
     conflict: bool = False
+    due_at: datetime | None = None
+    """When a person should have looked: the time budget of its priority, counted from the first object."""
+    place_reasons: tuple[Mapping[str, Any], ...] = ()
+    """Why it stands where it does: {code, values} each, from gateway.triage.explain, the weightiest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import binascii
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.database.cases import standing
+from adapters.database.connection import TRIAGE
 from adapters.database.filtering import count_facets, listed
 from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
@@ -19,7 +21,9 @@ from gateway.case import Completeness
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
 from gateway.ports import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
+from gateway.settings import TriageSettings
 from gateway.study import Priority
+from gateway.triage import explain
 
 _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studies.c.patient_id,
          studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex, studies.c.modality,
@@ -87,7 +91,9 @@ class DatabaseQueries:
         for study_id, case_id in connection.execute(sa.select(cases.c.study_id, cases.c.case_id).where(
                 cases.c.study_id.in_([row.study_id for row in rows])).order_by(*_SORT)):
             siblings.setdefault(study_id, []).append(case_id)
-        return [_case_view(row, tuple(of_run.get(row.run_id, ())), tuple(siblings[row.study_id])) for row in rows]
+        policy: TriageSettings = connection.get_execution_options()[TRIAGE]
+        return [_case_view(row, tuple(of_run.get(row.run_id, ())), tuple(siblings[row.study_id]), policy)
+                for row in rows]
 
     # ------------------------------------------------------------ documents and deliveries
 
@@ -177,7 +183,9 @@ def _version(row: Any, current: str) -> dict[str, Any]:
             "error": row.error}
 
 
-def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ...]) -> CaseView:
+def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ...],
+               policy: TriageSettings) -> CaseView:
+    case = standing(row._mapping, conflict=row.conflict)
     problems = list(row.problems)
     if row.order_conflict:
         problems.append({"code": "order-conflict", "text": row.order_conflict})
@@ -195,7 +203,9 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
         received_at=row.received_at, reported_at=row.reported_at, demonstration=row.demonstration,
         findings=tuple(row.findings), deliveries=sent, cases=siblings, patient_birth_date=row.patient_birth_date,
         patient_sex=row.patient_sex, study_description=row.description, problems=tuple(problems),
-        summary=row.summary, error=row.error, conflict=row.conflict)
+        summary=row.summary, error=row.error, conflict=row.conflict, due_at=row.due_at,
+        place_reasons=tuple({"code": reason.code, "values": reason.values}
+                            for reason in explain(case, datetime.now(UTC), policy)))
 
 
 def delivery_view(row: Any) -> DeliveryView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from adapters.web import words_triage
 from gateway.phrases import PHRASES
 
 ENGLISH = {
@@ -86,7 +87,9 @@ RUSSIAN = {
     "none_found": "Признаки не искались.", "above": "выше порога", "below": "ниже порога",
     "counts.analysing": "в анализе: {n}", "counts.failed": "сбоев: {n}", "counts.dead": "не доставлено: {n}",
 }
-STRINGS = {language: PHRASES[language] | own for language, own in (("en", ENGLISH), ("ru", RUSSIAN))}
+_PARTS = {"en": (ENGLISH, words_triage.ENGLISH), "ru": (RUSSIAN, words_triage.RUSSIAN)}
+STRINGS = {language: {name: text for part in (PHRASES[language], *parts) for name, text in part.items()}
+           for language, parts in _PARTS.items()}
 Texts = Callable[..., str]
 """`t("hours", n=2, m=5)`; a name that is not in the catalogue raises KeyError."""
 

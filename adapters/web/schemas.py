@@ -58,6 +58,13 @@ class ProblemForm(BaseModel):
     text: str
 
 
+class ReasonForm(BaseModel):
+    """One answer to "why here?": a code of gateway.triage.explain and its values."""
+
+    code: str
+    values: dict[str, str | float | int]
+
+
 class CaseForm(BaseModel):
     """One worklist item: the contract's fields, then more that the pages show."""
 
@@ -88,6 +95,8 @@ class CaseForm(BaseModel):
     summary: str
     error: str
     conflict: bool
+    due_at: Time | None
+    place_reasons: list[ReasonForm]
 
     @classmethod
     def of(cls, view: CaseView) -> CaseForm:
@@ -139,11 +148,12 @@ class CaseDetailForm(CaseForm):
 
 
 def _case_fields(view: CaseView) -> dict[str, Any]:
-    names = CaseForm.model_fields.keys() - {"deliveries", "findings", "problems", "cases"}
+    names = CaseForm.model_fields.keys() - {"deliveries", "findings", "problems", "cases", "place_reasons"}
     return {name: getattr(view, name) for name in names} | {
         "findings": [_finding(f) for f in view.findings],
         "problems": [ProblemForm(**problem) for problem in view.problems],
         "cases": list(view.cases) or [view.case_id],
+        "place_reasons": [ReasonForm(code=r["code"], values=dict(r["values"])) for r in view.place_reasons],
     }
 
 

@@ -1,0 +1,38 @@
+"""Words for why a case stands where it does, by `gateway.triage.Reason.code`, in English and Russian."""
+
+ENGLISH = {
+    "why_here": "Why here?",
+    "here.band.pathology": "The reading found pathology.",
+    "here.band.risen": "No reader could tell, a person must look, and it is overdue: it stands among the pathologies.",
+    "here.band.needs_a_person": "No model's verdict can be relied on: a person must look.",
+    "here.band.not_analysed_overdue": "It is overdue and no model has read it: a person must look.",
+    "here.band.not_analysed": "No model has read it to the end yet.",
+    "here.band.normal": "Nothing was found.",
+    "here.band.cancelled": "It was cancelled.",
+    "here.band.read": "A person has read it.",
+    "here.risk": "Risk {risk:.2f}: probability times urgency of the gravest finding.",
+    "here.assumed": "The risk is not known: it counts as {risk:.2f}.",
+    "here.priority": "The order is {priority}: +{boost:.2f}.",
+    "here.overdue": "It waits for {waited}, {budget} are allowed: +{boost:.2f}.",
+    "here.in_time": "It waits for {waited} of the {budget} that are allowed.",
+    "here.narrow": "A finding was just under its threshold: +{boost:.2f}.",
+    "here.demonstration": "A demonstration model read it: −{penalty:.2f}.",
+}
+RUSSIAN = {
+    "why_here": "Почему здесь?",
+    "here.band.pathology": "Найдена патология.",
+    "here.band.risen": "Программа не смогла решить, нужен врач, и срок прошёл: место среди патологий.",
+    "here.band.needs_a_person": "На заключение программы нельзя положиться: нужен врач.",
+    "here.band.not_analysed_overdue": "Срок прошёл, программа исследование не читала: нужен врач.",
+    "here.band.not_analysed": "Программа ещё не прочитала исследование до конца.",
+    "here.band.normal": "Ничего не найдено.",
+    "here.band.cancelled": "Отменено.",
+    "here.band.read": "Врач уже посмотрел.",
+    "here.risk": "Риск {risk:.2f}: вероятность самой опасной находки, умноженная на её срочность.",
+    "here.assumed": "Риск неизвестен: считается равным {risk:.2f}.",
+    "here.priority": "Срочность направления: {priority}, +{boost:.2f}.",
+    "here.overdue": "Ждёт {waited}, отведено {budget}: +{boost:.2f}.",
+    "here.in_time": "Ждёт {waited}, отведено {budget}.",
+    "here.narrow": "Одна из находок чуть ниже порога: +{boost:.2f}.",
+    "here.demonstration": "Читала демонстрационная модель: −{penalty:.2f}.",
+}
