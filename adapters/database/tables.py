@@ -56,7 +56,7 @@ studies = sa.Table(
     sa.Column("files_deleted_at", UtcDateTime),
     sa.Column("evidence", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
-    _text("search"),
+    _text("search", index=True),
     sa.UniqueConstraint("facility", "study_instance_uid"),
 )
 sa.Index("ix_studies_patient", studies.c.facility, studies.c.patient_id, studies.c.patient_issuer)
@@ -85,11 +85,14 @@ evidence = sa.Table(
 commitments = sa.Table(
     "commitments", metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
-    _text("direction"), _text("transaction_uid", unique=True), _text("peer"), _text("state"), _text("last_error"),
+    _text("direction"), _text("peer"), _text("transaction_uid"), _text("sop_instance_uid", index=True), _text("state"),
+    _text("last_error"),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("asked_at", UtcDateTime, nullable=False), sa.Column("answered_at", UtcDateTime),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("next_attempt_at", UtcDateTime),
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("next_attempt_at", UtcDateTime, index=True),
+    sa.UniqueConstraint("direction", "peer", "transaction_uid"),
 )
 
 patients = sa.Table(
@@ -135,7 +138,7 @@ cases = sa.Table(
     sa.Column("case_id", sa.Text, primary_key=True),
     sa.Column("study_id", _Id, sa.ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
     _text("pipeline"), _text("route"), _text("state", index=True), _text("run_id"), _text("completeness"),
-    _text("verdict"), _text("priority"),
+    _text("verdict"), _text("priority"), _text("modality"),
     sa.Column("risk", sa.Float),
     sa.Column("findings", sa.JSON, nullable=False), sa.Column("problems", sa.JSON, nullable=False),
     _text("summary"), _text("error"),
@@ -150,6 +153,9 @@ cases = sa.Table(
     sa.Column("rises_at", UtcDateTime, index=True),
 )
 sa.Index("ix_cases_worklist", cases.c.lead, cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
+
+sa.Index("ix_cases_counts", cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority, cases.c.modality,
+         cases.c.pipeline)
 
 case_findings = sa.Table(
     "case_findings", metadata,
@@ -220,6 +226,7 @@ deliveries = sa.Table(
     sa.UniqueConstraint("document_id", "destination"),
 )
 sa.Index("ix_deliveries_state", deliveries.c.state, deliveries.c.next_attempt_at)
+sa.Index("ix_deliveries_destination", deliveries.c.destination, deliveries.c.state, deliveries.c.delivered_at)
 
 executors = sa.Table(
     "executors", metadata,

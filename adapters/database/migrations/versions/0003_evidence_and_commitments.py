@@ -32,14 +32,19 @@ def upgrade() -> None:
     op.create_table(
         "commitments",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
-        _text("direction"), _text("transaction_uid"), _text("peer"), _text("state"), _text("last_error"),
+        _text("direction"), _text("peer"), _text("transaction_uid"), _text("sop_instance_uid"), _text("state"),
+        _text("last_error"),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("asked_at", UtcDateTime(), nullable=False),
         sa.Column("answered_at", UtcDateTime()),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False),
         sa.Column("next_attempt_at", UtcDateTime()),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_commitments")),
-        sa.UniqueConstraint("transaction_uid", name=op.f("uq_commitments_transaction_uid")))
+        sa.UniqueConstraint("direction", "peer", "transaction_uid",
+                            name=op.f("uq_commitments_direction_peer_transaction_uid")))
+    op.create_index(op.f("ix_commitments_sop_instance_uid"), "commitments", ["sop_instance_uid"])
+    op.create_index(op.f("ix_commitments_next_attempt_at"), "commitments", ["next_attempt_at"])
 
 
 def downgrade() -> None:
