@@ -19,12 +19,14 @@ class Kind(StrEnum):
     ORU = "oru"
     DIAGNOSTIC_REPORT = "diagnostic_report"
     JSON = "json"
+    EVIDENCE = "evidence"
+    """Where the evidence lies (gateway/evidence.py): kept for the page, never delivered."""
 
 
 MEDIA_TYPES: dict[Kind, str] = {
     Kind.SOURCE: "application/dicom", Kind.SR: "application/dicom", Kind.SC: "application/dicom",
     Kind.SEG: "application/dicom", Kind.ORU: "application/hl7-v2", Kind.DIAGNOSTIC_REPORT: "application/fhir+json",
-    Kind.JSON: "application/json",
+    Kind.JSON: "application/json", Kind.EVIDENCE: "application/octet-stream",
 }
 
 

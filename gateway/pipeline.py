@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.evidence import Evidence
 from gateway.result import ModelRelease, Problem, Result
 from gateway.study import Instance, Study
 
@@ -129,10 +130,11 @@ Picture = EcgSheet | KeyImage
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a reading gives: the result and, where there is something to show, its picture."""
+    """What a reading gives: the result and, where there is something to show, its picture and where evidence lies."""
 
     result: Result
     picture: Picture | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

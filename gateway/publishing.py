@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.case import Reading
 from gateway.delivery import Destination, Document, Kind
 from gateway.documents import Encoder, require_agreement
-from gateway.pipeline import Picture
+from gateway.evidence import pack
+from gateway.identity import document_uid
+from gateway.pipeline import Analysis, Picture
 from gateway.repository import DocumentFiles, Filed
 from gateway.study import Instance
 
-EXTENSIONS = {Kind.ORU: "hl7", Kind.DIAGNOSTIC_REPORT: "json", Kind.JSON: "json"}
+EXTENSIONS = {Kind.ORU: "hl7", Kind.DIAGNOSTIC_REPORT: "json", Kind.JSON: "json", Kind.EVIDENCE: "bin"}
 _MADE_HERE = ("fhir:", "wfdb:")
 """Protocols whose objects the gateway wrapped into DICOM itself."""
 
@@ -24,13 +26,18 @@ class Publisher:
         self._encoders, self._destinations, self._files = encoders, destinations, files
         self._read_object = read_object
 
-    def publish(self, reading: Reading, picture: Picture | None, names: Sequence[str]) -> list[Filed]:
+    def publish(self, reading: Reading, analysis: Analysis, names: Sequence[str]) -> list[Filed]:
         """Every document of a reading, filed. Raises Disagreement when one contradicts the result."""
+        picture = analysis.picture
         filed = [self._source(reading, instance, names) for instance in reading.selection.instances
                  if instance.sender.startswith(_MADE_HERE)]
         made = [(encoder, document, destination) for encoder in self._encoders
                 for document, destination in self._encode(encoder, reading, picture, names)]
         require_agreement(reading, [encoder.read_back(document) for encoder, document, _ in made])
+        if analysis.evidence is not None:
+            identity = document_uid(reading.run.run_id, Kind.EVIDENCE.value)
+            kept = Document(Kind.EVIDENCE, identity, pack(analysis.evidence))
+            filed.append(self._file(reading, kept, "", ()))
         return filed + [self._file(reading, document, destination, names) for _, document, destination in made]
 
     def _encode(self, encoder: Encoder, reading: Reading, picture: Picture | None,

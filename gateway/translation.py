@@ -29,7 +29,7 @@ def in_language(analysis: Analysis, words: Words, language: str) -> Analysis:
     picture = analysis.picture
     if isinstance(picture, KeyImage):
         picture = replace(picture, caption=worded(picture.caption, words))
-    return Analysis(translated(analysis.result, words, language), picture)
+    return Analysis(translated(analysis.result, words, language), picture, analysis.evidence)
 
 
 def translated(result: Result, words: Words, language: str) -> Result:

@@ -161,7 +161,7 @@ class Work:
                                site.language)
         reading = Reading(job.run, job.study, selection, analysis.result, site.facility, site.timezone, site.language,
                           job.completeness, procedure=pipeline.procedure)
-        filed = self._parts.publisher.publish(reading, analysis.picture, job.destinations)
+        filed = self._parts.publisher.publish(reading, analysis, job.destinations)
         at = self._clock()
         tickets = self._repository.finish(job.run.run_id, analysis.result, filed, at)
         if job.run.number == 1:

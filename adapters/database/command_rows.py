@@ -189,5 +189,5 @@ def _large(study_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     """Of a study whose files were marked as deleted; what was made since then stays."""
     of_study = sa.select(cases.c.case_id).join(studies, studies.c.id == cases.c.study_id).where(
         cases.c.study_id == study_id, documents.c.created_at <= studies.c.files_deleted_at)
-    kinds = (Kind.SC.value, Kind.SEG.value, Kind.SOURCE.value)
+    kinds = (Kind.SC.value, Kind.SEG.value, Kind.SOURCE.value, Kind.EVIDENCE.value)
     return documents.c.case_id.in_(of_study), documents.c.kind.in_(kinds), documents.c.path != ""

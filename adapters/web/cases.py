@@ -20,7 +20,7 @@ from gateway.ports import CaseDetail, Commands, Queries, StoredDocument
 
 log = structlog.get_logger()
 SUFFIXES = {"application/dicom": "dcm", "application/hl7-v2": "hl7", "application/fhir+json": "fhir.json",
-            "application/json": "json"}
+            "application/json": "json", "application/octet-stream": "bin"}
 
 
 def router(queries: Queries, commands: Commands) -> APIRouter:

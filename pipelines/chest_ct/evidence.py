@@ -1,4 +1,4 @@
-"""Where the networks' answers lie in the source pictures: regions, heat and the most telling slice."""
+"""Where the networks' answers lie in the source pictures: regions, heat on every slice, the most telling one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from gateway.evidence import EvidenceVolume, as_bytes
 from gateway.pipeline import Array, Floats, KeyImage, Volume
 from gateway.result import ImageRegion
-from pipelines.chest_ct.grid import Working
-from pipelines.chest_ct.labels import KINDS, UNUSUAL
+from pipelines.chest_ct.grid import Working, turned_back
+from pipelines.chest_ct.labels import ABNORMAL, KINDS, UNUSUAL
 from pipelines.chest_ct.lungs import Lungs
 from pipelines.chest_ct.views import View, smooth_evidence
 
@@ -83,6 +84,24 @@ def _box(mask: Array) -> tuple[float, float, float, float] | None:
     if rows.size < 2 or columns.size < 2:
         return None
     return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
+
+
+def volume_of(reading: Reading, present: tuple[str, ...]) -> EvidenceVolume:
+    """The heat of every kind on every slice, in the source's turning; `abnormal` has that of the error.
+
+    The key slice is the one that `picture` shows.
+    """
+    flips = reading.working.flips
+    labels = {ABNORMAL: UNUSUAL} | {kind: kind for kind in KINDS}
+    values = np.stack([np.stack([as_bytes(turned_back(reading.heat(told, shown), flips))
+                                 for shown in range(reading.view.slabs.size)]) for told in labels.values()])
+    plane_of = {int(slab): shown for shown, slab in enumerate(reading.view.slabs)}
+    planes = tuple(plane_of.get(int(slab), -1) for slab in reading.working.slab_of)
+    return EvidenceVolume(tuple(labels), values, reading.volume.slices, planes, _key_slice(reading, present))
+
+
+def _key_slice(reading: Reading, present: tuple[str, ...]) -> int:
+    return reading.source_index(reading.telling(present[0]) if present else reading.fullest())
 
 
 def picture(reading: Reading, present: tuple[str, ...]) -> KeyImage:

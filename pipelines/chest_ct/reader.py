@@ -11,7 +11,7 @@ from gateway.study import Study
 from pipelines.chest_ct import selection as selecting
 from pipelines.chest_ct.calibration import curves_of
 from pipelines.chest_ct.decision import Scores, decide, findings, undetermined
-from pipelines.chest_ct.evidence import Reading, picture, region
+from pipelines.chest_ct.evidence import Reading, picture, region, volume_of
 from pipelines.chest_ct.gates import doubts, problems_of_lungs, problems_of_volume
 from pipelines.chest_ct.grid import Working, working
 from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, KINDS, UNUSUAL
@@ -98,4 +98,4 @@ def _conclude(reading: Reading, scores: Scores, measurements: tuple[Measurement,
     found = findings(scores, {label: region(reading, label) for label in present})
     doubted = doubts(reading.volume, reading.working, reading.lungs)
     result = decide(found, measurements, reading.volume.problems, doubted, provenance, evidence)
-    return Analysis(result, picture(reading, present))
+    return Analysis(result, picture(reading, present), volume_of(reading, present))
