@@ -26,8 +26,10 @@ def create_case(connection: sa.Connection, study_id: int, facility: str, study_u
     case_id = case_identity(facility, study_uid, pipeline)
     if connection.execute(sa.select(cases.c.case_id).where(cases.c.case_id == case_id)).first() is None:
         where = _place(connection, Standing(state, None, None, priority, received_at))
+        modality = connection.execute(sa.select(studies.c.modality).where(studies.c.id == study_id)).scalar_one()
         connection.execute(sa.insert(cases).values(
             case_id=case_id, study_id=study_id, pipeline=pipeline, state=state.value, priority=priority.value,
+            modality=modality,
             received_at=received_at, lead=False, **_key(where), **{"findings": [], "problems": [], **columns}))
         refresh_lead(connection, study_id)
     return case_id

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.sql.util import ClauseAdapter
 
 from adapters.database.tables import case_findings, cases, studies
 from gateway.browsing import Facets, WorklistFilter
 
-_FACETS: dict[str, sa.Column[str]] = {
-    "modality": studies.c.modality, "verdict": cases.c.verdict, "state": cases.c.state, "priority": cases.c.priority}
+_COLUMNS = (cases.c.modality, cases.c.verdict, cases.c.state, cases.c.priority)
+_NAMES = tuple(column.name for column in _COLUMNS)
+_Grid = Mapping[tuple[str, ...], int]
+"""Studies by their values of `_COLUMNS`, and for findings by label and these."""
+_QUICK, _COUNTING_SHARE = 0.005, 20
+_MOST_REMEMBERED = 64
+_FEW = 2000
+T = TypeVar("T")
 
 
 def search_text(*parts: str) -> str:
@@ -20,31 +29,42 @@ def search_text(*parts: str) -> str:
     return " ".join(part for part in parts if part).casefold()
 
 
-def listed(query: Any, where: WorklistFilter) -> Any:
-    """`query` over the cases that lead their study and pass the filter, joined with their studies where needed."""
-    conditions = list(_conditions(where))
-    if any("studies" in {table.name for table in _tables(c)} for c in [*query.selected_columns, *conditions]):
-        query = query.join_from(cases, studies, studies.c.id == cases.c.study_id)
-    return query.where(cases.c.lead, *conditions)
+def listed(query: Any, where: WorklistFilter, expected: int = 0) -> Any:
+    """`query` over the cases that lead their study and pass the filter.
+
+    `expected`: how many do, where that is known. Of many, a page is soonest found by walking along the list and asking
+    of each; of few, by looking them up first.
+    """
+    return query.where(cases.c.lead, *_conditions(where, walk=expected > _FEW))
 
 
-def _tables(element: Any) -> set[Any]:
-    return {source for source in element._from_objects if isinstance(source, sa.Table)}
-
-
-def _conditions(where: WorklistFilter) -> Iterator[sa.ColumnElement[bool]]:
+def _conditions(where: WorklistFilter, *, walk: bool) -> Iterator[sa.ColumnElement[bool]]:
     chosen = ((cases.c.verdict, where.verdict), (cases.c.state, where.state), (cases.c.priority, where.priority),
-              (cases.c.pipeline, where.pipeline), (studies.c.modality, where.modality))
+              (cases.c.pipeline, where.pipeline), (cases.c.modality, where.modality))
     yield from (column.in_(sorted(wanted)) for column, wanted in chosen if wanted)
     if where.finding:
-        yield cases.c.case_id.in_(sa.select(case_findings.c.case_id).where(
-            case_findings.c.code.in_(sorted(where.finding))))
+        yield _among(cases.c.case_id, case_findings.c.case_id, [case_findings.c.code.in_(sorted(where.finding))], walk)
     if where.received_from is not None:
         yield cases.c.received_at >= where.received_from
     if where.received_to is not None:
         yield cases.c.received_at < where.received_to
     if where.read is not None:
         yield cases.c.read_at.is_not(None) if where.read else cases.c.read_at.is_(None)
+    if of_study := list(_study_conditions(where)):
+        yield _among(cases.c.study_id, studies.c.id, of_study, walk)
+
+
+def _among(column: sa.Column[Any], others: sa.Column[Any], conditions: Sequence[sa.ColumnElement[bool]],
+           walk: bool) -> sa.ColumnElement[bool]:
+    """`column` is one of `others` that meet the conditions: asked of each row, or looked up before."""
+    other = others.table.alias()
+    to_alias = ClauseAdapter(other)  # the outer query may hold the same table
+    found = sa.select(other.c[others.name]).where(*map(to_alias.traverse, conditions))
+    return found.where(other.c[others.name] == column).exists() if walk else column.in_(found)
+
+
+
+def _study_conditions(where: WorklistFilter) -> Iterator[sa.ColumnElement[bool]]:
     if where.patient is not None:
         yield studies.c.patient_issuer == where.patient[0]
         yield studies.c.patient_id == where.patient[1]
@@ -53,19 +73,81 @@ def _conditions(where: WorklistFilter) -> Iterator[sa.ColumnElement[bool]]:
     yield from (studies.c.search.contains(word, autoescape=True) for word in where.text.casefold().split())
 
 
-def without(where: WorklistFilter, field: str) -> WorklistFilter:
-    """The same filter with no condition on that field."""
-    nothing: dict[str, Any] = {field: frozenset()}
-    return replace(where, **nothing)
+class Remembered:
+    """Counts, each taken again at most a twentieth of the time: what took long is remembered the longer.
+
+    Counting that takes less than five milliseconds is done each time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: dict[Any, tuple[float, Any]] = {}
+
+    def get(self, key: Any, count: Callable[[], T]) -> T:
+        kept_until, value = self._kept.get(key, (0.0, None))
+        started = self._clock()
+        if started < kept_until:
+            return value  # type: ignore[no-any-return]
+        counted = count()
+        ended = self._clock()
+        if len(self._kept) >= _MOST_REMEMBERED:
+            self._kept.clear()
+        if ended - started > _QUICK:
+            self._kept[key] = (ended + _COUNTING_SHARE * (ended - started), counted)
+        return counted
 
 
-def count_facets(connection: sa.Connection, where: WorklistFilter) -> Facets:
-    """See gateway.browsing.Facets."""
-    found: dict[str, dict[str, int]] = {}
-    for name, column in _FACETS.items():
-        query = listed(sa.select(column, sa.func.count()), without(where, name)).group_by(column)
-        found[name] = {value: n for value, n in connection.execute(query) if value}
-    query = listed(sa.select(case_findings.c.code, sa.func.count()).join_from(
-        cases, case_findings, case_findings.c.case_id == cases.c.case_id), without(where, "finding"))
-    found["finding"] = dict(connection.execute(query.group_by(case_findings.c.code)).tuples().all())
-    return found
+class Counts:
+    """How many studies pass a filter, and how many of them there are of each kind."""
+
+    def __init__(self) -> None:
+        self._remembered = Remembered()
+
+    def total(self, connection: sa.Connection, where: WorklistFilter) -> int:
+        return sum(n for values, n in self._grid(connection, where).items() if _passes(values, where, ""))
+
+    def facets(self, connection: sa.Connection, where: WorklistFilter) -> Facets:
+        """See gateway.browsing.Facets."""
+        found: dict[str, Mapping[str, int]] = {}
+        grid = self._grid(connection, where)
+        for place, name in enumerate(_NAMES):
+            counted: Counter[str] = Counter()
+            for values, n in grid.items():
+                if values[place] and _passes(values, where, name):
+                    counted[values[place]] += n
+            found[name] = dict(counted)
+        return {**found, "finding": self._findings(connection, where)}
+
+    def _findings(self, connection: sa.Connection, where: WorklistFilter) -> Mapping[str, int]:
+        counted: Counter[str] = Counter()
+        for (label, *values), n in self._finding_grid(connection, replace(where, finding=frozenset())).items():
+            if _passes(tuple(values), where, ""):
+                counted[label] += n
+        return dict(counted)
+
+    def _grid(self, connection: sa.Connection, where: WorklistFilter) -> _Grid:
+        rest = _without_columns(where)
+        query = listed(sa.select(*_COLUMNS, sa.func.count()), rest).group_by(*_COLUMNS)
+        return self._remembered.get(rest, lambda: _read(connection, query))
+
+    def _finding_grid(self, connection: sa.Connection, where: WorklistFilter) -> _Grid:
+        rest = _without_columns(where)
+        query = listed(sa.select(case_findings.c.code, *_COLUMNS, sa.func.count()).join_from(
+            case_findings, cases, cases.c.case_id == case_findings.c.case_id), rest).group_by(
+            case_findings.c.code, *_COLUMNS)
+        return self._remembered.get(("finding", rest), lambda: _read(connection, query))
+
+
+def _read(connection: sa.Connection, query: Any) -> _Grid:
+    return {tuple(values): n for *values, n in connection.execute(query)}
+
+
+def _without_columns(where: WorklistFilter) -> WorklistFilter:
+    """What of the filter the grid does not hold: one grid then serves all choices of its columns."""
+    return replace(where, modality=frozenset(), verdict=frozenset(), state=frozenset(), priority=frozenset())
+
+
+def _passes(values: tuple[str, ...], where: WorklistFilter, but: str) -> bool:
+    """Whether the values meet the filter's conditions on the grid's columns, one of them left out."""
+    return all(name == but or not getattr(where, name) or value in getattr(where, name)
+               for name, value in zip(_NAMES, values, strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 
 from adapters.database.cases import standing
 from adapters.database.connection import TRIAGE
-from adapters.database.filtering import count_facets, listed
+from adapters.database.filtering import Counts, Remembered, listed
 from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.case import Completeness
@@ -29,8 +28,6 @@ _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studie
          studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex, studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
          studies.c.completeness.label("study_completeness"))
-_QUICK, _COUNTING_SHARE = 0.05, 20
-"""Counting that takes no longer (seconds) is done each time."""
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
 
 
@@ -39,24 +36,23 @@ class DatabaseQueries:
 
     def __init__(self, engine: sa.Engine, read_document: Callable[[str], bytes]) -> None:
         self._engine, self._read_document = engine, read_document
-        self._counted: Mapping[str, int] = {}
-        self._count_again_at = 0.0
+        self._list_counts, self._remembered = Counts(), Remembered()
 
     # ------------------------------------------------------------ worklist and cases
 
     def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
-        query = listed(sa.select(*_LINE), where)
-        if cursor:
-            query = query.where(sa.tuple_(*_SORT) > sa.tuple_(*_decode(cursor)))
         with self._engine.connect() as connection:
-            total = connection.execute(listed(sa.select(sa.func.count()), where)).scalar_one()
+            total = self._list_counts.total(connection, where)
+            query = listed(sa.select(*_LINE).join(studies, studies.c.id == cases.c.study_id), where, total)
+            if cursor:
+                query = query.where(sa.tuple_(*_SORT) > sa.tuple_(*_decode(cursor)))
             rows = connection.execute(query.order_by(*_SORT).limit(limit + 1)).all()
             items = self._views(connection, rows[:limit])
         return Page(tuple(items), total, _encode(rows[limit - 1]) if len(rows) > limit else None)
 
     def facets(self, where: WorklistFilter = EVERYTHING) -> Facets:
         with self._engine.connect() as connection:
-            return count_facets(connection, where)
+            return self._list_counts.facets(connection, where)
 
     def case(self, case_id: str) -> CaseDetail | None:
         with self._engine.connect() as connection:
@@ -148,13 +144,7 @@ class DatabaseQueries:
                       "last_heard": row.last_heard_at, "count": row.count} for row in rows)
 
     def counts(self) -> Mapping[str, int]:
-        """At most a twentieth of the time goes into counting: what took long is remembered the longer."""
-        started = time.monotonic()
-        if started >= self._count_again_at:
-            self._counted = self._count()
-            ended = time.monotonic()
-            self._count_again_at = ended + _COUNTING_SHARE * (ended - started) if ended - started > _QUICK else 0.0
-        return self._counted
+        return self._remembered.get("counts", self._count)
 
     def _count(self) -> Mapping[str, int]:
         with self._engine.connect() as connection:

@@ -136,7 +136,7 @@ senders = sa.Table(
 cases = sa.Table(
     "cases", metadata,
     sa.Column("case_id", sa.Text, primary_key=True),
-    sa.Column("study_id", _Id, sa.ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("study_id", _Id, sa.ForeignKey("studies.id", ondelete="CASCADE"), nullable=False),
     _text("pipeline"), _text("route"), _text("state", index=True), _text("run_id"), _text("completeness"),
     _text("verdict"), _text("priority"), _text("modality"),
     sa.Column("risk", sa.Float),
@@ -156,6 +156,8 @@ sa.Index("ix_cases_worklist", cases.c.lead, cases.c.band, cases.c.weight, cases.
 
 sa.Index("ix_cases_counts", cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority, cases.c.modality,
          cases.c.pipeline)
+sa.Index("ix_cases_study", cases.c.study_id, cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority,
+         cases.c.modality)
 
 case_findings = sa.Table(
     "case_findings", metadata,

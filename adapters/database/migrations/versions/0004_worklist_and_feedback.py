@@ -18,9 +18,15 @@ def _text(name: str) -> sa.Column[str]:
 
 def upgrade() -> None:
     op.add_column("cases", sa.Column("rises_at", UtcDateTime()))
+    op.add_column("cases", _text("modality"))
     op.create_index("ix_cases_rises_at", "cases", ["rises_at"])
+    op.drop_index("ix_cases_study_id", "cases")
+    op.create_index("ix_cases_study", "cases", ["study_id", "lead", "verdict", "state", "priority", "modality"])
+    op.create_index("ix_cases_counts", "cases", ["lead", "verdict", "state", "priority", "modality", "pipeline"])
     op.add_column("studies", _text("search"))
+    op.create_index("ix_studies_search", "studies", ["search"])
     op.create_index("ix_studies_patient", "studies", ["facility", "patient_id", "patient_issuer"])
+    op.create_index("ix_deliveries_destination", "deliveries", ["destination", "state", "delivered_at"])
     op.create_table(
         "case_findings",
         sa.Column("code", sa.Text(), nullable=False), sa.Column("case_id", sa.Text(), nullable=False),
@@ -71,13 +77,20 @@ def _fill(connection: sa.Connection) -> None:
                for finding in row.findings if finding["present"]}
     if present:
         connection.execute(sa.insert(found), [{"code": code, "case_id": case} for code, case in sorted(present)])
+    connection.execute(sa.text("UPDATE cases SET modality = (SELECT s.modality FROM studies s WHERE s.id = study_id)"))
     connection.execute(sa.text("UPDATE cases SET rises_at = due_at WHERE read_at IS NULL AND state <> 'cancelled'"))
 
 
 def downgrade() -> None:
     for table in ("saved_views", "audit", "feedback", "case_findings"):
         op.drop_table(table)
+    op.drop_index("ix_deliveries_destination", "deliveries")
     op.drop_index("ix_studies_patient", "studies")
+    op.drop_index("ix_studies_search", "studies")
     op.drop_column("studies", "search")
+    op.drop_index("ix_cases_counts", "cases")
+    op.drop_index("ix_cases_study", "cases")
+    op.create_index("ix_cases_study_id", "cases", ["study_id"])
     op.drop_index("ix_cases_rises_at", "cases")
+    op.drop_column("cases", "modality")
     op.drop_column("cases", "rises_at")
