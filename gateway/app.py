@@ -37,7 +37,7 @@ from adapters.dicom.content.part10 import split
 from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
 from adapters.dicom.content.sr import StructuredReportEncoder
-from adapters.dicom.content.tags import read_tags
+from adapters.dicom.content.tags import TagStream, read_tags
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.dicom.content.waveform_write import write_ecg
@@ -157,7 +157,8 @@ class Gateway:
         self._index = InstanceIndex(self._database, settings.site.facility, lambda _: self._clock.poke(),
                                     self._store.delete, self._lock.executor_id)
         self._intake = self._instruments.metered(
-            ObjectIntake(self._store, self._read_tags, self._index, self._gate))
+            ObjectIntake(self._store, partial(TagStream, extra_keywords=extra_keywords(settings.routes)), self._index,
+                         self._gate))
         self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
         self._housekeeping = Housekeeping(settings, self._rows, self._store, self._files, self._gate,
                                           self._lock.executor_id)

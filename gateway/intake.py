@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
-from gateway.errors import StorageFull, Transient
-from gateway.ports import ObjectStore, Outcome, Stored, TagReader
+from gateway.errors import StorageFull
+from gateway.ports import Incoming, ObjectStore, Outcome, Piece, Reception, Stored, TagStream, TagStreamer
 from gateway.study import Instance, Sender
 
 
@@ -49,25 +50,60 @@ class Gate:
 class ObjectIntake:
     """Implements gateway.ports.Intake."""
 
-    def __init__(self, store: ObjectStore, read_tags: TagReader, index: Index, gate: Gate,
+    def __init__(self, store: ObjectStore, stream_tags: TagStreamer, index: Index, gate: Gate,
                  clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._store, self._read_tags, self._index, self._gate, self._clock = store, read_tags, index, gate, clock
+        self._store, self._stream_tags, self._index, self._gate, self._clock = store, stream_tags, index, gate, clock
 
     def check(self) -> None:
         if self._gate.reason:
             raise StorageFull(self._gate.reason)
 
-    def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
-        tags = self._read_tags(header, dataset)
+    def receive(self, sender: Sender, header: bytes) -> Reception:
         self.check()
+        tags = self._stream_tags(header)
+        return _Reception(self._store.begin(header), tags, self.check, partial(self._note, sender))
+
+    def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
+        reception = self.receive(sender, header)
         try:
-            stored = self._store.put(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]), header, dataset)
-        except OSError as error:
-            raise Transient(f"the object could not be stored: {error.strerror}") from error
+            for piece in dataset:
+                reception.write(piece)
+            return reception.finish()
+        finally:
+            reception.abort()
+
+    def _note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored) -> None:
         if stored.outcome is not Outcome.DUPLICATE:
             self._index.add(instance_of(tags, stored, sender, self._clock()),
                             conflict=stored.outcome is Outcome.CONFLICT)
+
+
+class _Reception:
+    """Implements gateway.ports.Reception."""
+
+    def __init__(self, incoming: Incoming, stream: TagStream, check: Callable[[], None],
+                 note: Callable[[Mapping[str, Any], Stored], None]) -> None:
+        self._incoming, self._stream, self._check, self._note = incoming, stream, check, note
+        self._tags: Mapping[str, Any] | None = None
+
+    def write(self, piece: Piece) -> None:
+        self._stream.feed(piece)
+        self._incoming.write(piece)
+
+    def tags(self) -> Mapping[str, Any]:
+        if self._tags is None:
+            self._tags = self._stream.tags()
+        return self._tags
+
+    def finish(self) -> Stored:
+        tags = self.tags()
+        self._check()
+        stored = self._incoming.finish(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
+        self._note(tags, stored)
         return stored
+
+    def abort(self) -> None:
+        self._incoming.abort()
 
 
 def instance_of(tags: Mapping[str, Any], stored: Stored, sender: Sender, received_at: datetime) -> Instance:

@@ -35,11 +35,35 @@ class Stored:
     outcome: Outcome
 
 
+Piece = bytes | bytearray | memoryview
+"""Bytes of an object as they come; views are good during the call only."""
+
+
+class Incoming(Protocol):
+    """An object that is being written. One thread at a time; ends with `finish` or `abort`."""
+
+    def write(self, piece: Piece) -> None:
+        """More of the data set. Raises StorageFull, Transient; then only `abort` is left."""
+        ...
+
+    def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
+        """Returns once file and directory entry are durable. Raises StorageFull, Transient; then nothing stays."""
+        ...
+
+    def abort(self) -> None:
+        """Nothing stays. After `finish`, or again, it does nothing."""
+        ...
+
+
 class ObjectStore(Protocol):
-    """Durable files. `put` returns only after file and directory entry are synced; on failure nothing stays."""
+    """Durable files; on failure nothing stays. Thread-safe."""
+
+    def begin(self, header: bytes) -> Incoming:
+        """`header`: preamble, DICM and group 2. Raises StorageFull, Transient."""
+        ...
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
-        """`header`: preamble, DICM and group 2; `dataset`: the bytes as received. Raises StorageFull, Transient."""
+        """A whole object; `dataset`: the bytes as received. Raises StorageFull, Transient."""
         ...
 
     def walk(self, since: float) -> Iterable[str]:
@@ -55,11 +79,38 @@ class ObjectStore(Protocol):
         ...
 
 
+class Reception(Protocol):
+    """One object on its way in. One thread at a time; ends with `finish` or `abort`."""
+
+    def write(self, piece: Piece) -> None:
+        """More of the data set. Raises Unreadable, StorageFull, Transient; then only `abort` is left."""
+        ...
+
+    def tags(self) -> Mapping[str, Any]:
+        """Of the whole data set, once all of it was written. Raises Unreadable, Unusable."""
+        ...
+
+    def finish(self) -> Stored:
+        """Store it durably and hand it to the index. Raises Unreadable, Unusable, StorageFull, Transient."""
+        ...
+
+    def abort(self) -> None:
+        """Nothing stays. After `finish`, or again, it does nothing."""
+        ...
+
+
 class Intake(Protocol):
     """The one door for DICOM objects, whichever protocol brought them. Thread-safe."""
 
     def check(self) -> None:
         """Raise StorageFull (with a sentence) when nothing new may be taken in; else return."""
+        ...
+
+    def receive(self, sender: Sender, header: bytes) -> Reception:
+        """An object whose data set comes in pieces. `header`: preamble + DICM + file meta as Part 10.
+
+        Raises Unreadable, StorageFull, Transient.
+        """
         ...
 
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
@@ -70,6 +121,21 @@ class Intake(Protocol):
         """
         ...
 
+
+class TagStream(Protocol):
+    """The tags of a data set, read while its bytes pass."""
+
+    def feed(self, piece: Piece) -> None:
+        """Raises Unreadable."""
+        ...
+
+    def tags(self) -> Mapping[str, Any]:
+        """Keyword → value, once everything has been fed; what `TagReader` says. Raises Unreadable, Unusable."""
+        ...
+
+
+TagStreamer = Callable[[bytes], TagStream]
+"""header → reader of the data set that follows it; raises Unreadable."""
 
 TagReader = Callable[[bytes, Sequence[bytes]], Mapping[str, Any]]
 """(header, dataset) → tags by DICOM keyword incl. SOPClassUID, TransferSyntaxUID; raises Unreadable, Unusable."""

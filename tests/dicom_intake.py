@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from adapters.dicom.content.tags import read_tags
+from adapters.dicom.content.tags import TagStream
 from adapters.files.store import FileObjectStore
 from gateway.errors import GatewayError
-from gateway.ports import Stored
-from gateway.study import Sender
+from gateway.intake import Gate, ObjectIntake
+from gateway.ports import Piece, Reception, Stored
+from gateway.study import Instance, Sender
 
 
 class StoreIntake:
@@ -27,11 +30,46 @@ class StoreIntake:
         if self.refusal:
             raise self.refusal
 
-    def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
+    def receive(self, sender: Sender, header: bytes) -> Reception:
         if self.failure:
             raise self.failure
-        tags = read_tags(header, dataset)
-        stored = self.store.put(tags["StudyInstanceUID"], tags["SOPInstanceUID"], header, dataset)
+        intake = ObjectIntake(self.store, TagStream, _Nowhere(), Gate())
+        return _Noting(intake.receive(sender, header), partial(self._note, sender))
+
+    def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
+        reception = self.receive(sender, header)
+        try:
+            for piece in dataset:
+                reception.write(piece)
+            return reception.finish()
+        finally:
+            reception.abort()
+
+    def _note(self, sender: Sender, stored: Stored, tags: Mapping[str, Any]) -> None:
         with self._lock:
             self.taken.append((sender, stored, tags))
+
+
+class _Nowhere:
+    def add(self, instance: Instance, *, conflict: bool) -> None:
+        """The test looks at what was taken instead."""
+
+
+@dataclass
+class _Noting:
+    inner: Reception
+    note: Callable[[Stored, Mapping[str, Any]], None]
+
+    def write(self, piece: Piece) -> None:
+        self.inner.write(piece)
+
+    def tags(self) -> Mapping[str, Any]:
+        return self.inner.tags()
+
+    def finish(self) -> Stored:
+        stored = self.inner.finish()
+        self.note(stored, self.inner.tags())
         return stored
+
+    def abort(self) -> None:
+        self.inner.abort()

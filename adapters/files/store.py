@@ -9,20 +9,23 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from gateway.errors import Permanent, StorageFull
-from gateway.ports import Outcome, Stored
+from gateway.ports import Outcome, Piece, Stored
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _SCRATCH = ".incoming"
 _LARGEST_META = 1024 * 1024
 _STAT_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
+_KEPT_IN_MEMORY = 128 * 1024
+"""Bytes of an object that wait in memory for more: most small ones are then one write."""
 
 
 def file_name(uid: str) -> str:
@@ -30,6 +33,69 @@ def file_name(uid: str) -> str:
     if len(uid) <= 64 and _UID.fullmatch(uid):
         return uid
     return "x" + hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+Place = Callable[[Path, int, tuple[str, str], str], tuple[Path, Outcome]]
+"""(scratch file, its descriptor, (study, SOP Instance UID), digest) → durable file and what became of it."""
+
+
+class IncomingFile:
+    """Implements `gateway.ports.Incoming`: a scratch file of its own, once more came than is kept in memory."""
+
+    def __init__(self, files: FileLayer, scratch_path: Callable[[], Path], place: Place, header: bytes) -> None:
+        self._files, self._scratch_path, self._place = files, scratch_path, place
+        self._early = bytearray(header)
+        self._digest = hashlib.sha256()
+        self._size = len(header)
+        self._path: Path | None = None
+        self._descriptor = -1
+
+    def write(self, piece: Piece) -> None:
+        """See `gateway.ports.Incoming.write`."""
+        self._digest.update(piece)
+        self._size += len(piece)
+        if self._path is None and len(self._early) + len(piece) <= _KEPT_IN_MEMORY:
+            self._early += piece
+            return
+        with durable.storage_errors():
+            if self._path is None:
+                self._open()
+            self._files.write(self._descriptor, piece)
+
+    def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
+        """See `gateway.ports.Incoming.finish`."""
+        digest = self._digest.hexdigest()
+        try:
+            with durable.storage_errors():
+                if self._path is None:
+                    self._open()
+                path, outcome = self._place(cast(Path, self._path), self._descriptor,
+                                            (study_instance_uid, sop_instance_uid), digest)
+        finally:
+            self.abort()
+        return Stored(str(path), digest, self._size, outcome)
+
+    def abort(self) -> None:
+        """See `gateway.ports.Incoming.abort`."""
+        if self._path is None:
+            return
+        path, self._path = self._path, None
+        with contextlib.suppress(OSError):
+            self._files.unlink(path)  # what is left goes at the next start
+        self._files.close(self._descriptor)
+
+    close = abort
+
+    def _open(self) -> None:
+        self._path = self._scratch_path()
+        try:
+            self._descriptor = self._files.create(self._path)
+        except OSError:
+            self._path = None
+            raise
+        durable.claim(self._descriptor)
+        self._files.write(self._descriptor, self._early)
+        self._early.clear()
 
 
 class FileObjectStore:
@@ -53,16 +119,18 @@ class FileObjectStore:
             durable.make_directories(self._scratch, self._files)
             self._clean()
 
-    def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
-        """Store one object; see `gateway.ports.ObjectStore.put`. The digest is the data set's SHA-256 (hex)."""
+    def begin(self, header: bytes) -> IncomingFile:
+        """See `gateway.ports.ObjectStore.begin`. Raises StorageFull below the floor."""
         if self.free_bytes() < self._floor:
             raise StorageFull("The free-space floor is reached.")
-        directory = self._directory(study_instance_uid)
-        with durable.storage_errors(), self._scratch_file() as (scratch, descriptor):
-            digest, size = _write_all(self._files, descriptor, header, dataset)
-            with self._locks[hash(sop_instance_uid) % len(self._locks)]:
-                path, outcome = self._place(scratch, descriptor, directory, file_name(sop_instance_uid), digest)
-        return Stored(str(path), digest, size, outcome)
+        return IncomingFile(self._files, self._scratch_path, self._place, header)
+
+    def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
+        """Store one object; see `gateway.ports.ObjectStore.put`. The digest is the data set's SHA-256 (hex)."""
+        with contextlib.closing(self.begin(header)) as incoming, durable.storage_errors():
+            for piece in dataset:
+                incoming.write(piece)
+            return incoming.finish(study_instance_uid, sop_instance_uid)
 
     def walk(self, since: float) -> Iterator[str]:
         """Paths of object files in study folders whose listing changed at or after `since` (POSIX seconds)."""
@@ -108,27 +176,21 @@ class FileObjectStore:
         shard = hashlib.sha1(study_instance_uid.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:2]
         return self._root / shard / file_name(study_instance_uid)
 
-    @contextlib.contextmanager
-    def _scratch_file(self) -> Iterator[tuple[Path, int]]:
-        """A new file of this thread's own, gone afterwards."""
-        path = self._scratch / f"{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
-        descriptor = self._files.create(path)
-        try:
-            durable.claim(descriptor)
-            yield path, descriptor
-        finally:
-            self._files.unlink(path)
-            self._files.close(descriptor)
+    def _scratch_path(self) -> Path:
+        return self._scratch / f"{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
 
-    def _place(self, scratch: Path, descriptor: int, directory: Path, name: str, digest: str) -> tuple[Path, Outcome]:
+    def _place(self, scratch: Path, descriptor: int, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
         """Link the scratch file to the first free name, unless the same data set stands there already."""
-        self._ensure(directory)
-        for path, outcome in _candidates(directory, name, digest):
-            if not path.exists() and self._link(scratch, descriptor, path):
-                return path, outcome
-            if _dataset_digest(path) == digest:
-                self._files.sync_directory(directory)  # whoever wrote it may not have come so far
-                return path, Outcome.DUPLICATE
+        study_instance_uid, sop_instance_uid = uids
+        directory = self._directory(study_instance_uid)
+        with self._locks[hash(sop_instance_uid) % len(self._locks)]:
+            self._ensure(directory)
+            for path, outcome in _candidates(directory, file_name(sop_instance_uid), digest):
+                if not path.exists() and self._link(scratch, descriptor, path):
+                    return path, outcome
+                if _dataset_digest(path) == digest:
+                    self._files.sync_directory(directory)  # whoever wrote it may not have come so far
+                    return path, Outcome.DUPLICATE
         raise Permanent("Every name for this object is taken.")
 
     def _link(self, scratch: Path, descriptor: int, path: Path) -> bool:
@@ -171,16 +233,6 @@ def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path,
     yield directory / f"{name}.dcm", Outcome.STORED
     yield directory / f"{name}.{digest[:8]}.dcm", Outcome.CONFLICT
     yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
-
-
-def _write_all(files: FileLayer, descriptor: int, header: bytes, dataset: Iterable[bytes]) -> tuple[str, int]:
-    """(SHA-256 of the data set, size of the file)."""
-    digest = hashlib.sha256()
-    size = files.write(descriptor, header)
-    for piece in dataset:
-        digest.update(piece)
-        size += files.write(descriptor, piece)
-    return digest.hexdigest(), size
 
 
 def _dataset_digest(path: Path) -> str:

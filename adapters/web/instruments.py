@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.errors import GatewayError
-from gateway.ports import Intake, Outcome, Stored
+from gateway.ports import Intake, Outcome, Piece, Reception, Stored
 from gateway.study import Sender
 
 _SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0)
@@ -54,11 +55,57 @@ class _MeteredIntake:
     def check(self) -> None:
         self.inner.check()
 
+    def receive(self, sender: Sender, header: bytes) -> Reception:
+        meter = _Meter(self.count, sender.protocol)
+        with meter:
+            return _MeteredReception(self.inner.receive(sender, header), meter)
+
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
-        try:
-            stored = self.inner.take(sender, header, dataset)
-        except GatewayError:
-            self.count(sender.protocol, None)
-            raise
-        self.count(sender.protocol, stored)
+        with _Meter(self.count, sender.protocol) as meter:
+            return meter.stored(self.inner.take(sender, header, dataset))
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Counts one object once: when it is stored, or at the first refusal."""
+
+    count: Callable[[str, Stored | None], None]
+    protocol: str
+    counted: bool = False
+
+    def stored(self, stored: Stored) -> Stored:
+        self._count(stored)
         return stored
+
+    def __enter__(self) -> _Meter:
+        return self
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if isinstance(error, GatewayError):
+            self._count(None)
+
+    def _count(self, stored: Stored | None) -> None:
+        if not self.counted:
+            self.counted = True
+            self.count(self.protocol, stored)
+
+
+@dataclass(frozen=True, slots=True)
+class _MeteredReception:
+    inner: Reception
+    meter: _Meter
+
+    def write(self, piece: Piece) -> None:
+        with self.meter:
+            self.inner.write(piece)
+
+    def tags(self) -> Mapping[str, Any]:
+        with self.meter:
+            return self.inner.tags()
+
+    def finish(self) -> Stored:
+        with self.meter:
+            return self.meter.stored(self.inner.finish())
+
+    def abort(self) -> None:
+        self.inner.abort()

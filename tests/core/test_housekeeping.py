@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters.dicom.content.tags import TagStream
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import StorageFull
 from gateway.housekeeping import Housekeeping
 from gateway.intake import Gate, ObjectIntake
-from gateway.ports import Outcome, Stored
+from gateway.ports import Incoming, Outcome, Stored
 from gateway.study import Sender
 from tests.core.support import Core, MemoryDestination, core
 
@@ -25,6 +26,9 @@ class Disk:
     def __init__(self) -> None:
         self.free, self.share = 10 * 2**30, 0.1
         self.deleted: list[str] = []
+
+    def begin(self, header: bytes) -> Incoming:
+        raise AssertionError("nothing is stored here")
 
     def put(self, study: str, sop: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
         return Stored(f"/nowhere/{sop}", "d", 1, Outcome.STORED)
@@ -50,7 +54,7 @@ def keeping(c: Core, disk: Disk, gate: Gate, ahead: timedelta = timedelta()) -> 
 def test_the_intake_shuts_under_the_floor_and_opens_above_it(tmp_path: Path) -> None:
     with core(tmp_path, start=False) as c:
         disk, gate = Disk(), Gate()
-        intake = ObjectIntake(disk, lambda header, dataset: {}, c.index, gate)
+        intake = ObjectIntake(disk, TagStream, c.index, gate)
         disk.free = 2**20
         keeping(c, disk, gate).watch_disk()
         with pytest.raises(StorageFull, match="disk space"):
@@ -128,11 +132,10 @@ def test_the_sweep_queues_what_nothing_carries_on(tmp_path: Path) -> None:
 
 
 def test_an_intake_object_without_its_uids_never_reaches_the_store(tmp_path: Path) -> None:
-    from adapters.dicom.content.tags import read_tags
     from gateway.errors import Rejected
 
     with core(tmp_path, start=False) as c:
         disk = Disk()
-        intake = ObjectIntake(disk, read_tags, c.index, Gate())
+        intake = ObjectIntake(disk, TagStream, c.index, Gate())
         with pytest.raises(Rejected):
             intake.take(Sender("dicom", "X"), b"", [b"garbage"])

@@ -12,16 +12,20 @@ from typing import NamedTuple
 
 from gateway.errors import Unreadable
 
+Data = bytes | bytearray | memoryview
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEEPEST = 64
 """Levels of nesting of undefined length that are followed; deeper is refused."""
 
-_LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-_SHORT_FORM = frozenset({"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS",
+LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+SHORT_FORM = frozenset({"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS",
                          "ST", "TM", "UI", "UL", "US"})
-_NAMES = {vr.encode(): vr for vr in _LONG_FORM | _SHORT_FORM}
-_CUT = "The data set ends within an element: cut short, or no DICOM."
+SHORT_HEADS = {vr.encode(): vr for vr in SHORT_FORM}
+_NAMES = {vr.encode(): vr for vr in LONG_FORM | SHORT_FORM}
+CUT = "The data set ends within an element: cut short, or no DICOM."
+NO_ITEM = "A sequence holds something that is not an item."
+TOO_DEEP = f"Sequences are nested more than {DEEPEST} deep."
 
 
 class Encoding(NamedTuple):
@@ -47,45 +51,44 @@ class Element(NamedTuple):
     """Of the elements within, for sequences: UN of undefined length holds implicit VR (PS3.5 6.2.2)."""
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
+    """What stands before a value, which begins at `start`."""
+
     tag: int
     vr: str
     start: int
     length: int
 
 
-def sniffed(data: bytes, declared: Encoding) -> Encoding:
-    """The encoding the first element shows, where it contradicts a declared little endian one (seen in the wild)."""
+def sniffed(data: Data, declared: Encoding) -> Encoding:
+    """The encoding the first element shows, where it contradicts a declared little endian one (seen in the wild).
+
+    Two letters that name a VR would be an implicit length of 16 KB at least, which no first element has.
+    """
     if declared.big_endian or len(data) < 8:
         return declared
-    named = bytes(data[4:6]) in _NAMES
-    if declared.implicit and named and struct.unpack_from("<I", data, 4)[0] > len(data):
-        return EXPLICIT
-    if not declared.implicit and not named:
-        return IMPLICIT
-    return declared
+    return EXPLICIT if bytes(data[4:6]) in _NAMES else IMPLICIT
 
 
-def walk(data: bytes, encoding: Encoding, start: int = 0, end: int | None = None) -> Iterator[Element]:
+def walk(data: Data, encoding: Encoding, start: int = 0, end: int | None = None) -> Iterator[Element]:
     """The elements of data[start:end], at one level. Raises Unreadable where one reaches beyond the end."""
     offset, end = start, len(data) if end is None else end
     while offset < end:
         if end - offset < 8 or data[offset:offset + 8] == bytes(8):
             if any(data[offset:min(end, offset + 8)]):
-                raise Unreadable(_CUT)
+                raise Unreadable(CUT)
             return  # zeros after the last element: padding that some archives leave behind
-        head = _head(data, encoding, offset, end)
-        element, offset = _bounded(data, encoding, head, end, 0)
+        element, offset = _bounded(data, encoding, _head(data, encoding, offset, end), end, 0)
         yield element
 
 
-def items(data: bytes, sequence: Element) -> Iterator[tuple[int, int]]:
+def items(data: Data, sequence: Element) -> Iterator[tuple[int, int]]:
     """(start, end) of the content of each item of a sequence."""
     offset = sequence.start
     while offset < sequence.end:
-        tag, start, length = _item(data, sequence.encoding, offset, sequence.end)
+        tag, start, length = item(data, sequence.encoding, offset, sequence.end)
         if tag != ITEM:
-            raise Unreadable("A sequence holds something that is not an item.")
+            raise Unreadable(NO_ITEM)
         if length == UNDEFINED:
             offset = _after_item(data, sequence.encoding, start, sequence.end, 1)
             yield start, offset - 8
@@ -94,65 +97,72 @@ def items(data: bytes, sequence: Element) -> Iterator[tuple[int, int]]:
             yield start, offset
 
 
-def _bounded(data: bytes, encoding: Encoding, head: _Head, end: int, depth: int) -> tuple[Element, int]:
+def _bounded(data: Data, encoding: Encoding, found: Head, end: int, depth: int) -> tuple[Element, int]:
     """The element with its end, and the offset of what follows it."""
-    if head.length != UNDEFINED:
-        stop = after = head.start + head.length
+    if found.length != UNDEFINED:
+        stop = after = found.start + found.length
         inner = encoding
     else:
-        inner = IMPLICIT if head.vr == "UN" else encoding
-        stop, after = _sequence_end(data, inner, head.start, end, depth + 1)
+        inner = IMPLICIT if found.vr == "UN" else encoding
+        stop, after = _sequence_end(data, inner, found.start, end, depth + 1)
     if after > end:
-        raise Unreadable(_CUT)
-    return Element(head.tag, head.vr, head.start, stop, inner), after
+        raise Unreadable(CUT)
+    return Element(found.tag, found.vr, found.start, stop, inner), after
 
 
-def _sequence_end(data: bytes, encoding: Encoding, offset: int, end: int, depth: int) -> tuple[int, int]:
+def _sequence_end(data: Data, encoding: Encoding, offset: int, end: int, depth: int) -> tuple[int, int]:
     """(where the delimiter of a sequence of undefined length stands, what follows it)."""
     if depth > DEEPEST:
-        raise Unreadable(f"Sequences are nested more than {DEEPEST} deep.")
+        raise Unreadable(TOO_DEEP)
     while True:
-        tag, start, length = _item(data, encoding, offset, end)
+        tag, start, length = item(data, encoding, offset, end)
         if tag == SEQUENCE_END:
             return offset, start
         if tag != ITEM:
-            raise Unreadable("A sequence holds something that is not an item.")
+            raise Unreadable(NO_ITEM)
         offset = _after_item(data, encoding, start, end, depth) if length == UNDEFINED else start + length
 
 
-def _after_item(data: bytes, encoding: Encoding, offset: int, end: int, depth: int) -> int:
+def _after_item(data: Data, encoding: Encoding, offset: int, end: int, depth: int) -> int:
     """What follows the delimiter of an item of undefined length."""
     while True:
-        if _item(data, encoding, offset, end)[0] == ITEM_END:
+        if item(data, encoding, offset, end)[0] == ITEM_END:
             return offset + 8
-        head = _head(data, encoding, offset, end)
-        _, offset = _bounded(data, encoding, head, end, depth)
+        _, offset = _bounded(data, encoding, _head(data, encoding, offset, end), end, depth)
 
 
-def _item(data: bytes, encoding: Encoding, offset: int, end: int) -> tuple[int, int, int]:
-    """(tag, start, length) of an item or delimiter, which never carry a VR."""
+def item(data: Data, encoding: Encoding, offset: int, end: int) -> tuple[int, int, int]:
+    """(tag, start, length) of an item or delimiter, which never carry a VR. Raises Unreadable where it is cut."""
     if offset + 8 > end:
-        raise Unreadable(_CUT)
+        raise Unreadable(CUT)
     group, number, length = struct.unpack_from(">HHI" if encoding.big_endian else "<HHI", data, offset)
     return group << 16 | number, offset + 8, length
 
 
-def _head(data: bytes, encoding: Encoding, offset: int, end: int) -> _Head:
+def _head(data: Data, encoding: Encoding, offset: int, end: int) -> Head:
+    found = head(data, encoding, offset, end)
+    if found is None:
+        raise Unreadable(CUT)
+    return found
+
+
+def head(data: Data, encoding: Encoding, offset: int, end: int) -> Head | None:
+    """The head of the element at `offset`; None where data[:end] has not the whole of it."""
     if offset + 8 > end:
-        raise Unreadable(_CUT)
+        return None
     if encoding.implicit:
         group, number, length = struct.unpack_from("<HHI", data, offset)
-        return _Head(group << 16 | number, "", offset + 8, length)
+        return Head(group << 16 | number, "", offset + 8, length)
     big = encoding.big_endian
     group, number, letters, short = struct.unpack_from(">HH2sH" if big else "<HH2sH", data, offset)
     tag = group << 16 | number
     vr = _NAMES.get(letters)
-    if vr in _SHORT_FORM:
-        return _Head(tag, vr, offset + 8, short)
+    if vr in SHORT_FORM:
+        return Head(tag, vr, offset + 8, short)
     if vr is None and not (letters.isalpha() and letters.isupper()):
-        return _Head(tag, "", offset + 8, struct.unpack_from(">I" if big else "<I", data, offset + 4)[0])
+        return Head(tag, "", offset + 8, struct.unpack_from(">I" if big else "<I", data, offset + 4)[0])
     if vr is None and short:
-        return _Head(tag, "UN", offset + 8, short)
+        return Head(tag, "UN", offset + 8, short)
     if offset + 12 > end:
-        raise Unreadable(_CUT)
-    return _Head(tag, vr or "UN", offset + 12, struct.unpack_from(">I" if big else "<I", data, offset + 8)[0])
+        return None
+    return Head(tag, vr or "UN", offset + 12, struct.unpack_from(">I" if big else "<I", data, offset + 8)[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from adapters.dicom.content import elements, part10, values
-from adapters.dicom.content.elements import Element, Encoding
+from adapters.dicom.content.element_stream import ElementStream, Value
+from adapters.dicom.content.elements import Data, Element, Encoding
 from adapters.dicom.content.keywords import KEYWORDS
 from gateway.errors import Unreadable, Unusable
 
@@ -24,12 +25,14 @@ MOST_INFLATED = 1024**3
 """Bytes that a deflated data set may grow to; a small object that grows beyond is an attack or an accident."""
 
 LONGEST_UID = 64
+_INFLATED_AT_ONCE = 256 * 1024
+_LONGEST_REMEMBERED = 128
 
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _ISSUER = "IssuerOfAccessionNumberSequence"
-_SHARED = "SharedFunctionalGroupsSequence"
+_SHARED_KEYWORD, _SHARED = "SharedFunctionalGroupsSequence", 0x52009229
 _PIXEL_MEASURES, _PLANE_ORIENTATION = 0x00289110, 0x00209116
 
 
@@ -40,14 +43,6 @@ class _Wanted:
     keyword: str
     vr: str
     several: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A data set in memory and how its texts are written."""
-
-    data: bytes
-    charset: Sequence[str]
 
 
 def read_tags(header: bytes, dataset: Sequence[bytes], extra_keywords: Iterable[str] = ()) -> dict[str, Any]:
@@ -61,22 +56,73 @@ def read_tags(header: bytes, dataset: Sequence[bytes], extra_keywords: Iterable[
 
     Raises Unreadable (cut short, no DICOM) and Unusable (a UID is missing or too long).
     """
-    meta = part10.parse(header)
-    data = _inflated(meta.transfer_syntax_uid, dataset)
-    encoding = elements.sniffed(data, _encoding(meta.transfer_syntax_uid))
-    wanted = _table(tuple(extra_keywords))
-    found = {e.tag: e for e in elements.walk(data, encoding) if e.tag in wanted}
-    source = _Source(data, _charset(data, found.get(_SPECIFIC_CHARACTER_SET)))
-    tags: dict[str, Any] = {}
-    for tag, element in found.items():
-        value = _value(source, element, wanted[tag])
-        if value is not None:
-            tags[wanted[tag].keyword] = value
-    for keyword, value in _from_shared_groups(source, tags.pop(_SHARED, None)):
-        tags.setdefault(keyword, value)
-    tags["TransferSyntaxUID"] = meta.transfer_syntax_uid
-    _require(tags)
-    return tags
+    stream = TagStream(header, extra_keywords)
+    for piece in dataset:
+        stream.feed(piece)
+    return stream.tags()
+
+
+class TagStream:
+    """`read_tags` of a data set as its bytes pass, in any pieces; see there. Implements gateway.ports.TagStream."""
+
+    def __init__(self, header: bytes, extra_keywords: Iterable[str] = ()) -> None:
+        """Raises Unreadable where `header` has no file meta information."""
+        self._syntax = part10.parse(header).transfer_syntax_uid
+        self._wanted = _table(tuple(extra_keywords))
+        self._elements = ElementStream(_encoding(self._syntax), self._wanted)
+        self._inflater = Inflater(self._elements.feed) if self._syntax == DEFLATED_LITTLE_ENDIAN else None
+
+    def feed(self, piece: Data) -> None:
+        """Raises Unreadable."""
+        (self._inflater or self._elements).feed(piece)
+
+    def tags(self) -> dict[str, Any]:
+        """Once everything has been fed. Raises Unreadable and Unusable."""
+        if self._inflater:
+            self._inflater.finish()
+        found = self._elements.finish()
+        charset = _charset(found.get(_SPECIFIC_CHARACTER_SET))
+        tags: dict[str, Any] = {"TransferSyntaxUID": self._syntax}
+        for tag, value in found.items():
+            read = _read(value, self._wanted[tag], charset)
+            if read is not None:
+                tags[self._wanted[tag].keyword] = read
+        if _SHARED in found:
+            for keyword, one in _from_shared_groups(found[_SHARED], charset):
+                tags.setdefault(keyword, one)
+        _require(tags)
+        return tags
+
+
+class Inflater:
+    """A deflated data set, plain bytes handed on in pieces as they come out."""
+
+    def __init__(self, feed: Callable[[bytes], None]) -> None:
+        self._feed = feed
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._size = 0
+
+    def feed(self, piece: Data) -> None:
+        """Raises Unreadable."""
+        rest: Data = piece
+        try:
+            while rest and not self._inflater.eof:
+                plain = self._inflater.decompress(rest, _INFLATED_AT_ONCE)
+                rest = self._inflater.unconsumed_tail
+                self._hand_on(plain)
+        except zlib.error as error:
+            raise Unreadable("The deflated data set cannot be inflated.") from error
+
+    def finish(self) -> None:
+        """Raises Unreadable."""
+        if not self._inflater.eof:
+            raise Unreadable("The deflated data set was cut short.")
+
+    def _hand_on(self, plain: bytes) -> None:
+        self._size += len(plain)
+        if self._size > MOST_INFLATED:
+            raise Unreadable("The deflated data set inflates to more than 1 GB.")
+        self._feed(plain)
 
 
 def _encoding(transfer_syntax_uid: str) -> Encoding:
@@ -84,20 +130,6 @@ def _encoding(transfer_syntax_uid: str) -> Encoding:
     if transfer_syntax_uid in {IMPLICIT_LITTLE_ENDIAN, GE_PRIVATE_IMPLICIT}:
         return elements.IMPLICIT
     return elements.BIG_ENDIAN if transfer_syntax_uid == EXPLICIT_BIG_ENDIAN else elements.EXPLICIT
-
-
-def _inflated(transfer_syntax_uid: str, dataset: Sequence[bytes]) -> bytes:
-    data = dataset[0] if len(dataset) == 1 else b"".join(dataset)
-    if transfer_syntax_uid != DEFLATED_LITTLE_ENDIAN:
-        return data
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        plain = inflater.decompress(data, MOST_INFLATED)
-    except zlib.error as error:
-        raise Unreadable("The deflated data set cannot be inflated.") from error
-    if not inflater.eof:
-        raise Unreadable("The deflated data set was cut short, or inflates to more than 1 GB.")
-    return plain
 
 
 @lru_cache(maxsize=8)
@@ -118,52 +150,65 @@ def _entry(tag: int) -> _Wanted:
     return _Wanted(keyword_for_tag(tag), dictionary_VR(tag).split()[0], dictionary_VM(tag).split("-")[0] not in "01")
 
 
-def _charset(data: bytes, element: Element | None) -> Sequence[str]:
-    return values.charset(bytes(data[element.start:element.end])) if element else values.DEFAULT_CHARSET
+def _charset(value: Value | None) -> Sequence[str]:
+    return values.charset(value.raw) if value else values.DEFAULT_CHARSET
 
 
-def _value(source: _Source, element: Element, wanted: _Wanted) -> Any:
+def _read(value: Value, wanted: _Wanted, charset: Sequence[str]) -> Any:
     """None where the element is empty."""
+    if wanted.keyword == _SHARED_KEYWORD:
+        return None
     if wanted.vr == "SQ":
-        return _sequence(source, element, wanted.keyword)
-    vr = element.vr if element.vr not in {"", "UN"} else wanted.vr
-    raw = bytes(source.data[element.start:element.end])
-    found = values.decode(vr, raw, element.encoding.big_endian, source.charset)
+        return _sequence(value, wanted.keyword, charset)
+    vr = value.vr if value.vr not in {"", "UN"} else wanted.vr
+    read = values.decode if len(value.raw) > _LONGEST_REMEMBERED else _remembered
+    found = read(vr, value.raw, value.encoding.big_endian, tuple(charset))
     if not found:
         return None
-    return found if wanted.several or len(found) > 1 else found[0]
+    return list(found) if wanted.several or len(found) > 1 else found[0]
 
 
-def _sequence(source: _Source, element: Element, keyword: str) -> Any:
-    if keyword == _SHARED:
-        return element
-    read = [_item(source, element, start, end) for start, end in elements.items(source.data, element)]
+@lru_cache(maxsize=4096)
+def _remembered(vr: str, raw: bytes, big_endian: bool, charset: tuple[str, ...]) -> tuple[values.Scalar, ...]:
+    """The slices of a series repeat nearly all of their values."""
+    return tuple(values.decode(vr, raw, big_endian, charset))
+
+
+def _sequence(value: Value, keyword: str, charset: Sequence[str]) -> Any:
+    read = [_item(value, charset, start, end) for start, end in elements.items(value.raw, _whole(value))]
     if keyword == _ISSUER:
         issuer = read[0] if read else {}
         return issuer.get("UniversalEntityID") or issuer.get("LocalNamespaceEntityID")
     return read or None
 
 
-def _item(source: _Source, sequence: Element, start: int, end: int) -> dict[str, Any]:
+def _whole(sequence: Value) -> Element:
+    return Element(sequence.tag, sequence.vr, 0, len(sequence.raw), sequence.encoding)
+
+
+def _item(sequence: Value, charset: Sequence[str], start: int, end: int) -> dict[str, Any]:
     """One item as keyword → value, private and unknown elements left out."""
     tags = {}
-    for element in elements.walk(source.data, sequence.encoding, start, end):
+    for element in elements.walk(sequence.raw, sequence.encoding, start, end):
         if keyword_for_tag(element.tag):
-            value = _value(source, element, _entry(element.tag))
+            value = _read(_value(sequence, element), _entry(element.tag), charset)
             if value is not None:
                 tags[keyword_for_tag(element.tag)] = value
     return tags
 
 
-def _from_shared_groups(source: _Source, shared: Element | None) -> Iterator[tuple[str, Any]]:
+def _value(sequence: Value, element: Element) -> Value:
+    return Value(element.tag, element.vr, sequence.raw[element.start:element.end], element.encoding)
+
+
+def _from_shared_groups(shared: Value, charset: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Geometry from the Pixel Measures and Plane Orientation macros."""
-    if shared is None:
-        return
-    for start, end in elements.items(source.data, shared):
-        for element in elements.walk(source.data, shared.encoding, start, end):
+    for start, end in elements.items(shared.raw, _whole(shared)):
+        for element in elements.walk(shared.raw, shared.encoding, start, end):
             if element.tag in {_PIXEL_MEASURES, _PLANE_ORIENTATION}:
-                for item_start, item_end in elements.items(source.data, element):
-                    yield from _item(source, element, item_start, item_end).items()
+                macro = _value(shared, element)
+                for item_start, item_end in elements.items(macro.raw, _whole(macro)):
+                    yield from _item(macro, charset, item_start, item_end).items()
 
 
 def _require(tags: Mapping[str, Any]) -> None:
@@ -178,15 +223,12 @@ def _require(tags: Mapping[str, Any]) -> None:
 def identity(header: bytes, dataset: Sequence[bytes]) -> dict[str, str]:
     """SOPClassUID, SOPInstanceUID and StudyInstanceUID as far as the data set has them. Raises Unreadable."""
     meta = part10.parse(header)
-    data = _inflated(meta.transfer_syntax_uid, dataset)
-    found = {}
-    for element in elements.walk(data, elements.sniffed(data, _encoding(meta.transfer_syntax_uid))):
-        if element.tag > max(_IDENTITY):
-            break
-        if element.tag in _IDENTITY:
-            value = bytes(data[element.start:element.end]).decode("ascii", "replace")
-            found[_IDENTITY[element.tag]] = value.strip("\0 ")
-    return found
+    stream = ElementStream(_encoding(meta.transfer_syntax_uid), _IDENTITY)
+    inflater = Inflater(stream.feed) if meta.transfer_syntax_uid == DEFLATED_LITTLE_ENDIAN else None
+    for piece in dataset:
+        (inflater or stream).feed(piece)
+    found = stream.found
+    return {_IDENTITY[tag]: value.raw.decode("ascii", "replace").strip("\0 ") for tag, value in found.items()}
 
 
 def require_announced(header: bytes, dataset: Sequence[bytes]) -> None:
