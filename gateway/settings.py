@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.completion import EvidenceKind
 from gateway.delivery import Kind
 from gateway.study import Priority
 
@@ -68,9 +69,47 @@ class SiteSettings(Strict):
     """Issuer of patient ids or accession numbers as received ("": none is named) → the URI that the EHR knows it by."""
 
 
-class AssemblySettings(Strict):
+class AssemblyPolicy(Strict):
+    """How long a study waits, and on whose word it stops waiting (see gateway/assembly)."""
+
     quiet_seconds: float = Field(5, ge=0)
+    settle_seconds: float = Field(2, ge=0)
     max_wait_seconds: float = Field(900, ge=0)
+    trust: list[EvidenceKind] = list(EvidenceKind)
+    """Kinds of evidence that count; a study's own sender and who says it must both be trusted with it."""
+    expect: list[EvidenceKind] = []
+    """Kinds of evidence without which a study waits until `max_wait_seconds`."""
+    count_from: str = ""
+    """Name of the archive that is asked how many instances it holds; empty: none."""
+
+
+class SenderAssembly(Strict):
+    """What is other for one sender; what is left out is as for everybody."""
+
+    quiet_seconds: float | None = Field(None, ge=0)
+    settle_seconds: float | None = Field(None, ge=0)
+    max_wait_seconds: float | None = Field(None, ge=0)
+    trust: list[EvidenceKind] | None = None
+    expect: list[EvidenceKind] | None = None
+    count_from: str | None = None
+
+
+class AssemblySettings(AssemblyPolicy):
+    senders: dict[str, SenderAssembly] = {}
+    """AE title of a sender (name of any other kind of sender) → what is other for it."""
+
+    def of_sender(self, name: str) -> AssemblyPolicy:
+        """The policy for what `name` sends or says."""
+        other = self.senders.get(name)
+        return self if other is None else self.model_copy(update=other.model_dump(exclude_none=True))
+
+    @model_validator(mode="after")
+    def _what_is_expected_counts(self) -> AssemblySettings:
+        for name in ("", *self.senders):
+            policy = self.of_sender(name)
+            if unheeded := set(policy.expect) - set(policy.trust):
+                raise ValueError(f"{name or 'expect'}: {', '.join(sorted(unheeded))} is expected and not trusted")
+        return self
 
 
 class ByPriority(Strict):
