@@ -27,6 +27,7 @@ from gateway.ports import CaseDetail, CaseView, DeliveryView, Outcome, Page, Rec
 from gateway.result import ModelRelease
 from gateway.settings import Settings
 from gateway.study import Priority, Sender
+from tests.browsing import passes
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_NAME = "Константинопольская-Преображенская^Александра-Виктория^Святославовна"
@@ -154,22 +155,6 @@ def split(content: bytes) -> tuple[bytes, bytes]:
 
 def fake_object(text: str) -> bytes:
     return bytes(128) + b"DICM" + text.encode()
-
-
-def passes(row: CaseView, where: WorklistFilter) -> bool:
-    """The filter, as the port promises it."""
-    present = {f["code"] for f in row.findings if f["present"]}
-    told = f"{row.patient_name} {row.patient_id} {row.accession_number}".casefold()
-    chosen = ((where.modality, row.modality), (where.verdict, row.verdict), (where.state, row.state),
-              (where.priority, row.priority), (where.pipeline, row.pipeline))
-    return (all(not wanted or value in wanted for wanted, value in chosen)
-            and (not where.finding or bool(where.finding & present))
-            and (where.received_from is None or row.received_at >= where.received_from)
-            and (where.received_to is None or row.received_at < where.received_to)
-            and all(word in told for word in where.text.casefold().split())
-            and (where.read is None or (row.read_at is not None) == where.read)
-            and (where.patient is None or row.patient_id == where.patient[1])
-            and where.study_instance_uid in {"", row.study_instance_uid})
 
 
 @dataclass
