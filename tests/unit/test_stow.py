@@ -12,11 +12,13 @@ from fastapi import FastAPI, Request
 from pydicom.dataset import Dataset
 
 from adapters.dicom.content import part10
+from adapters.dicom.content.stow_response import Outcome
 from adapters.dicom.transport import parts
 from adapters.dicom.transport.stow import build_router
+from adapters.dicom.transport.stow_part import StowPart
 from adapters.files.store import FileObjectStore
 from gateway.errors import StorageFull, Transient
-from gateway.study import Principal
+from gateway.study import Principal, Sender
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
 
@@ -66,10 +68,9 @@ async def test_instances_are_stored_as_they_came(client: httpx.AsyncClient, inta
     assert (intake.taken[0][0].protocol, intake.taken[0][0].name) == ("dicomweb", "pacs")
 
 
-async def test_a_part_that_is_larger_than_memory_allows_is_stored_too(client: httpx.AsyncClient,
-                                                                      intake: StoreIntake) -> None:
+async def test_a_part_of_many_pieces_is_stored_as_it_came(client: httpx.AsyncClient, intake: StoreIntake) -> None:
     dataset = slice_dataset()
-    dataset.add_new(0x00091010, "OB", os.urandom(parts.IN_MEMORY + 1024))
+    dataset.add_new(0x00091010, "OB", os.urandom(5_000_000))
     dataset.add_new(0x00090010, "LO", "TEST")
     content = part10_bytes(dataset)
     assert (await post(client, body(content))).status_code == 200
@@ -128,12 +129,22 @@ async def test_the_study_of_the_url_counts(client: httpx.AsyncClient) -> None:
     (KIND, b"", 400, "ends before its closing boundary"),
     (KIND, b"nonsense", 400, "no multipart message"),
     (KIND, body(part10_bytes(slice_dataset()))[:-20], 400, "ends before its closing boundary"),
+    (KIND, b"--limit\r\nA: " + b"x" * 9000 + b"\r\n\r\nx\r\n--limit--\r\n", 400, "no multipart message"),
+    (KIND, b"--limit\r\n" + b"A: b\r\n" * 9000 + b"\r\nx\r\n--limit--\r\n", 400, "no multipart message"),
     (KIND, bytes(LONGEST + 1), 413, "longer than")])
 async def test_what_is_no_store_request_is_refused_with_a_sentence(client: httpx.AsyncClient, kind: str, content: bytes,
                                                                    status: int, said: str) -> None:
     response = await post(client, content, kind=kind)
     assert response.status_code == status
     assert said in response.json()["detail"]
+
+
+async def test_a_request_of_too_many_parts_is_refused(client: httpx.AsyncClient,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.dicom.transport.stow.MOST_PARTS", 2)
+    response = await post(client, body(b"a", b"b", b"c"))
+    assert response.status_code == 400
+    assert "more than 2 parts" in response.json()["detail"]
 
 
 async def test_a_body_of_unknown_length_is_stopped_where_it_is_too_long(client: httpx.AsyncClient) -> None:
@@ -152,17 +163,80 @@ async def test_other_parts_are_refused_by_their_type(client: httpx.AsyncClient) 
     assert "Only parts of type application/dicom" in response.text
 
 
+class Collected:
+    def __init__(self, media_type: str) -> None:
+        self.media_type, self.content, self.ended = media_type, b"", False
+
+    def write(self, piece: memoryview) -> None:
+        assert not self.ended
+        self.content += piece
+
+    def end(self) -> None:
+        self.ended = True
+
+
 @pytest.mark.parametrize("size", [1, 7, 64, 100_000])
 def test_parts_come_out_whole_however_the_body_is_cut(size: int) -> None:
     contents = [part10_bytes(slice_dataset(1)), part10_bytes(slice_dataset(2)) + b"\r\n--limi", b""]
-    whole, reader, found = body(*contents), parts.PartReader(b"limit"), []
+    found: list[Collected] = []
+
+    def opened(media_type: str) -> Collected:
+        found.append(Collected(media_type))
+        return found[-1]
+
+    whole, reader = body(*contents), parts.PartReader(b"limit", opened)
     for begin in range(0, len(whole), size):
-        for part in reader.feed(whole[begin:begin + size]):
-            assert part.media_type == "application/dicom"
-            found.append(part)
+        reader.feed(whole[begin:begin + size])
     assert reader.finished
-    assert len(found) == 3
-    for part, content in zip(found[:2], contents, strict=False):
-        with part.opened() as (header, dataset):
-            assert (header, b"".join(dataset)) == part10.split(content)
-        part.close()
+    assert [(part.media_type, part.content, part.ended) for part in found] == [
+        ("application/dicom", content, True) for content in contents]
+
+
+@pytest.mark.parametrize("size", [1, 131, 4096])
+def test_a_part_is_stored_the_same_however_it_is_cut(intake: StoreIntake, size: int) -> None:
+    content, outcomes = part10_bytes(slice_dataset()), list[Outcome]()
+    part = StowPart(intake, Sender("dicomweb", "pacs"), "", "application/dicom", outcomes.append)
+    for begin in range(0, len(content), size):
+        part.write(memoryview(content)[begin:begin + size])
+    part.end()
+    assert [(o.sop_instance_uid, o.failure) for o in outcomes] == [(f"{SERIES}.1", 0)]
+    assert Path(intake.taken[0][1].path).read_bytes() == content
+
+
+def files_of(intake: StoreIntake, tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("changed", "said"), [
+    ("MediaStorageSOPInstanceUID", "SOPInstanceUID"), ("MediaStorageSOPClassUID", "SOPClassUID")])
+async def test_file_meta_that_contradicts_its_data_set_is_refused(client: httpx.AsyncClient, intake: StoreIntake,
+                                                                  tmp_path: Path, changed: str, said: str) -> None:
+    header, dataset = part10.split(part10_bytes(slice_dataset()))
+    meta = part10.parse(header)
+    other = (part10.FileMeta(meta.sop_class_uid, "1.2.3.4", meta.transfer_syntax_uid) if said == "SOPInstanceUID"
+             else part10.FileMeta("1.2.840.10008.5.1.4.1.1.4", meta.sop_instance_uid, meta.transfer_syntax_uid))
+    response = await post(client, body(part10.build(other) + dataset, part10_bytes(slice_dataset(2))))
+    assert response.status_code == 202
+    (failed,) = answer(response).FailedSOPSequence
+    assert (failed.FailureReason, failed.ReferencedSOPInstanceUID) == (0xA900, other.sop_instance_uid)
+    assert f"{said} of the data set" in response.text
+    assert len(files_of(intake, tmp_path)) == 1
+
+
+@pytest.mark.parametrize("cut", [100, 140, 300, 700])
+async def test_a_request_that_breaks_off_leaves_nothing_of_its_last_part(client: httpx.AsyncClient,
+                                                                         intake: StoreIntake, tmp_path: Path,
+                                                                         cut: int) -> None:
+    whole = body(part10_bytes(slice_dataset(1)), part10_bytes(slice_dataset(2)))
+    start = whole.index(b"--limit", 10) + 47
+    response = await post(client, whole[:start + cut])
+    assert response.status_code == 400
+    assert [tags["SOPInstanceUID"] for _, _, tags in intake.taken] == [f"{SERIES}.1"]
+    assert len(files_of(intake, tmp_path)) == 1
+
+
+async def test_a_header_without_end_is_refused_and_not_collected(client: httpx.AsyncClient) -> None:
+    endless = bytes(128) + b"DICM" + b"\2\0\1\0OB\0\0\xfe\xff\xff\xff" + bytes(3_000_000)
+    response = await post(client, body(endless))
+    assert response.status_code == 409
+    assert "file meta information is too long" in response.text

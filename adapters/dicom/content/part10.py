@@ -16,6 +16,10 @@ _LONG_FORM = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", 
 _SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX, _SOURCE = 0x00020002, 0x00020003, 0x00020010, 0x00020016
 
 
+class _CutShort(Unreadable):
+    """More bytes might help."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileMeta:
     """What the file meta information says of its data set; `source_ae_title` is empty where unknown."""
@@ -56,10 +60,22 @@ def header_length(part10: bytes) -> int:
     return _group_two(part10)[1]
 
 
+def complete_header(early: bytes) -> int | None:
+    """`header_length` of a file of which only the first bytes have come; None: more are needed. Raises Unreadable where
+    they cannot become a file."""
+    if len(early) < len(_PREFIX):
+        return None
+    try:
+        length = header_length(early)
+    except _CutShort:
+        return None
+    return length if length + 2 <= len(early) else None
+
+
 def split(part10: bytes) -> tuple[bytes, bytes]:
-    """(header, data set) of a Part 10 file. Raises Unreadable."""
+    """(header, data set) of a Part 10 file; the data set of a view is a view. Raises Unreadable."""
     length = header_length(part10)
-    return bytes(part10[:length]), bytes(part10[length:])
+    return bytes(part10[:length]), part10[length:]
 
 
 def _element(tag: int, vr: bytes, value: bytes) -> bytes:
@@ -84,7 +100,7 @@ def _group_two(data: bytes) -> tuple[dict[int, str], int]:
         tag, start, length = _head(data, offset)
         offset = start + length
         if offset > len(data):
-            raise Unreadable("The file ends within its file meta information.")
+            raise _CutShort("The file ends within its file meta information.")
         values[tag] = bytes(data[start:offset]).decode("ascii", "replace").strip("\0 ")
     return values, offset
 
@@ -98,4 +114,4 @@ def _head(data: bytes, offset: int) -> tuple[int, int, int]:
             return tag, offset + 8, short
         return tag, offset + 12, struct.unpack_from("<I", data, offset + 8)[0]
     except struct.error as error:
-        raise Unreadable("The file ends within its file meta information.") from error
+        raise _CutShort("The file ends within its file meta information.") from error

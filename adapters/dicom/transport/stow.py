@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from adapters.dicom.content import part10, stow_response, tags
+from adapters.dicom.content import stow_response
 from adapters.dicom.content.stow_response import Outcome
-from adapters.dicom.transport.parts import Part, PartReader
-from adapters.dicom.transport.scp import DATA_SET_DOES_NOT_MATCH, PROCESSING_FAILURE, failure_status
-from gateway.errors import GatewayError, Rejected, StorageFull, Transient, Unreadable, Unusable
+from adapters.dicom.transport.parts import PartReader
+from adapters.dicom.transport.stow_part import StowPart
+from gateway.errors import StorageFull, Unreadable
 from gateway.ports import Intake
 from gateway.study import Principal, Sender
 
 MEDIA_TYPE = "application/dicom+json"
 RETRY_AFTER_SECONDS = "30"
+MOST_PARTS = 50_000
+"""Instances of a request: each is named in its response."""
+_AT_ONCE = 256 * 1024
+"""Bytes of a body that go to the intake in one step."""
 
 
 def build_router(intake: Intake, principal_of: Callable[[Request], Principal], maximum_bytes: int) -> APIRouter:
     """`POST /dicom-web/studies` and `/dicom-web/studies/{study}`: multipart/related of application/dicom.
 
-    Parts are taken one by one while the body comes in; each is durable before the response names it as stored.
+    Each part is written to disk while it comes in, and is durable before the response names it as stored.
     200 all stored, 202 some, 409 none; 400 no multipart body, 413 longer than `maximum_bytes`, 415 another media type,
     503 with Retry-After while nothing may be taken in.
     """
@@ -54,67 +57,72 @@ class _Door:
     maximum_bytes: int
 
     async def receive(self, request: Request, sender: Sender, study: str) -> Response:
-        reader = PartReader(_boundary(request))
+        upload = _Upload(self.intake, sender, study, _boundary(request))
         try:
             self.intake.check()
-            outcomes = await self._take_all(request, reader, sender, study)
+            await self._take_all(request, upload)
         except StorageFull as error:
             raise HTTPException(503, str(error), {"Retry-After": RETRY_AFTER_SECONDS}) from error
         except Unreadable as error:
             raise HTTPException(400, error.reason) from error
         finally:
-            reader.close()
-        status = stow_response.status(outcomes)
+            await run_in_threadpool(upload.close)
+        status = stow_response.status(upload.outcomes)
         headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
-        return JSONResponse(stow_response.body(outcomes), status, headers, MEDIA_TYPE)
+        return JSONResponse(stow_response.body(upload.outcomes), status, headers, MEDIA_TYPE)
 
-    async def _take_all(self, request: Request, reader: PartReader, sender: Sender, study: str) -> list[Outcome]:
+    async def _take_all(self, request: Request, upload: _Upload) -> None:
         if int(request.headers.get("content-length") or 0) > self.maximum_bytes:
             raise self._too_long()
-        outcomes: list[Outcome] = []
         received = 0
+        gathered = bytearray()
         async for piece in request.stream():
             received += len(piece)
             if received > self.maximum_bytes:
                 raise self._too_long()
-            for part in reader.feed(piece):
-                outcomes.append(await run_in_threadpool(self._take, part, sender, study))
-        if not reader.finished:
-            raise Unreadable("The body ends before its closing boundary.")
-        if not outcomes:
-            raise Unreadable("The body has no part.")
-        return outcomes
+            gathered += piece
+            if len(gathered) >= _AT_ONCE:
+                await run_in_threadpool(upload.feed, bytes(gathered))
+                gathered.clear()
+        await run_in_threadpool(upload.feed, bytes(gathered))
+        upload.require_whole()
 
     def _too_long(self) -> HTTPException:
         return HTTPException(413, f"The body is longer than {self.maximum_bytes} bytes; send fewer instances at once.")
 
-    def _take(self, part: Part, sender: Sender, study: str) -> Outcome:
-        """Store one part; never raises, so that the others are unharmed."""
-        try:
-            if part.media_type not in {"", "application/dicom"}:
-                return Outcome("", "", DATA_SET_DOES_NOT_MATCH, "Only parts of type application/dicom are taken.")
-            with part.opened() as (header, dataset):
-                return self._take_object(sender, header, dataset, study)
-        except Rejected as error:
-            return Outcome("", "", failure_status(error), error.reason)
-        finally:
-            part.close()
 
-    def _take_object(self, sender: Sender, header: bytes, dataset: list[bytes], study: str) -> Outcome:
-        meta = part10.parse(header)
-        sop_class, instance = meta.sop_class_uid, meta.sop_instance_uid
-        try:
-            found = tags.identity(header, dataset)
-            sop_class, instance = found.get("SOPClassUID", sop_class), found.get("SOPInstanceUID", instance)
-            if study and found.get("StudyInstanceUID") != study:
-                raise Unusable("The instance is not of the study that the URL names.", element="StudyInstanceUID")
-            self.intake.take(sender, header, dataset)
-        except GatewayError as error:
-            return Outcome(sop_class, instance, failure_status(error), str(error), isinstance(error, Transient))
-        except Exception:
-            structlog.get_logger().exception("object_failed", sender=sender.name)
-            return Outcome(sop_class, instance, PROCESSING_FAILURE, "The gateway failed to process the object.")
-        return Outcome(sop_class, instance)
+class _Upload:
+    """The parts of one request, each on its way to the intake as its bytes come; what was stored before a fault of the
+    request stays."""
+
+    def __init__(self, intake: Intake, sender: Sender, study: str, boundary: bytes) -> None:
+        self.outcomes: list[Outcome] = []
+        self._intake, self._sender, self._study = intake, sender, study
+        self._reader = PartReader(boundary, self._open)
+        self._part: StowPart | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """Raises Unreadable where the body is no multipart message."""
+        self._reader.feed(piece)
+
+    def require_whole(self) -> None:
+        """Raises Unreadable where the body ends too early or holds nothing."""
+        if not self._reader.finished:
+            raise Unreadable("The body ends before its closing boundary.")
+        if not self.outcomes:
+            raise Unreadable("The body has no part.")
+
+    def close(self) -> None:
+        """Drop what has not been completed."""
+        if self._part is not None:
+            self._part.close()
+
+    def _open(self, media_type: str) -> StowPart:
+        self.close()
+        if len(self.outcomes) >= MOST_PARTS:
+            raise Unreadable(f"The body has more than {MOST_PARTS} parts; send fewer instances at once.")
+        self._part = StowPart(self._intake, self._sender, self._study, media_type, self.outcomes.append)
+        return self._part
 
 
 def _boundary(request: Request) -> bytes:
