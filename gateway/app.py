@@ -26,6 +26,7 @@ from adapters.cli.services import CheckReport, CliServices, TrainRequest, Valida
 from adapters.database.command_rows import CommandRows
 from adapters.database.connection import database_url, engine_url, migrate, open_database
 from adapters.database.engine import DbosEngine
+from adapters.database.held import DatabaseHoldings
 from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.probe import probe
@@ -42,9 +43,11 @@ from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.dicom.content.waveform_write import write_ecg
 from adapters.dicom.content.words import WORDS as LOADER_WORDS
+from adapters.dicom.transport.qido import build_router as qido_router
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import DicomDestination
 from adapters.dicom.transport.stow import build_router as stow_router
+from adapters.dicom.transport.wado import build_router as wado_router
 from adapters.fhir.content.report import DiagnosticReportEncoder
 from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.router import build_router as fhir_router
@@ -180,6 +183,8 @@ class Gateway:
     def _build_web(self) -> FastAPI:
         settings = self.settings
         queries = DatabaseQueries(self._database, self._files.get)
+        holdings = DatabaseHoldings(self._database, settings.site.facility,
+                                    lambda path: read_instance(path, self._read_tags).tags)
         predictor = Predictor(settings, self._read_tags, self._pipelines, self._fulfilment, self._inference,
                               scratch_file)
         commands = GatewayCommands(self._rows, self._work, self._engine, predictor)
@@ -188,7 +193,8 @@ class Gateway:
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
                         split=split, kept=partial(kept_answer, self._database)),
-            stow_router(self._intake, principal_of, limit)]
+            stow_router(self._intake, principal_of, limit), qido_router(holdings, principal_of),
+            wado_router(holdings, principal_of)]
         return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
                          partial(model_card, settings.model_repository, self._inference.models), split,
                          self._explain_object, partial(wrap_files, zone=ZoneInfo(settings.site.timezone)),

@@ -14,7 +14,8 @@ STUDY = ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "StudyDescripti
 """Which study; orders are matched on it and documents repeat it."""
 
 SERIES = ("Modality", "SeriesNumber", "SeriesDescription", "SeriesDate", "SeriesTime", "ProtocolName",
-          "BodyPartExamined", "Laterality", "PatientPosition", "OperatorsName", "PerformedProcedureStepDescription")
+          "BodyPartExamined", "Laterality", "PatientPosition", "OperatorsName", "PerformedProcedureStepDescription",
+          "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "RequestAttributesSequence")
 """Which series; routing and the choice of a series ask for it."""
 
 INSTANCE = ("InstanceNumber", "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime",
