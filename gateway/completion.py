@@ -122,8 +122,9 @@ class EvidenceLog(Protocol):
         on, and nothing is changed."""
         ...
 
-    def requested(self, transaction_uid: str, sender: str, instances: Sequence[str], at: datetime) -> None:
-        """Storage commitment was asked for these SOP Instance UIDs: tells each study of its own."""
+    def requested(self, transaction_uid: str, sender: str, named: Sequence[str], at: datetime) -> bool:
+        """Storage commitment was asked for these SOP Instance UIDs: each study is told of its own, and of what is not
+        here where there is only one. False where none is here. To be called once what was acknowledged is indexed."""
         ...
 
     def counted(self, study_instance_uid: str, archive: str, count: int, at: datetime) -> None:

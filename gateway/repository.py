@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from gateway.assembly import Heard
+from gateway.assembly import Handover, Heard
 from gateway.case import Completeness, Run
+from gateway.completion import Missing
 from gateway.delivery import Document, Kind, Receipt
 from gateway.result import Result
 from gateway.study import Priority, Study
@@ -29,6 +30,8 @@ class Plannable:
     order_conflict: str = ""
     revision: int = 0
     lacking: bool = False
+    recorded: Handover = field(default_factory=lambda: Handover(Completeness.ASSUMED))
+    """How it was handed over last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,13 @@ class Plan:
     """What becomes of a study: runs, or none and why (`unsupported`)."""
 
     of: Plannable
-    completeness: Completeness
+    handover: Handover
     runs: tuple[PlannedRun, ...]
     reasons: tuple[str, ...] = ()
+
+    @property
+    def completeness(self) -> Completeness:
+        return self.handover.completeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Job:
     destinations: tuple[str, ...]
     completeness: Completeness
     priority: Priority
+    missing: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +125,16 @@ class DeliveryJob:
 class Repository(Protocol):
     """Every method is one transaction; raises Transient when the database does not answer."""
 
-    def receiving(self) -> Sequence[tuple[int, Heard]]: ...
+    def receiving(self) -> Sequence[tuple[int, Heard]]:
+        """Studies whose objects may still be coming, with what has been heard of each."""
+        ...
 
     def plannable(self, study_id: int) -> Plannable | None:
         """None while there is nothing to plan (no such study, no instances)."""
         ...
 
-    def outdated(self) -> Sequence[tuple[int, Completeness]]:
-        """Studies that were handed over and whose order changed since, with how complete they were then."""
+    def outdated(self) -> Sequence[int]:
+        """Studies that were handed over and whose order changed since."""
         ...
 
     def unplannable(self, study_id: int, error: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from gateway.assembly import Handover, decide
+from gateway.assembly import Handover, Heard, Wait, decide
 from gateway.case import Completeness, Reading
 from gateway.delivery import DeliveryState, Destination, Document, Receipt
 from gateway.errors import GatewayError, Permanent, Rejected, Transient
@@ -50,9 +50,14 @@ class Work:
     """Acts on the pure decisions. One instance per process; thread-safe."""
 
     def __init__(self, parts: Parts, settings: Settings, clock: Callable[[], datetime] = now,
-                 reported: Callable[[str, float], None] = lambda _pipeline, _seconds: None) -> None:
-        """`reported` is told the pipeline and the seconds from the last object to the first report of a case."""
+                 reported: Callable[[str, float], None] = lambda _pipeline, _seconds: None,
+                 indexed: Callable[[], bool] = lambda: True) -> None:
+        """`reported` is told the pipeline and the seconds from the last object to the first report of a case.
+
+        `indexed` waits until every object acknowledged so far is in the index; False when that takes too long.
+        """
         self._parts, self._settings, self._clock, self._reported = parts, settings, clock, reported
+        self._indexed = indexed
         self._repository = parts.repository
         self._engine: Engine | None = None
         self._open_since: datetime | None = None
@@ -74,25 +79,28 @@ class Work:
 
     def assemble_due(self) -> float | None:
         """Hand over every study that is complete; seconds until the next may be, None when none is open."""
-        nearest: float | None = None
-        for study_id, completeness in self._repository.outdated():
-            if not self._planned(study_id, completeness):
-                nearest = _PLAN_AGAIN_SECONDS
-        for study_id, heard in self._repository.receiving():
-            at = self._clock()
-            decision = decide(heard.since(self._open_since), at, self._settings.assembly)
-            left = 0.0 if isinstance(decision, Handover) else max((decision.until - at).total_seconds(), 0.0)
-            if isinstance(decision, Handover):
-                if self._planned(study_id, decision.completeness):
-                    continue
-                left = _PLAN_AGAIN_SECONDS
-            nearest = left if nearest is None else min(nearest, left)
-        return nearest
+        again = [_PLAN_AGAIN_SECONDS for study_id in self._repository.outdated() if not self._planned(study_id)]
+        heard = self._repository.receiving()
+        if any(isinstance(self._decided(one), Handover) for _, one in heard):
+            # What was acknowledged before now is not to come late: it may still be on its way to the index.
+            if not self._indexed():
+                return _PLAN_AGAIN_SECONDS
+            heard = self._repository.receiving()
+        for study_id, one in heard:
+            decision = self._decided(one)
+            if isinstance(decision, Wait):
+                again.append(max((decision.until - self._clock()).total_seconds(), 0.0))
+            elif not self._planned(study_id, decision, one.revision):
+                again.append(_PLAN_AGAIN_SECONDS)
+        return min(again, default=None)
 
-    def _planned(self, study_id: int, completeness: Completeness) -> bool:
+    def _decided(self, heard: Heard) -> Wait | Handover:
+        return decide(heard.since(self._open_since), self._clock(), self._settings.assembly)
+
+    def _planned(self, study_id: int, handover: Handover | None = None, revision: int | None = None) -> bool:
         """False when it is to be tried again. One study that cannot be planned holds up no other."""
         try:
-            self.plan(study_id, completeness)
+            self.plan(study_id, handover, revision)
         except Transient as error:
             log.warning("study_waits_for_plan", study=study_id, error=str(error))
             return False
@@ -101,12 +109,19 @@ class Work:
             self._repository.unplannable(study_id, f"the study could not be planned ({type(error).__name__})")
         return True
 
-    def plan(self, study_id: int, completeness: Completeness) -> None:
-        """Route the study and queue its runs. Again with nothing new changes nothing."""
+    def plan(self, study_id: int, handover: Handover | None = None, revision: int | None = None) -> None:
+        """Route the study and queue its runs. Again with nothing new changes nothing.
+
+        `handover`: as decided, None: as it was handed over last. `revision`: of the study when that was decided; what
+        has come since is thought over once more, unless it goes on as partial in any case.
+        """
         found = self._repository.plannable(study_id)
         if found is None:
             return
-        plan = self._parts.planner.plan(found, Completeness.PARTIAL if found.lacking else completeness)
+        handover = handover or found.recorded
+        if revision not in (None, found.revision) and handover.completeness is not Completeness.PARTIAL:
+            return
+        plan = self._parts.planner.plan(found, handover)
         for ticket in self._repository.record_plan(plan, self._clock()):
             self.engine.enqueue_run(ticket)
             log.info("run_queued", run_id=ticket.run_id, priority=ticket.priority.value)
@@ -226,6 +241,8 @@ class Work:
             log.exception("delivery_crashed", delivery_id=delivery_id, error=type(error).__name__)
             return self._again(delivery_id, f"the sender stopped with {type(error).__name__}", self._clock(),
                                timedelta(seconds=self._settings.delivery.longest_retry_seconds))
+        if receipt.state is DeliveryState.PENDING:
+            return self._wait_for_proof(delivery_id, receipt)
         return self._settle(delivery_id, receipt, "")
 
     def _deliver(self, name: str, document: Document) -> Receipt:
@@ -241,6 +258,12 @@ class Work:
         log.warning("delivery_postponed", delivery_id=delivery_id, destination=ticket.destination, error=error,
                     again_in_seconds=after.total_seconds())
         return [(ticket, after)]
+
+    def _wait_for_proof(self, delivery_id: int, receipt: Receipt) -> list[Next]:
+        ticket = self._repository.again(delivery_id, str(receipt.facts.get("waits_for", "")),
+                                        self._clock() + receipt.look_again)
+        log.info("delivery_waits", delivery_id=delivery_id, seconds=receipt.look_again.total_seconds())
+        return [] if ticket is None else [(ticket, receipt.look_again)]
 
     def _settle(self, delivery_id: int, receipt: Receipt, error: str) -> list[Next]:
         level = log.error if receipt.state is DeliveryState.DEAD else log.info

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from adapters.database.cases import create_case, update_case
 from adapters.database.connection import writing
+from adapters.database.evidence import HeldInstances, elsewhere, evidence_of_receiving, own_documents
 from adapters.database.orders import link_order, order_by_id
 from adapters.database.studies import count_instances, load_study, newest_instance, order_to_json
 from adapters.database.tables import cases, runs, studies
-from gateway.assembly import Heard
+from gateway.assembly import Handover, Heard
 from gateway.case import CaseState, Completeness
+from gateway.completion import Evidence, missing_from_json, missing_to_json
 from gateway.identity import repeated_identity
 from gateway.repository import Plan, Plannable, PlannedRun, Ticket
 from gateway.study import Priority
@@ -27,23 +29,37 @@ class PlanningRows:
     """The part of the repository that hands studies over."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self._engine, self._held = engine, HeldInstances()
 
     # ------------------------------------------------------------ what is to be planned
 
     def receiving(self) -> Sequence[tuple[int, Heard]]:
+        """The revision is read first: whatever is newer than it changes it, and the plan is dropped."""
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(
-                studies.c.id, studies.c.burst_started_at, studies.c.last_received_at).where(
+                studies.c.id, studies.c.burst_started_at, studies.c.last_received_at, studies.c.sender,
+                studies.c.facility, studies.c.revision).where(
                 studies.c.receiving).order_by(studies.c.last_received_at)).all()
-        return [(row.id, Heard(row.burst_started_at, row.last_received_at)) for row in rows]
+            said = evidence_of_receiving(connection) if rows else {}
+            self._held.keep_only([row.id for row in rows])
+            return [(row.id, self._heard(connection, row, said.get(row.id, ()))) for row in rows]
 
-    def outdated(self) -> Sequence[tuple[int, Completeness]]:
+    def _heard(self, connection: sa.Connection, row: Any, said: Sequence[Evidence]) -> Heard:
+        here: dict[str, datetime] = {}
+        held, own = 0, 0
+        if any(one.listed or one.count is not None for one in said):
+            instances, made = self._held.of(connection, row.id), own_documents(connection, row.id)
+            held, own = len(instances), len(made)
+            others = {uid for one in said for uid in one.studies}
+            here = made | (elsewhere(connection, row.facility, sorted(others)) if others else {}) | instances
+        return Heard(row.burst_started_at, row.last_received_at, tuple(said), here, held, own,
+                     row.sender.partition(":")[2], revision=row.revision)
+
+    def outdated(self) -> Sequence[int]:
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(studies.c.id, studies.c.completeness).where(
+            return list(connection.execute(sa.select(studies.c.id).where(
                 studies.c.replan, studies.c.receiving.is_(False), studies.c.completeness != "").order_by(
-                studies.c.id)).all()
-        return [(row.id, Completeness(row.completeness)) for row in rows]
+                studies.c.id)).scalars())
 
     def plannable(self, study_id: int) -> Plannable | None:
         with writing(self._engine) as connection:
@@ -59,7 +75,7 @@ class PlanningRows:
         with self._engine.connect() as connection:
             study = load_study(connection, study_id, order_by_id(connection, row.order_id), newest)
         return Plannable(study_id, study, row.sender.partition(":")[2], newest, row.last_received_at,
-                         row.order_conflict, row.revision, there < row.instance_count)
+                         row.order_conflict, row.revision, there < row.instance_count, _recorded(row))
 
     # ------------------------------------------------------------ what becomes of it
 
@@ -87,15 +103,22 @@ class PlanningRows:
 
 def _hand_over(connection: sa.Connection, plan: Plan, now: datetime) -> bool:
     """False when something came since the study was looked at. A partial one is read all the same, and goes on."""
-    study = sa.update(studies).where(studies.c.id == plan.of.study_id)
+    study = sa.update(studies).where(studies.c.id == plan.of.study_id).values(
+        completeness=plan.completeness.value, evidence=list(plan.handover.evidence),
+        missing=missing_to_json(plan.handover.missing))
     unchanged = connection.execute(study.where(studies.c.revision == plan.of.revision).values(
-        receiving=False, replan=False, completeness=plan.completeness.value))
+        receiving=False, replan=False))
     if unchanged.rowcount:
         return True
     if plan.completeness is Completeness.PARTIAL:
-        connection.execute(study.values(burst_started_at=now, completeness=plan.completeness.value))
+        connection.execute(study.values(burst_started_at=now))
         return True
     return False
+
+
+def _recorded(row: Any) -> Handover:
+    return Handover(Completeness(row.completeness or Completeness.ASSUMED), tuple(row.evidence),
+                    missing_from_json(row.missing))
 
 
 def _unsupported(connection: sa.Connection, plan: Plan) -> None:
@@ -131,7 +154,8 @@ def _record_run(connection: sa.Connection, plan: Plan, run: PlannedRun, now: dat
     connection.execute(sa.insert(runs).values(
         run_id=run_id, case_id=case_id, number=latest.number + 1 if latest else 1, state="waiting", created_at=now,
         predecessor_run_id=_predecessor(connection, case_id), completeness=plan.completeness.value,
-        last_instance_id=plan.of.last_instance_id, priority=run.priority.value,
+        missing=missing_to_json(plan.handover.missing), last_instance_id=plan.of.last_instance_id,
+        priority=run.priority.value,
         order_body=order_to_json(study.order) if study.order else None, destinations=list(run.destinations)))
     state = connection.execute(sa.select(cases.c.state).where(cases.c.case_id == case_id)).scalar_one()
     if state != CaseState.REPORTED:

@@ -15,6 +15,7 @@ from adapters.database.planning_rows import OPEN, PlanningRows
 from adapters.database.studies import load_study, order_from_json
 from adapters.database.tables import cases, runs, studies
 from gateway.case import CaseState, Completeness, Run
+from gateway.completion import missing_from_json
 from gateway.identity import document_uid
 from gateway.repository import DeliveryTicket, Filed, Job, Ticket
 from gateway.result import Result
@@ -26,6 +27,7 @@ class DatabaseRepository(PlanningRows, DeliveryRows):
     """Each method is one transaction on the engine it was given."""
 
     def __init__(self, engine: sa.Engine, read_document: Callable[[str], bytes]) -> None:
+        PlanningRows.__init__(self, engine)
         DeliveryRows.__init__(self, engine, read_document)
 
     # ------------------------------------------------------------ runs
@@ -41,7 +43,7 @@ class DatabaseRepository(PlanningRows, DeliveryRows):
         run = Run(row.run_id, row.case_id, row.number, row.created_at, predecessor,
                   document_uid(predecessor, "sr") if predecessor else "")
         return Job(run, row.state, row.attempt, row.pipeline, study, tuple(row.destinations),
-                   Completeness(row.completeness), Priority(row.priority))
+                   Completeness(row.completeness), Priority(row.priority), missing_from_json(row.missing))
 
     def begin(self, run_id: str, attempt: int) -> bool:
         with writing(self._engine) as connection:

@@ -76,7 +76,8 @@ instances = sa.Table(
 evidence = sa.Table(
     "evidence", metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
-    _text("facility"), _text("study_instance_uid"), _text("kind"), _text("identity"), _text("state"), _text("sender"),
+    _text("facility"), _text("study_instance_uid"), _text("kind"), _text("identity", index=True), _text("state"),
+    _text("sender"),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("heard_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("facility", "study_instance_uid", "kind", "identity"),
@@ -199,6 +200,7 @@ runs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", UtcDateTime, nullable=False), sa.Column("finished_at", UtcDateTime),
     sa.Column("last_instance_id", _Id, nullable=False),
+    sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("order_body", sa.JSON), sa.Column("destinations", sa.JSON, nullable=False),
     sa.Column("result", sa.JSON), _text("error"),
 )

@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.database.tables import studies
+from gateway.assembly import Handover
+from gateway.case import Completeness
 from gateway.commands import GatewayCommands
 from gateway.delivery import DeliveryState
 from gateway.errors import NotReady
@@ -336,11 +338,9 @@ def test_a_study_that_never_falls_silent_is_read_as_partial_all_the_same(tmp_pat
         b.receive("1.2.3", "1.2.3.1")
         found = b.c.rows.plannable(1)
         b.receive("1.2.3", "1.2.3.2")
-        from gateway.case import Completeness
-
-        planner = b.c.work._parts.planner
-        assert b.c.rows.record_plan(planner.plan(found, Completeness.ASSUMED), datetime.now(UTC)) == []
-        (ticket,) = b.c.rows.record_plan(planner.plan(found, Completeness.PARTIAL), datetime.now(UTC))
+        planner, now = b.c.work._parts.planner, datetime.now(UTC)
+        assert b.c.rows.record_plan(planner.plan(found, Handover(Completeness.ASSUMED)), now) == []
+        (ticket,) = b.c.rows.record_plan(planner.plan(found, Handover(Completeness.PARTIAL)), now)
         assert len(b.c.rows.job(ticket.run_id).study.instances) == 1
         assert b.c.rows.receiving()
 

@@ -19,6 +19,7 @@ def _text(name: str) -> sa.Column[str]:
 def upgrade() -> None:
     op.add_column("studies", sa.Column("evidence", sa.JSON(), server_default="[]", nullable=False))
     op.add_column("studies", sa.Column("missing", sa.JSON(), server_default="[]", nullable=False))
+    op.add_column("runs", sa.Column("missing", sa.JSON(), server_default="[]", nullable=False))
     op.create_table(
         "evidence",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
@@ -29,6 +30,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
         sa.UniqueConstraint("facility", "study_instance_uid", "kind", "identity",
                             name=op.f("uq_evidence_facility_study_instance_uid_kind_identity")))
+    op.create_index("ix_evidence_identity", "evidence", ["identity"])
     op.create_table(
         "commitments",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
@@ -50,5 +52,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("commitments")
     op.drop_table("evidence")
+    op.drop_column("runs", "missing")
     op.drop_column("studies", "missing")
     op.drop_column("studies", "evidence")
