@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
-from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom._handlers import (
     standard_dimse_recv_handler,
@@ -18,21 +18,18 @@ from pynetdicom._handlers import (
     standard_pdu_recv_handler,
     standard_pdu_sent_handler,
 )
-from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 
-from adapters.dicom.content import part10, tags
+from adapters.dicom.content import part10
+from adapters.dicom.content.pdu_reader import Command
 from adapters.dicom.transport import contexts
-from gateway.errors import GatewayError, Rejected, Transient, Unreadable
+from adapters.dicom.transport.reactor import without_polling
+from adapters.dicom.transport.receiving import Receiver
+from adapters.dicom.transport.storing import SUCCESS, StoreRequest, Tally
+from gateway.errors import GatewayError
 from gateway.intake import SenderLeft
 from gateway.ports import Intake
 from gateway.settings import DicomSettings
 from gateway.study import Sender
-
-SUCCESS = 0x0000
-PROCESSING_FAILURE = 0x0110
-OUT_OF_RESOURCES = 0xA700
-DATA_SET_DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
 
 _WAITING_ROOM = 32
 """Connections beyond the allowed associations that may wait for their refusal; more are closed at once."""
@@ -43,15 +40,6 @@ _PIECE = 256 * 1024
 """Bytes asked of the socket at a time: memory grows with what came, not with what was announced."""
 _LIBRARY_LOGS = ((evt.EVT_DIMSE_RECV, standard_dimse_recv_handler), (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
                  (evt.EVT_PDU_RECV, standard_pdu_recv_handler), (evt.EVT_PDU_SENT, standard_pdu_sent_handler))
-
-
-def failure_status(error: GatewayError) -> int:
-    """The C-STORE status of an error (PS3.4 Table B.2-1)."""
-    if isinstance(error, Transient):
-        return OUT_OF_RESOURCES
-    if isinstance(error, Unreadable):
-        return CANNOT_UNDERSTAND
-    return DATA_SET_DOES_NOT_MATCH if isinstance(error, Rejected) else PROCESSING_FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +57,12 @@ class Service:
     """Whether the requestor may also be the SCP of these classes (role selection, PS3.7 D.3.3.4)."""
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What one association did. `sender`: calling AE title and address."""
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One association, from the connection to its end."""
 
-    sender: Sender
-    statuses: Counter[str] = field(default_factory=Counter)
-    studies: set[str] = field(default_factory=set)
+    receiver: Receiver
+    tally: Tally
 
 
 class DicomServer:
@@ -95,7 +82,9 @@ class DicomServer:
         self._log = structlog.get_logger()
         self._entity = _entity(settings)
         self._server: Any = None
-        self._tallies: dict[Any, _Tally] = {}
+        self._storage_classes = frozenset(contexts.storage_classes(settings.storage_sop_classes))
+        self._connected: WeakKeyDictionary[Any, Receiver] = WeakKeyDictionary()
+        self._sessions: dict[Any, _Session] = {}
         self._busy = 0
         self._change = threading.Condition()
 
@@ -126,7 +115,7 @@ class DicomServer:
         with self._change:
             self._change.wait_for(lambda: self._busy == 0, timeout=grace_seconds)
         with self._change:
-            established = list(self._tallies)
+            established = list(self._sessions)
         for association in server.active_associations:
             association.abort()
         for association in established:  # one whose peer left before it said who it is holds nothing to wait for
@@ -135,8 +124,7 @@ class DicomServer:
     def _handlers(self) -> list[tuple[Any, Any]]:
         return [(evt.EVT_CONN_OPEN, self._on_open), (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_REJECTED, self._on_rejected), (evt.EVT_ESTABLISHED, self._on_established),
-                (evt.EVT_CONN_CLOSE, self._on_close), (evt.EVT_SOP_COMMON, self._on_sop_common),
-                (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_CONN_CLOSE, self._on_close),
                 *(pair for service in self._services for pair in service.handlers)]
 
     def _contexts(self) -> Any:
@@ -156,6 +144,8 @@ class DicomServer:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._settings.network_timeout)
         _read_at_once(event.assoc)
+        self._connected[event.assoc] = Receiver(event.assoc, without_polling(event.assoc),
+                                                partial(self._begin, event.assoc))
 
     def _on_requested(self, event: Any) -> None:
         reason = self._reason_to_refuse()
@@ -166,7 +156,7 @@ class DicomServer:
 
     def _reason_to_refuse(self) -> str:
         with self._change:
-            if len(self._tallies) >= self._settings.maximum_associations:
+            if len(self._sessions) >= self._settings.maximum_associations:
                 return "too many associations"
         try:
             self._intake.check()
@@ -180,55 +170,39 @@ class DicomServer:
                           address=sender_of(event.assoc).address)
 
     def _on_established(self, event: Any) -> None:
-        sender = sender_of(event.assoc)
+        sender, receiver = sender_of(event.assoc), self._connected[event.assoc]
         with self._change:
-            self._tallies[event.assoc] = _Tally(sender)
+            self._sessions[event.assoc] = _Session(receiver, Tally(sender))
+        receiver.open()
         self._log.info("association_accepted", calling=sender.name, address=sender.address)
 
     def _on_close(self, event: Any) -> None:
         with self._change:
-            tally = self._tallies.pop(event.assoc, None)
-        if tally:
-            if tally.studies:
-                self._left(SenderLeft(tally.sender, frozenset(tally.studies), bool(event.assoc.is_released)))
-            self._log.info("association_closed", calling=tally.sender.name, address=tally.sender.address,
-                           released=bool(event.assoc.is_released), objects=tally.statuses[f"0x{SUCCESS:04X}"],
-                           statuses=dict(tally.statuses))
+            session = self._sessions.pop(event.assoc, None)
+        receiver = self._connected.pop(event.assoc, None)
+        if receiver:
+            receiver.close()
+        if session:
+            self._tell_end(session.tally, released=session.receiver.release_requested)
 
-    def _on_sop_common(self, _event: Any) -> dict[str, Any]:
-        """Have the library serve the configured private classes as storage (PS3.7 D.3.3.6)."""
-        return {uid: _as_storage(uid) for uid in self._settings.storage_sop_classes}
+    def _tell_end(self, tally: Tally, *, released: bool) -> None:
+        if tally.studies:
+            self._left(SenderLeft(tally.sender, frozenset(tally.studies), released))
+        self._log.info("association_closed", calling=tally.sender.name, address=tally.sender.address,
+                       released=released, objects=tally.statuses[f"0x{SUCCESS:04X}"], statuses=dict(tally.statuses))
 
-    def _on_store(self, event: Any) -> Dataset:
+    def _begin(self, association: Any, context: Any, command: Command) -> StoreRequest:
+        abstract_syntax = str(context.abstract_syntax)
+        storage_class = abstract_syntax if abstract_syntax in self._storage_classes else ""
         with self._change:
             self._busy += 1
-        try:
-            status, comment = self._store(event)
-        finally:
-            with self._change:
-                self._busy -= 1
-                self._change.notify_all()
-                if tally := self._tallies.get(event.assoc):
-                    tally.statuses[f"0x{status:04X}"] += 1
-        return _response(status, comment)
+        return StoreRequest(self._intake, self._sessions[association].tally, command, storage_class,
+                            str(context.transfer_syntax[0]), self._ended)
 
-    def _store(self, event: Any) -> tuple[int, str]:
-        """(status, comment) for one C-STORE; never raises, since the peer waits for an answer."""
-        sender = sender_of(event.assoc)
-        try:
-            header = _header(event, sender.name)
-            dataset = [event.request.DataSet.getvalue()]
-            tags.require_announced(header, dataset)
-            self._intake.take(sender, header, dataset)
-            self._tallies[event.assoc].studies.add(tags.identity(header, dataset)["StudyInstanceUID"])
-        except GatewayError as error:
-            status = failure_status(error)
-            self._log.warning("object_refused", calling=sender.name, status=f"0x{status:04X}", reason=str(error))
-            return status, str(error)
-        except Exception:
-            self._log.exception("object_failed", calling=sender.name)
-            return PROCESSING_FAILURE, "The gateway failed to process the object."
-        return SUCCESS, ""
+    def _ended(self) -> None:
+        with self._change:
+            self._busy -= 1
+            self._change.notify_all()
 
 
 def _entity(settings: DicomSettings) -> Any:
@@ -271,25 +245,3 @@ def sender_of(association: Any) -> Sender:
     request = association.requestor.primitive
     calling = request.calling_ae_title.strip() if request else ""
     return Sender("dicom", calling, association.requestor.address_info.address)
-
-
-def _header(event: Any, calling: str) -> bytes:
-    """File meta information for the data set as it came, in the transfer syntax that was agreed on."""
-    request = event.request
-    return part10.build(part10.FileMeta(str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID),
-                                        str(event.context.transfer_syntax), calling))
-
-
-def _as_storage(uid: str) -> Any:
-    item = SOPClassCommonExtendedNegotiation()
-    item.sop_class_uid = uid
-    item.service_class_uid = contexts.STORAGE_SERVICE_CLASS
-    return item
-
-
-def _response(status: int, comment: str) -> Dataset:
-    response = Dataset()
-    response.Status = status
-    if comment:
-        response.ErrorComment = comment[:64].encode("ascii", "replace").decode()
-    return response

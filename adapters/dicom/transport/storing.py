@@ -1,0 +1,139 @@
+"""The Storage service's side of a C-STORE request (PS3.4 Annex B): into the intake, and which status is answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from adapters.dicom.content import part10, upper_layer
+from adapters.dicom.content.pdu_reader import Command
+from gateway.errors import GatewayError, Rejected, Transient, Unreadable, Unusable
+from gateway.ports import Intake, Reception
+from gateway.study import Sender
+
+SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
+INVALID_INSTANCE = 0x0117
+CLASS_NOT_SUPPORTED = 0x0122
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+_LONGEST_UID = 64
+
+
+def failure_status(error: GatewayError) -> int:
+    """The C-STORE status of an error (PS3.4 Table B.2-1)."""
+    if isinstance(error, Transient):
+        return OUT_OF_RESOURCES
+    if isinstance(error, Unreadable):
+        return CANNOT_UNDERSTAND
+    return DATA_SET_DOES_NOT_MATCH if isinstance(error, Rejected) else PROCESSING_FAILURE
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one association did. `sender`: calling AE title and address."""
+
+    sender: Sender
+    statuses: Counter[str] = field(default_factory=Counter)
+    studies: set[str] = field(default_factory=set)
+
+    def count(self, status: int) -> None:
+        self.statuses[f"0x{status:04X}"] += 1
+
+
+class StoreRequest:
+    """One C-STORE request: implements `adapters.dicom.transport.receiving.Store`."""
+
+    def __init__(self, intake: Intake, tally: Tally, command: Command, abstract_syntax: str, transfer_syntax: str,
+                 ended: Callable[[], None]) -> None:
+        """`ended` is called once, when it has been answered or given up."""
+        self._tally, self._command, self._ended = tally, command, ended
+        self._sop_class = str(command.fields.get(upper_layer.AFFECTED_SOP_CLASS, ""))
+        self._sop_instance = str(command.fields.get(upper_layer.AFFECTED_SOP_INSTANCE, ""))
+        self._reception: Reception | None = None
+        self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
+        if self._failure is None:
+            header = part10.build(part10.FileMeta(self._sop_class, self._sop_instance, transfer_syntax,
+                                                  tally.sender.name))
+            self._guarded(lambda: self._open(intake, header))
+
+    def write(self, piece: memoryview) -> None:
+        """See `Store.write`. What comes after a failure is read and dropped."""
+        if self._reception is not None and self._failure is None:
+            reception = self._reception
+            self._guarded(lambda: reception.write(piece))
+
+    def finish(self) -> bytes:
+        """See `Store.finish`."""
+        if self._failure is None:
+            self._guarded(self._store)
+        status, comment = self._failure or (SUCCESS, "")
+        self.abort()
+        self._tally.count(status)
+        return self._response(status, comment)
+
+    def abort(self) -> None:
+        """See `Store.abort`."""
+        reception, self._reception = self._reception, None
+        try:
+            if reception is not None:
+                reception.abort()
+        finally:
+            ended, self._ended = self._ended, _nothing
+            ended()
+
+    def _fault_of_command(self, abstract_syntax: str) -> tuple[int, str] | None:
+        if self._sop_class != abstract_syntax:
+            return CLASS_NOT_SUPPORTED, "The SOP class is not that of the presentation context."
+        if not 0 < len(self._sop_instance) <= _LONGEST_UID:
+            return INVALID_INSTANCE, "The SOP Instance UID is missing or too long."
+        if not self._command.has_dataset:
+            return CANNOT_UNDERSTAND, "The request has no data set."
+        return None
+
+    def _open(self, intake: Intake, header: bytes) -> None:
+        self._reception = intake.receive(self._tally.sender, header)
+
+    def _store(self) -> None:
+        if self._reception is not None:
+            tags = self._reception.tags()
+            self._require_announced(tags)
+            self._reception.finish()
+            self._tally.studies.add(str(tags["StudyInstanceUID"]))
+
+    def _require_announced(self, tags: Mapping[str, Any]) -> None:
+        """PS3.4 B.2.2; only for what comes over DIMSE: in files the two often differ, and the data set counts."""
+        for keyword, announced in (("SOPClassUID", self._sop_class), ("SOPInstanceUID", self._sop_instance)):
+            if tags[keyword] != announced:
+                raise Unusable(f"{keyword} of the data set is not the one announced.", element=keyword)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Never raises, since the peer waits for an answer."""
+        try:
+            act()
+        except GatewayError as error:
+            self._failure = failure_status(error), str(error)
+            structlog.get_logger().warning("object_refused", calling=self._tally.sender.name, reason=str(error),
+                                           status=f"0x{self._failure[0]:04X}")
+        except Exception:
+            structlog.get_logger().exception("object_failed", calling=self._tally.sender.name)
+            self._failure = PROCESSING_FAILURE, "The gateway failed to process the object."
+
+    def _response(self, status: int, comment: str) -> bytes:
+        fields: dict[int, int | str] = {
+            upper_layer.AFFECTED_SOP_CLASS: self._sop_class, upper_layer.COMMAND_FIELD: upper_layer.C_STORE_RSP,
+            upper_layer.RESPONDED_TO: self._command.fields.get(upper_layer.MESSAGE_ID, 0),
+            upper_layer.DATA_SET_TYPE: upper_layer.NO_DATA_SET, upper_layer.STATUS: status,
+            upper_layer.AFFECTED_SOP_INSTANCE: self._sop_instance}
+        if comment:
+            fields[upper_layer.ERROR_COMMENT] = comment[:64].encode("ascii", "replace").decode()
+        return upper_layer.encode_command(fields)
+
+
+def _nothing() -> None:
+    """Nobody waits any more."""
