@@ -87,17 +87,23 @@ def _box(mask: Array) -> tuple[float, float, float, float] | None:
 
 
 def volume_of(reading: Reading, present: tuple[str, ...]) -> EvidenceVolume:
-    """The heat of every kind on every slice, in the source's turning; `abnormal` has that of the error.
+    """The heat of every kind on every slice, in the source's turning; `abnormal` has that of `picture`.
 
     The key slice is the one that `picture` shows.
     """
-    flips = reading.working.flips
-    labels = {ABNORMAL: UNUSUAL} | {kind: kind for kind in KINDS}
-    values = np.stack([np.stack([as_bytes(turned_back(reading.heat(told, shown), flips))
-                                 for shown in range(reading.view.slabs.size)]) for told in labels.values()])
+    shown = range(reading.view.slabs.size)
+    of_kind = [np.stack([as_bytes(turned_back(reading.heat(told, slab), reading.working.flips)) for slab in shown])
+               for told in (*KINDS, UNUSUAL)]
+    together = np.maximum.reduce([of_kind[(*KINDS, UNUSUAL).index(label)] for label in _speaking(present)])
+    values = np.stack([together, *of_kind[:-1]])
     plane_of = {int(slab): shown for shown, slab in enumerate(reading.view.slabs)}
     planes = tuple(plane_of.get(int(slab), -1) for slab in reading.working.slab_of)
-    return EvidenceVolume(tuple(labels), values, reading.volume.slices, planes, _key_slice(reading, present))
+    return EvidenceVolume((ABNORMAL, *KINDS), values, reading.volume.slices, planes, _key_slice(reading, present))
+
+
+def _speaking(present: tuple[str, ...]) -> list[str]:
+    """The present kinds; the error where there is none."""
+    return [label for label in present if label != UNUSUAL] or [UNUSUAL]
 
 
 def _key_slice(reading: Reading, present: tuple[str, ...]) -> int:
@@ -113,8 +119,7 @@ def picture(reading: Reading, present: tuple[str, ...]) -> KeyImage:
     index = reading.source_index(shown)
     heat: Floats | None = None
     if present:
-        kinds = [label for label in present if label != UNUSUAL] or [UNUSUAL]
-        together = np.maximum.reduce([reading.heat(label, shown) for label in kinds])
+        together = np.maximum.reduce([reading.heat(label, shown) for label in _speaking(present)])
         heat = np.clip(reading.working.to_source_smooth(together), 0, 1)
     caption = f"slice {index + 1} of {len(reading.volume.hu)}, lung window"
     return KeyImage(lung_window(reading.volume.hu[index]), heat, caption,
