@@ -24,8 +24,10 @@ from adapters.cli import local
 from adapters.cli.app import build_cli
 from adapters.cli.services import CheckReport, CliServices, TrainRequest, ValidateRequest
 from adapters.database.command_rows import CommandRows
+from adapters.database.commitments import DatabaseCommitments
 from adapters.database.connection import database_url, engine_url, migrate, open_database
 from adapters.database.engine import DbosEngine
+from adapters.database.evidence import DatabaseEvidence
 from adapters.database.held import DatabaseHoldings
 from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
@@ -43,7 +45,10 @@ from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.dicom.content.waveform_write import write_ecg
 from adapters.dicom.content.words import WORDS as LOADER_WORDS
+from adapters.dicom.transport.commitment_scp import CommitmentScp
+from adapters.dicom.transport.commitment_scu import committing
 from adapters.dicom.transport.qido import build_router as qido_router
+from adapters.dicom.transport.requestor import known_peers
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import DicomDestination
 from adapters.dicom.transport.stow import build_router as stow_router
@@ -53,6 +58,7 @@ from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.router import build_router as fhir_router
 from adapters.files.documents import DocumentFolder
 from adapters.files.folder_destination import FolderDestination
+from adapters.files.intact import is_intact
 from adapters.files.json_document import JsonEncoder
 from adapters.files.lock import DataDirectoryLock
 from adapters.files.scratch import scratch_file
@@ -70,6 +76,7 @@ from adapters.web.server import HttpServer
 from gateway import settings as configuration
 from gateway.clockwork import AssemblyClock
 from gateway.commands import GatewayCommands, Predictor
+from gateway.commitment_desk import CommitmentDesk
 from gateway.delivery import Destination
 from gateway.documents import Encoder
 from gateway.errors import ConfigurationError
@@ -148,7 +155,11 @@ class Gateway:
         check_routes(settings, self._pipelines)
         self._inference = open_inference(settings.inference, settings.model_repository)
         self._fulfilment = Fulfilment(PixelsAndSamples(), self._inference)
-        self._destinations = {d.name: open_destination(settings, d) for d in settings.destinations}
+        self._commitments = DatabaseCommitments(self._database, settings.site.facility)
+        self._promising = CommitmentScp(known_peers(settings), settings.delivery.timeout_seconds)
+        self._destinations = committing(
+            settings, {d.name: open_destination(settings, d) for d in settings.destinations}, self._commitments,
+            self._promising.on_event_report, now)
         self._rows = CommandRows(self._database, self._files.get)
         self._work = self._build_work()
         self._engine = DbosEngine(self._work, url=engine_url(url, settings.data_dir),
@@ -163,10 +174,14 @@ class Gateway:
             ObjectIntake(self._store, partial(TagStream, extra_keywords=extra_keywords(settings.routes)), self._index,
                          self._gate))
         self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
+        self._desk = CommitmentDesk(self._commitments, self._promising, self._rows, self._engine, is_intact,
+                                    self._index.flush, DatabaseEvidence(
+                                        self._database, settings.site.facility, self._clock.poke).requested)
+        self._promising.use(self._desk)
         self._housekeeping = Housekeeping(settings, self._rows, self._store, self._files, self._gate,
                                           self._lock.executor_id)
         self._scheduler = BackgroundScheduler(timezone=UTC)
-        self.dicom = DicomServer(settings.dicom, self._intake)
+        self.dicom = DicomServer(settings.dicom, self._intake, [self._promising.service()])
         self.mllp = MllpServer(settings.mllp, settings.site.facility, self._messages, settings.site.timezone)
         self.http = HttpServer(self._build_web(), settings.http)
 
@@ -230,6 +245,7 @@ class Gateway:
         self._housekeeping.beat()
         self._housekeeping.sweep_lost(self._engine, datetime.now(UTC))
         self._messages.start()
+        self._desk.start()
         self._schedule()
         self.mllp.start()
         try:
@@ -264,8 +280,8 @@ class Gateway:
         self._gate.shut("stop", "the gateway is being stopped; try again later")
         with ExitStack() as last_comes_first:
             for stop in (self._lock.release, self._database.dispose, self._engine.stop, self._index.stop,
-                         self._stop_scheduler, self._clock.stop, self._messages.stop, self.http.stop, self.mllp.stop,
-                         self.dicom.stop):
+                         self._stop_scheduler, self._clock.stop, self._desk.stop, self._messages.stop, self.http.stop,
+                         self.mllp.stop, self.dicom.stop):
                 last_comes_first.callback(stop)
         log.info("gateway_stopped")
 

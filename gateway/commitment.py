@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from typing import Any
 
 MOST_REFERENCES = 100_000
 """Of one request; a whole day of a scanner has fewer."""
@@ -174,3 +175,11 @@ def answer_about(report: Report, reference: Reference) -> tuple[Promise, int] | 
     if not named:
         return None
     return (Promise.COMMITTED, 0) if reference in named else (Promise.FAILED, Reason.CLASS_INSTANCE_CONFLICT)
+
+
+def proof(asked: Asked, sop_instance_uid: str) -> dict[str, Any]:
+    """The receipt of an object that a peer has committed to."""
+    facts: dict[str, Any] = {"sop_instance_uid": sop_instance_uid, "transaction_uid": asked.transaction_uid}
+    if asked.promise is Promise.COMMITTED and asked.answered_at is not None:
+        facts["committed_at"] = asked.answered_at.isoformat()
+    return facts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -25,6 +24,7 @@ _ROUND_SECONDS = 2.0
 _AFTER_FAULT = timedelta(seconds=30)
 _AT_ONCE = 200
 _PEERS_AT_ONCE = 16
+_LAST_WORDS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class Answered:
     deliveries: tuple[tuple[int, DeliveryState], ...]
 
 
+Requested = Callable[[str, str, Sequence[str], datetime], object]
+"""Transaction UID, peer, SOP Instance UIDs, when."""
+
+
 class CommitmentRows(Protocol):
     """Port: what is remembered of commitments. Every method raises Transient when the database does not answer."""
 
@@ -72,10 +76,6 @@ class CommitmentRows(Protocol):
     def open(self, now: datetime, limit: int) -> Sequence[Open]: ...
 
     def copies(self, sop_instance_uids: Sequence[str]) -> Mapping[str, Sequence[StoredCopy]]: ...
-
-    def note_evidence(self, request: Request, now: datetime) -> bool:
-        """A list of objects is known for their study; whether any of them is here."""
-        ...
 
     def verified(self, commitment_id: int, report: Report, now: datetime) -> None: ...
 
@@ -110,17 +110,16 @@ class CommitmentDesk:
     """One thread that looks, and one for each peer that is being answered: who hangs holds up nobody else."""
 
     def __init__(self, rows: CommitmentRows, reporter: Reporter, ledger: Ledger, engine: Engine,
-                 intact: Callable[[StoredCopy], bool], indexed: Callable[[], object],
-                 heard: Callable[[], None] = lambda: None, clock: Callable[[], datetime] = now) -> None:
+                 intact: Callable[[StoredCopy], bool], indexed: Callable[[], object], requested: Requested,
+                 clock: Callable[[], datetime] = now) -> None:
         """`intact`: whether a file is there with its digest. `indexed` returns when what was acknowledged so far is in
-        the index. `heard` is called after new evidence on a study."""
+        the index. `requested`: tells the studies (see gateway.completion.EvidenceLog)."""
         self._rows, self._reporter, self._ledger, self._engine = rows, reporter, ledger, engine
-        self._intact, self._indexed, self._heard, self._clock = intact, indexed, heard, clock
+        self._intact, self._indexed, self._requested, self._clock = intact, indexed, requested, clock
         self._busy: set[str] = set()
-        self._lock = threading.Lock()
+        self._change = threading.Condition()
         self._poked = threading.Event()
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(_PEERS_AT_ONCE, "commitment")
         self._thread = threading.Thread(target=self._work, name="commitment-desk", daemon=True)
 
     def start(self) -> None:
@@ -132,7 +131,8 @@ class CommitmentDesk:
         self._poked.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._change:
+            self._change.wait_for(lambda: not self._busy, timeout=_LAST_WORDS_SECONDS)
 
     def poke(self) -> None:
         """Something was asked or answered."""
@@ -169,12 +169,12 @@ class CommitmentDesk:
     def _hand_out(self) -> None:
         for found in self._rows.open(self._clock(), _AT_ONCE):
             if not self._stopping.is_set() and self._claim(found.request.peer):
-                self._pool.submit(self._deal_with, found)
+                threading.Thread(target=self._deal_with, args=(found,), name="commitment", daemon=True).start()
 
     def _claim(self, peer: str) -> bool:
         """One at a time for each peer; what is left over is found again in a later round."""
-        with self._lock:
-            if peer in self._busy:
+        with self._change:
+            if peer in self._busy or len(self._busy) >= _PEERS_AT_ONCE:
                 return False
             self._busy.add(peer)
             return True
@@ -188,8 +188,9 @@ class CommitmentDesk:
             log.exception("commitment_fault", error=type(error).__name__)
             self._rows.again(found.commitment_id, f"stopped with {type(error).__name__}", self._clock() + _AFTER_FAULT)
         finally:
-            with self._lock:
+            with self._change:
                 self._busy.discard(found.request.peer)
+                self._change.notify_all()
             self.poke()
 
     # ------------------------------------------------------------ a peer asks
@@ -204,9 +205,9 @@ class CommitmentDesk:
         """None while objects that were acknowledged may still be on their way to the index."""
         self._indexed()
         at = self._clock()
-        if self._rows.note_evidence(found.request, at):
-            self._heard()
-        stored = self._rows.copies([reference.sop_instance_uid for reference in found.request.references])
+        named = [reference.sop_instance_uid for reference in found.request.references]
+        self._requested(found.request.transaction_uid, found.request.peer, named, at)
+        stored = self._rows.copies(named)
         report = judge(found.request, {uid: [Copy(copy.sop_class_uid, self._intact(copy)) for copy in copies]
                                        for uid, copies in stored.items()})
         if lacks(report) and at < found.asked_at + PATIENCE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -51,10 +51,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of delivery. `facts`: what the peer answered (status 0x0000, MSA-2, HTTP 200 + id), no patient data."""
+    """Proof of delivery. `facts`: what the peer answered (status 0x0000, MSA-2, HTTP 200 + id), no patient data.
+
+    PENDING: the peer has it and its proof is still to come; `look_again`: how long it may take at most.
+    """
 
     state: DeliveryState
     facts: Mapping[str, Any] = field(default_factory=dict)
+    look_again: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Delivery:
 class Destination(Protocol):
     """Port: one module under adapters/ for each type of destination.
 
-    `deliver` returns a Receipt with state DELIVERED (proven) or UNPROVEN (sent, proof missing);
+    `deliver` returns a Receipt with state DELIVERED (proven), UNPROVEN (sent, proof missing) or PENDING (sent, called
+    again once the proof has come or cannot come any more);
     raises `Transient` (peer down, timeout, busy: retried) or `Rejected`/`Permanent` (refused for good: dead).
     It must be safe to call again with the same document.
     """

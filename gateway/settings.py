@@ -16,6 +16,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PeerAddress(Strict):
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
 class DicomSettings(Strict):
     host: str = "127.0.0.1"
     port: int = Field(11112, ge=0, le=65535)
@@ -31,6 +36,9 @@ class DicomSettings(Strict):
     network_timeout: float = 60
     storage_sop_classes: list[str] = []
     """UIDs of private or new storage SOP classes, accepted besides the standard ones."""
+    peers: dict[str, PeerAddress] = {}
+    """AE title → where reports of storage commitment go, once the association they were asked on is over. Destinations
+    of type dicom and archives are known without it."""
 
 
 class MllpSettings(Strict):
@@ -174,6 +182,11 @@ class Route(Strict):
     destinations: list[str] | None = None
     """Names; left out: every destination."""
     priority: Priority | None = None
+    prior: Literal["none", "newest"] = "none"
+    """`newest`: the patient's newest earlier study of the same modality is fetched from the archives before the
+    reading, kept and shown beside it."""
+    prior_wait_seconds: float = Field(60, ge=0)
+    """How long a complete study waits for it at most."""
 
 
 class _Destination(Strict):
@@ -188,6 +201,10 @@ class DicomDestination(_Destination):
     port: int
     ae_title: str
     calling_ae_title: str = ""
+    storage_commitment: bool = False
+    """Delivered only once the peer has committed to keep the object (PS3.4 Annex J)."""
+    commitment_timeout_seconds: float = Field(24 * 3600, gt=0)
+    """Without an answer in that time the delivery is `unproven`."""
 
 
 class Hl7Destination(_Destination):
@@ -213,6 +230,22 @@ DestinationSettings = Annotated[
     DicomDestination | Hl7Destination | FhirDestination | FolderDestination, Field(discriminator="type")]
 
 
+class ArchiveSettings(Strict):
+    """A PACS that is asked how much of a study it has, and for what is missing here."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    host: str
+    port: int = Field(ge=1, le=65535)
+    ae_title: str = Field(min_length=1, max_length=16)
+    calling_ae_title: str = ""
+    retrieve: Literal["get", "move", "none"] = "get"
+    """`get`: C-GET; `move`: C-MOVE to dicom.ae_title, which the archive has to know; `none`: it is only asked."""
+    timeout_seconds: float = Field(30, gt=0)
+    """For each answer."""
+    fetch_timeout_seconds: float = Field(600, gt=0)
+    """For all that is fetched of one study."""
+
+
 class Settings(Strict):
     """Everything, validated. Build through `adapters.files.settings_file.load`."""
 
@@ -232,4 +265,5 @@ class Settings(Strict):
     alarms: AlarmSettings = AlarmSettings()
     log: LogSettings = LogSettings()
     routes: list[Route] = []
+    archives: list[ArchiveSettings] = []
     destinations: list[DestinationSettings] = []

@@ -1,0 +1,222 @@
+"""Storage commitment asked of the gateway: by pynetdicom, well and badly behaved, and by Orthanc."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, build_context, evt
+
+from adapters.dicom.content import commitment as content
+from gateway.commitment import MOST_REFERENCES, Reference, Report
+from tests.dicom_objects import SERIES, part10_bytes, slice_dataset
+from tests.peers.dcmtk import free_port
+from tests.peers.receiving_half import ReceivingHalf, receiving_half
+
+pytestmark = pytest.mark.peer
+MR = "1.2.840.10008.5.1.4.1.1.4"
+
+
+@dataclass
+class Modality:
+    """A pynetdicom SCU of storage and storage commitment. `status`: how it answers reports."""
+
+    port: int
+    status: int = 0
+    reports: queue.Queue[Report] = field(default_factory=queue.Queue)
+    silent: threading.Event = field(default_factory=threading.Event)
+    """Set: reports are not answered until it is cleared by the end of the test."""
+
+    def handlers(self) -> list[tuple[Any, Callable[[Any], Any]]]:
+        return [(evt.EVT_N_EVENT_REPORT, self._hear)]
+
+    def _hear(self, event: Any) -> tuple[int, None]:
+        self.reports.put(content.read_report(event.event_information))
+        return self.status, None
+
+    @contextmanager
+    def calling(self, gateway: ReceivingHalf) -> Iterator[Any]:
+        entity = AE(ae_title="CT1")
+        entity.dimse_timeout = 10
+        association = entity.associate(
+            "127.0.0.1", gateway.server.port,
+            [build_context(content.SOP_CLASS), build_context(CTImageStorage, ExplicitVRLittleEndian)],
+            evt_handlers=self.handlers())
+        assert association.is_established
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                association.release()
+
+
+@contextmanager
+def modality(listening: bool = True) -> Iterator[Modality]:
+    """`listening`: takes reports on associations of the gateway as well."""
+    told = Modality(free_port())
+    if not listening:
+        yield told
+        return
+    entity = AE(ae_title="CT1")
+    context = build_context(content.SOP_CLASS)
+    context.scu_role = context.scp_role = True
+    entity.supported_contexts = [context]
+    server = entity.start_server(("127.0.0.1", told.port), block=False, evt_handlers=told.handlers())
+    try:
+        yield told
+    finally:
+        server.shutdown()
+
+
+def at(peer: Modality) -> dict[str, Any]:
+    return {"dicom": {"peers": {"CT1": {"host": "127.0.0.1", "port": peer.port}}}}
+
+
+def ct(number: int) -> Reference:
+    return Reference(str(CTImageStorage), f"{SERIES}.{number}")
+
+
+def ask(association: Any, *references: Reference, transaction: str = "", action: int = 1,
+        instance: str = content.SOP_INSTANCE) -> int:
+    dataset = content.request_dataset(transaction or generate_uid(), references)
+    status, _ = association.send_n_action(dataset, action, content.SOP_CLASS, instance)
+    return int(status.Status)
+
+
+def stored(gateway: ReceivingHalf, *numbers: int) -> list[str]:
+    return [gateway.take(part10_bytes(slice_dataset(number))) for number in numbers]
+
+
+def test_what_is_here_is_committed_to_on_the_same_association(tmp_path: Path) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        stored(gateway, 1, 2)
+        assert ask(association, ct(1), ct(2), transaction="1.2.3") == 0
+        report = peer.reports.get(timeout=20)
+        assert report == Report("1.2.3", (ct(1), ct(2)))
+        assert gateway.await_shown(lambda row: row["state"] == "reported")["objects"] == 2
+        assert gateway.asked == [("1.2.3", "CT1", [ct(1).sop_instance_uid, ct(2).sop_instance_uid])]
+
+
+def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        assert association.send_c_store(whole(1)).Status == 0
+        assert ask(association, ct(1)) == 0
+        statuses = [association.send_c_store(whole(number)).Status for number in range(2, 80)]
+        report = peer.reports.get(timeout=20)
+        statuses += [association.send_c_store(whole(number)).Status for number in range(80, 90)]
+        assert set(statuses) == {0}
+        assert report.committed == (ct(1),)
+        assert association.is_established
+
+
+def whole(number: int) -> Dataset:
+    from io import BytesIO
+
+    from pydicom import dcmread
+
+    return dcmread(BytesIO(part10_bytes(slice_dataset(number))))
+
+
+def test_a_peer_that_leaves_is_told_on_an_association_of_our_own(tmp_path: Path) -> None:
+    with modality() as peer, receiving_half(tmp_path, **at(peer)) as gateway:
+        stored(gateway, 1)
+        with peer.calling(gateway) as association:
+            assert ask(association, ct(1)) == 0
+        assert peer.reports.get(timeout=20).committed == (ct(1),)
+        gateway.await_shown(lambda row: row["state"] == "reported")
+
+
+def test_what_is_not_here_or_not_what_it_was_is_refused_each_with_its_reason(tmp_path: Path) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        paths = stored(gateway, 1, 2, 3, 4)
+        Path(paths[1]).unlink()
+        with Path(paths[2]).open("r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"\xff")
+        other_class = Reference(MR, ct(4).sop_instance_uid)
+        assert ask(association, ct(1), ct(2), ct(3), other_class, ct(9)) == 0
+        report = peer.reports.get(timeout=20)
+        assert report.committed == (ct(1),)
+        assert {(one.reference, one.reason) for one in report.failed} == {
+            (ct(2), 0x0110), (ct(3), 0x0110), (other_class, 0x0119), (ct(9), 0x0112)}
+
+
+def test_an_object_that_arrives_a_moment_later_is_committed_to(tmp_path: Path) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        assert ask(association, ct(1)) == 0
+        assert association.send_c_store(whole(1)).Status == 0
+        assert peer.reports.get(timeout=20).committed == (ct(1),)
+
+
+@pytest.mark.parametrize(("changes", "status"), [
+    ({"action": 2}, 0x0123), ({"instance": "1.2.3"}, 0x0112), ({"transaction": "not a uid"}, 0x0115)])
+def test_requests_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[str, Any], status: int) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        assert ask(association, ct(1), **changes) == status
+        assert gateway.shown() == []
+        assert ask(association, ct(1)) == 0  # the association goes on
+
+
+def test_empty_broken_and_boundless_requests_are_refused(tmp_path: Path) -> None:
+    no_uid = content.request_dataset("1.2.3", [ct(1)])
+    del no_uid.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    no_transaction = content.request_dataset("1.2.3", [ct(1)])
+    del no_transaction.TransactionUID
+    empty = content.request_dataset("1.2.3", [])
+    boundless = content.request_dataset("1.2.3", [])
+    item = content.request_dataset("1.2.3", [ct(1)]).ReferencedSOPSequence[0]
+    boundless.ReferencedSOPSequence = [item] * (MOST_REFERENCES + 1)
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        def answer(dataset: Dataset) -> int:
+            status, _ = association.send_n_action(dataset, 1, content.SOP_CLASS, content.SOP_INSTANCE)
+            return int(status.Status)
+
+        assert [answer(one) for one in (no_uid, no_transaction, empty)] == [0x0120] * 3
+        assert answer(boundless) == 0x0213
+        assert gateway.shown() == []
+
+
+def test_the_same_request_again_is_answered_again_and_another_under_its_name_is_refused(tmp_path: Path) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        stored(gateway, 1, 2)
+        assert ask(association, ct(1), transaction="1.2.3") == 0
+        assert peer.reports.get(timeout=20).committed == (ct(1),)
+        gateway.await_shown(lambda row: row["state"] == "reported")
+        assert ask(association, ct(2), transaction="1.2.3") == 0x0115
+        assert ask(association, ct(1), transaction="1.2.3") == 0
+        assert peer.reports.get(timeout=20).committed == (ct(1),)
+
+
+def test_a_peer_without_address_waits_in_the_table_and_is_told_after_a_restart(tmp_path: Path) -> None:
+    with modality() as peer:
+        with receiving_half(tmp_path) as gateway:
+            stored(gateway, 1)
+            with peer.calling(gateway) as association:
+                assert ask(association, ct(1)) == 0
+            row = gateway.await_shown(lambda row: row["attempts"] >= 1)
+            assert "dicom.peers" in row["last_error"]
+            assert row["state"] == "verified"
+        with receiving_half(tmp_path, **at(peer)) as gateway:
+            assert peer.reports.get(timeout=20).committed == (ct(1),)
+            gateway.await_shown(lambda row: row["state"] == "reported")
+
+
+def test_a_peer_that_is_down_or_refuses_is_told_later_and_holds_up_no_other(tmp_path: Path) -> None:
+    with modality() as peer:
+        peer.status = 0x0110
+        with receiving_half(tmp_path, **at(peer)) as gateway:
+            stored(gateway, 1)
+            with peer.calling(gateway) as association:
+                assert ask(association, ct(1)) == 0
+            row = gateway.await_shown(lambda row: row["attempts"] >= 1)
+            assert "0x0110" in row["last_error"]
+            peer.status = 0
+            gateway.await_shown(lambda row: row["state"] == "reported")
