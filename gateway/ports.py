@@ -334,7 +334,11 @@ class Commands(Protocol):
     def cancel(self, case_id: str) -> None: ...
 
     def replay(self, case_id: str) -> str:
-        """Read again (a failed, cancelled or undetermined case) or deliver again; returns the run id."""
+        """The same version again: read again (a failed or cancelled case), else deliver again; returns the run id."""
+        ...
+
+    def rerun(self, case_id: str) -> str:
+        """Plan the study anew with the models and rules of now; returns the new run, which supersedes the last."""
         ...
 
     def retry_delivery(self, delivery_id: int) -> None: ...
@@ -349,8 +353,15 @@ class Commands(Protocol):
         """Opened to the end on the page: sets read_at."""
         ...
 
-    def predict(self, header: bytes, dataset: Sequence[bytes]) -> Mapping[str, Any]:
-        """One object in, the result's JSON form out, nothing kept. Raises Unusable when no pipeline takes it."""
+    def mark_unread(self, case_id: str) -> None:
+        """Read by mistake: the case takes its place among the unread again."""
+        ...
+
+    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]]) -> Mapping[str, Any]:
+        """(header, data set) of each object of one study in, the result's JSON form out, nothing kept.
+
+        Raises Unusable when no pipeline takes it, or there is more than one study.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from gateway.repository import DocumentFiles, Filed
 from gateway.study import Instance
 
 EXTENSIONS = {Kind.ORU: "hl7", Kind.DIAGNOSTIC_REPORT: "json", Kind.JSON: "json", Kind.EVIDENCE: "bin"}
-_MADE_HERE = ("fhir:", "wfdb:")
+_MADE_HERE = ("fhir:", "wfdb:", "npy:", "aecg:", "nifti:", "photo:")
 """Protocols whose objects the gateway wrapped into DICOM itself."""
 
 

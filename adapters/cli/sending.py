@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -19,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from adapters.cli import output
 from adapters.cli.options import Config
 from adapters.cli.services import CliServices, SendRequest, SentFile
-from adapters.files.wfdb_bundle import wrap_files, wrap_record
-from adapters.web.archive import members
-from adapters.web.recordings import SUFFIXES, usable
+from adapters.files.conversion import Conversion
+from adapters.files.wfdb_bundle import wrap_record
+from adapters.web.archive import WFDB_SUFFIXES, Bytes, members
+from adapters.web.recordings import usable
 from gateway.errors import GatewayError, Rejected
 
 LARGEST_ZIP_BYTES = 64 * 1024**3
@@ -85,7 +85,7 @@ def _hidden(path: Path) -> bool:
 
 def _part_of_record(path: Path) -> bool:
     """Signal files beside a WFDB header go with it."""
-    return path.suffix.lower() in SUFFIXES and any(path.parent.glob("*.hea"))
+    return path.suffix.lower() in WFDB_SUFFIXES and any(path.parent.glob("*.hea"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class _Packing:
     def unpack(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                found = members(file, path.name, LARGEST_ZIP_BYTES)
-                for member in usable(found, partial(wrap_files, zone=self.zone)):
+                convert = Conversion(self.zone)
+                for member in usable(members(file, path.name, LARGEST_ZIP_BYTES, convert.kind), convert):
                     name = f"{path}:{member.name}"
                     if member.reason:
                         self.refused.append((name, member.reason))
@@ -118,7 +118,7 @@ class _Packing:
         except (GatewayError, OSError) as error:
             self.refused.append((str(path), str(error)))
 
-    def _keep(self, content: bytes, name: str) -> None:
+    def _keep(self, content: Bytes, name: str) -> None:
         target = self.scratch / f"{len(self.files):08d}.dcm"
         target.write_bytes(content)
         self.files[target] = name

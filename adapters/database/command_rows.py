@@ -81,6 +81,13 @@ class CommandRows(DatabaseRepository):
         with self._engine.connect() as connection:
             return connection.execute(sa.select(cases.c.run_id).where(cases.c.case_id == case_id)).scalar() or ""
 
+    def newest_run(self, case_id: str) -> str:
+        """"" where there is none; raises Unusable where there is no such case."""
+        with self._engine.connect() as connection:
+            study_of(connection, case_id)
+            newest, _ = latest_run(connection, case_id)
+            return newest.run_id if newest else ""
+
     def set_priority(self, case_id: str, priority: Priority) -> Ticket | None:
         """A waiting run takes its new place in the queue with the ticket that is returned."""
         with writing(self._engine) as connection:
@@ -92,6 +99,11 @@ class CommandRows(DatabaseRepository):
         with writing(self._engine) as connection:
             study_of(connection, case_id)
             update_case(connection, case_id, read_at=now)
+
+    def mark_unread(self, case_id: str) -> None:
+        with writing(self._engine) as connection:
+            study_of(connection, case_id)
+            update_case(connection, case_id, read_at=None)
 
     # ------------------------------------------------------------ deliveries
 

@@ -15,6 +15,7 @@ import structlog
 from adapters.database.cases import create_case, update_case
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order
+from adapters.database.patients import note_patient
 from adapters.database.studies import count_instances, storable, study_columns
 from adapters.database.tables import cases, documents, facts, instances, senders, studies
 from gateway.case import CaseState
@@ -215,6 +216,7 @@ class InstanceIndex:
             found = connection.execute(query).scalar_one()
             create_case(connection, found, self._facility, instance.study_instance_uid, "", received_at=at,
                         state=CaseState.RECEIVING)
+            note_patient(connection, columns)
             link_order(connection, found)
         return int(found)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from adapters.database.cases import update_case
 from adapters.database.connection import upsert
+from adapters.database.patients import put_patient
 from adapters.database.studies import order_from_json, order_to_json
 from adapters.database.tables import cases, orders, patients, studies
 from gateway.matching import Canonical, StudyKey, match, same_patient
@@ -31,10 +32,10 @@ def apply_event(connection: sa.Connection, event: Event, at: datetime) -> set[in
             _put_order(connection, order, at)
             return _relink(connection, order)
         case UpdatePatient(facility, patient):
-            _put_patient(connection, facility, patient)
+            put_patient(connection, facility, patient)
         case MergePatients(facility, surviving, prior):
-            _put_patient(connection, facility, surviving)
-            _put_patient(connection, facility, prior, alias_issuer=surviving.issuer,
+            put_patient(connection, facility, surviving)
+            put_patient(connection, facility, prior, alias_issuer=surviving.issuer,
                          alias_patient_id=surviving.patient_id)
             return _relink_patient(connection, facility, surviving, prior)
         case FinalReport():
@@ -56,18 +57,6 @@ def _order_upsert(dialect: str) -> Any:
     told = ("facility", "accession_number", "study_instance_uid", "patient_id", "body", "received_at")
     return statement.on_conflict_do_update(index_elements=["order_id"],
                                            set_={name: statement.excluded[name] for name in told})
-
-
-def _put_patient(connection: sa.Connection, facility: str, patient: Patient, **alias: str) -> None:
-    key = (patients.c.facility == facility, patients.c.issuer == patient.issuer,
-           patients.c.patient_id == patient.patient_id)
-    told = {"name": patient.name, "birth_date": patient.birth_date, "sex": patient.sex}
-    values = {name: value for name, value in told.items() if value} | alias
-    if connection.execute(sa.select(patients.c.id).where(*key)).first() is None:
-        connection.execute(sa.insert(patients).values(facility=facility, issuer=patient.issuer,
-                                                      patient_id=patient.patient_id, **values))
-    elif values:
-        connection.execute(sa.update(patients).where(*key).values(**values))
 
 
 def _relink(connection: sa.Connection, order: Order) -> set[int]:

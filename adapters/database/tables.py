@@ -100,7 +100,7 @@ patients = sa.Table(
     "patients", metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     _text("facility"), _text("issuer"), _text("patient_id"), _text("name"), _text("birth_date"), _text("sex"),
-    _text("alias_issuer"), _text("alias_patient_id"),
+    _text("alias_issuer"), _text("alias_patient_id"), _text("search"),
     sa.UniqueConstraint("facility", "issuer", "patient_id"),
 )
 

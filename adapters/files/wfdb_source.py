@@ -1,4 +1,4 @@
-"""ECG files that are no DICOM: WFDB records (`.hea` and its signal files) and NumPy arrays, as `EcgSource`."""
+"""WFDB records (`.hea` and its signal files) as `EcgSource`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from adapters.dicom.content.waveform_leads import STANDARD, in_standard_order, lead_of_text
+from adapters.dicom.content.waveform_leads import in_standard_order, lead_of_text
 from gateway.errors import Transient, Unusable
 from gateway.pipeline import Floats
 from gateway.ports import EcgSource
@@ -49,26 +49,8 @@ def read_wfdb(header: Path, *, zone: tzinfo = UTC) -> EcgSource:
     except _DAMAGED:
         raise Unusable("the WFDB record is damaged or truncated") from None
     age, sex = _age_and_sex(comments)
-    return EcgSource(("wfdb", _digest(leads, rate, signal)), Patient(header.stem[:64], sex=sex), signal, rate, leads,
+    return EcgSource(("wfdb", digest_of(leads, rate, signal)), Patient(header.stem[:64], sex=sex), signal, rate, leads,
                      recorded_at, age_years=age)
-
-
-def read_npy(path: Path, rate: float = 500.0) -> EcgSource:
-    """A `.npy` array of 12 leads (12, samples) or (samples, 12) in mV, leads in the standard order.
-
-    Raises Unusable (no such array), Transient (cannot be opened).
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise Transient("the array cannot be opened") from error
-    except _DAMAGED:
-        raise Unusable("the file is no NumPy array") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or 12 not in array.shape or array.dtype.kind not in "fiu":
-        raise Unusable("the array does not hold 12 leads of samples")
-    signal = np.ascontiguousarray(array if array.shape[0] == 12 else array.T, dtype=np.float32)
-    return EcgSource(("npy", _digest(STANDARD, rate, signal)), Patient(path.stem[:64]), signal, rate, STANDARD,
-                     _recorded_at(None, path, UTC))
 
 
 def _check_length(header: Path) -> None:
@@ -100,7 +82,8 @@ def _unique(names: Sequence[str]) -> list[str]:
     return [name if name not in names[:i] else f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
-def _digest(leads: Sequence[str], rate: float, signal: Floats) -> str:
+def digest_of(leads: Sequence[str], rate: float, signal: Floats) -> str:
+    """SHA-256 (hex) of a recording: copies of it are one recording, whatever file they came in."""
     head = f"{rate:.6f} {signal.shape} {' '.join(leads)}\n".encode()
     return hashlib.sha256(head + np.ascontiguousarray(signal, dtype="<f4").tobytes()).hexdigest()
 

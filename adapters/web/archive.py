@@ -1,22 +1,42 @@
-"""The files of an upload: the file itself, or the members of a zip, read in memory only (no path is ever used)."""
+"""The files of an upload: the file itself, or the members of a zip. No name in it is ever used as a path."""
 
 from __future__ import annotations
 
+import mmap
+import re
+import stat
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from gateway.errors import Unreadable
 
 MAXIMUM_MEMBERS = 50_000
 MAXIMUM_MEMBER_BYTES = 1024**3
+WFDB_SUFFIXES = frozenset({".hea", ".dat", ".mat"})
+"""Files of WFDB records (WFDB header(5)): the one kind that is known by name alone."""
+Bytes = bytes | memoryview
+"""In memory while small; a view of a nameless file on disk when large, which is gone with its last user."""
+Kind = Callable[[bytes], str]
+"""The beginning of a file → what else than DICOM it is, of the kinds that are converted; "" for anything else."""
 _CHUNK = 1024 * 1024
+_IN_MEMORY = 8 * 1024 * 1024
+_HEAD = 4096
+_LARGEST_DIRECTORY = 16 * 1024 * 1024
+_SUSPECT_BYTES, _SUSPECT_RATIO = 64 * 1024 * 1024, 200
 _LEFT_OUT = {"DICOMDIR", ".DS_Store", "Thumbs.db"}
 _PREAMBLE = 128
+_DRIVE = re.compile(r"[A-Za-z]:")
+_DISGUISED = {b"MZ": "a Windows program", b"\x7fELF": "a program", b"PK\3\4": "a zip archive", b"%PDF": "a PDF document",
+              b"#!": "a script", b"\xca\xfe\xba\xbe": "a program", b"\xcf\xfa\xed\xfe": "a program",
+              b"GIF8": "a GIF picture", b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture",
+              b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive"}
+NOT_DICOM = "This is not a DICOM file: DICM is missing after the preamble."
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,45 +44,86 @@ class Member:
     """One file of the upload: its bytes, or why it cannot be read.
 
     `modified`: POSIX seconds; of a file outside of a zip, the day on which it came (UTC), so that the same file sent
-    again on that day makes the same object.
+    again on that day makes the same object. `made_of`: what the gateway made this DICOM object of (wfdb, npy, …).
     """
 
     name: str
-    content: bytes = b""
+    content: Bytes = b""
     reason: str = ""
     modified: float = 0.0
-    made_here: bool = False
-    """The bytes are a DICOM object that the gateway made of something else."""
+    made_of: str = ""
 
 
-def members(file: IO[bytes], name: str, limit: int) -> Iterator[Member]:
-    """Each file of the upload in turn. `limit`: bytes that all may unpack to.
+def members(file: IO[bytes], name: str, limit: int, kind: Kind = lambda _head: "") -> Iterator[Member]:
+    """Each file of the upload in turn; what is neither DICOM nor WFDB nor of a `kind` is refused unread.
 
-    Raises Unreadable where the zip itself is broken, holds too many files, or unpacks to more than the limit.
+    `limit`: bytes that all may unpack to. Raises Unreadable, before the first file, where the zip itself is broken,
+    holds too many files, or unpacks to more than the limit.
     """
-    head = file.read(_PREAMBLE + 4)
+    head = file.read(_HEAD)
     packed = not is_dicom(head) and zipfile.is_zipfile(file)
     file.seek(0)
     if not packed:
-        yield Member(name, file.read(), modified=_today())
+        reason = _not_ours(name, head, kind)
+        yield Member(name, reason=reason) if reason else Member(name, _whole(file), modified=_today())
         return
     try:
-        with zipfile.ZipFile(file) as archive:
-            yield from _unpacked(archive, limit)
-    except zipfile.BadZipFile as error:
+        with zipfile.ZipFile(cast(IO[bytes], _Bounded(file))) as archive:
+            yield from _unpacked(archive, limit, kind)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError) as error:
         raise Unreadable("The zip archive is damaged.") from error
 
 
-def is_dicom(content: bytes) -> bool:
+def is_dicom(content: Bytes) -> bool:
     """Part 10 (PS3.10 7.1)."""
-    return content[_PREAMBLE:_PREAMBLE + 4] == b"DICM"
+    return bytes(content[_PREAMBLE:_PREAMBLE + 4]) == b"DICM"
 
 
 def checked(member: Member) -> Member:
-    """The member, refused where it is no DICOM Part 10 file."""
-    if member.reason or is_dicom(member.content):
+    """The member, refused where it is no DICOM Part 10 file, or is something else as well."""
+    if member.reason:
         return member
-    return Member(member.name, reason="This is not a DICOM file: DICM is missing after the preamble.")
+    reason = disguise(member.content) if is_dicom(member.content) else NOT_DICOM
+    return Member(member.name, reason=reason) if reason else member
+
+
+def disguise(content: Bytes) -> str:
+    """Why a Part 10 file is refused that another program would take for something of its own; "" where it is plain.
+
+    The preamble may be that of a TIFF file (PS3.10 7.1), which is a picture too.
+    """
+    head, tail = bytes(content[:_PREAMBLE]), bytes(content[-22:])
+    told = next((what for start, what in _DISGUISED.items() if head.startswith(start)), "")
+    if not told and head.lstrip(b"\xef\xbb\xbf\0\t\r\n ").startswith(b"<"):
+        told = "an HTML or XML document"
+    if not told and tail.startswith(b"PK\5\6") and tail.endswith(b"\0\0"):
+        told = "a zip archive"
+    return f"This file is a DICOM object and {told} at once: its preamble or its end is not DICOM's own." if told else ""
+
+
+class _Bounded:
+    """The file as zipfile reads it: a directory of members that would fill the memory is refused before it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, lambda: None
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _LARGEST_DIRECTORY:
+            raise Unreadable(f"The zip archive holds more than {MAXIMUM_MEMBERS} files.")
+        return self._file.read(size)
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _whole(file: IO[bytes]) -> Bytes:
+    """The content of a spooled upload, not copied where it lies on disk."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    if size <= _IN_MEMORY:
+        return file.read()
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _today() -> float:
@@ -76,15 +137,16 @@ def _packed_at(info: zipfile.ZipInfo) -> float:
         return _today()
 
 
-def _unpacked(archive: zipfile.ZipFile, limit: int) -> Iterator[Member]:
+def _unpacked(archive: zipfile.ZipFile, limit: int, kind: Kind) -> Iterator[Member]:
+    """What a member claims as its size is the most that zipfile reads of it: all sizes are checked beforehand."""
     infos = [info for info in archive.infolist() if _wanted(info)]
     if len(infos) > MAXIMUM_MEMBERS:
         raise Unreadable(f"The zip archive holds more than {MAXIMUM_MEMBERS} files.")
-    left = limit
+    if sum(info.file_size for info in infos) > limit or any(i.file_size > MAXIMUM_MEMBER_BYTES for i in infos):
+        raise Unreadable("The zip archive unpacks to more than the gateway takes at once.")
     for info in infos:
-        member = _read(archive, info, min(left, MAXIMUM_MEMBER_BYTES))
-        left -= len(member.content)
-        yield member
+        reason = _suspicious(info)
+        yield Member(info.filename, reason=reason) if reason else _read(archive, info, kind)
 
 
 def _wanted(info: zipfile.ZipInfo) -> bool:
@@ -92,19 +154,46 @@ def _wanted(info: zipfile.ZipInfo) -> bool:
     return not info.is_dir() and path.name not in _LEFT_OUT and "__MACOSX" not in path.parts
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> Member:
-    """What the archive claims as the size is not believed: reading stops at the limit."""
+def _suspicious(info: zipfile.ZipInfo) -> str:
+    name = info.filename.replace("\\", "/")
+    if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
+        return "The name leads out of the archive: such files are not taken."
+    if stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG}:
+        return "This is a link or a device and no plain file."
     if info.flag_bits & 0x1:
-        return Member(info.filename, reason="This file is encrypted.")
-    parts: list[bytes] = []
-    size = 0
+        return "This file is encrypted."
+    if info.file_size > max(_SUSPECT_BYTES, _SUSPECT_RATIO * info.compress_size):
+        return f"This file unpacks to more than {_SUSPECT_RATIO} times its size."
+    return ""
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, kind: Kind) -> Member:
     try:
         with archive.open(info) as stream:
-            while part := stream.read(_CHUNK):
-                size += len(part)
-                if size > limit:
-                    raise Unreadable("The zip archive unpacks to more than the gateway takes at once.")
-                parts.append(part)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
+            head = stream.read(_HEAD)
+            if reason := _not_ours(info.filename, head, kind):
+                return Member(info.filename, reason=reason)
+            return Member(info.filename, _spooled(head, stream), modified=_packed_at(info))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError):
         return Member(info.filename, reason="This file of the archive is damaged or packed in an unknown way.")
-    return Member(info.filename, b"".join(parts), modified=_packed_at(info))
+
+
+def _not_ours(name: str, head: bytes, kind: Kind) -> str:
+    """Why a file with such a beginning is not read on."""
+    if is_dicom(head) or kind(head) or PurePosixPath(name).suffix.lower() in WFDB_SUFFIXES:
+        return ""
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        return "An archive within the archive is not unpacked."
+    return NOT_DICOM
+
+
+def _spooled(head: bytes, stream: IO[bytes]) -> Bytes:
+    rest = stream.read(_IN_MEMORY)
+    if len(rest) < _IN_MEMORY:
+        return head + rest
+    with tempfile.TemporaryFile() as file:
+        file.write(head + rest)
+        while piece := stream.read(_CHUNK):
+            file.write(piece)
+        file.flush()
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

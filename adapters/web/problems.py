@@ -56,6 +56,11 @@ def status_of(error: GatewayError) -> int:
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
+def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses` of a route: these statuses are answered with a problem."""
+    return {status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}} for status in statuses}
+
+
 def not_found(what: str) -> Refusal:
     return Refusal(404, f"There is no such {what}.")
 

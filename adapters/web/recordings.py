@@ -1,24 +1,35 @@
-"""What of an upload can be taken in: DICOM files as they are, WFDB records wrapped as DICOM waveform objects."""
+"""What of an upload can be taken in: DICOM files as they are, everything else as the DICOM objects it becomes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Protocol
 
-from adapters.web.archive import Member, checked, is_dicom
+from adapters.web.archive import WFDB_SUFFIXES, Bytes, Member, checked, is_dicom
 from gateway.errors import Rejected, Unreadable
 
-SUFFIXES = frozenset({".hea", ".dat", ".mat"})
-"""Files of WFDB records (WFDB header(5))."""
 MOST_BYTES = 512 * 1024**2
 """Of all WFDB files of one upload together: they are held in memory until their headers are known."""
-Wrap = Callable[[str, Mapping[str, bytes], float], bytes]
-"""(header's name, name → content, POSIX time where the header has none) → Part 10 bytes. Raises Unusable."""
+_HEAD = 4096
 
 
-def usable(found: Iterable[Member], wrap: Wrap) -> Iterator[Member]:
-    """DICOM files in their order, then the WFDB records among the rest; refusals carry their reason.
+class Convert(Protocol):
+    """What files that are no DICOM become (see adapters.files.conversion.Conversion)."""
+
+    @property
+    def accepted(self) -> str: ...
+
+    def kind(self, head: bytes) -> str: ...
+
+    def objects(self, kind: str, content: Bytes, name: str, modified: float) -> Iterator[bytes]: ...
+
+    def wfdb(self, header: str, files: Mapping[str, bytes], modified: float) -> bytes: ...
+
+
+def usable(found: Iterable[Member], convert: Convert) -> Iterator[Member]:
+    """DICOM objects in their order, then those of the WFDB records among the rest; refusals carry their reason.
 
     Raises Unreadable where the WFDB files are too long together.
     """
@@ -26,32 +37,47 @@ def usable(found: Iterable[Member], wrap: Wrap) -> Iterator[Member]:
     left = MOST_BYTES
     for member in found:
         path = PurePosixPath(member.name)
-        if member.reason or is_dicom(member.content) or path.suffix.lower() not in SUFFIXES:
+        if member.reason or is_dicom(member.content):
             yield checked(member)
-        else:
+        elif path.suffix.lower() in WFDB_SUFFIXES:
             left -= len(member.content)
             if left < 0:
                 raise Unreadable(f"The WFDB records are longer than the {MOST_BYTES} bytes taken at once.")
             parts.setdefault(str(path.parent), {})[path.name] = member
+        else:
+            yield from _converted(member, convert)
     for folder in parts.values():
-        yield from _records(folder, wrap)
+        yield from _records(folder, convert)
 
 
-def _records(folder: Mapping[str, Member], wrap: Wrap) -> Iterator[Member]:
+def _converted(member: Member, convert: Convert) -> Iterator[Member]:
+    kind = convert.kind(bytes(member.content[:_HEAD]))
+    if not kind:
+        yield checked(member)
+        return
+    try:
+        for content in convert.objects(kind, member.content, member.name, member.modified):
+            yield replace(member, content=content, made_of=kind)
+    except Rejected as error:
+        yield Member(member.name, reason=error.reason)
+
+
+def _records(folder: Mapping[str, Member], convert: Convert) -> Iterator[Member]:
     """One object for each header; what no header names is refused."""
     named: set[str] = set()
     for name, member in folder.items():
         if name.lower().endswith(".hea"):
-            files = {n: folder[n].content for n in (name, *signal_files(member.content)) if n in folder}
+            content = bytes(member.content)
+            files = {n: bytes(folder[n].content) for n in (name, *signal_files(content)) if n in folder}
             named |= files.keys()
-            yield _wrapped(member, name, files, wrap)
+            yield _wrapped(member, name, files, convert)
     yield from (replace(member, content=b"", reason="No WFDB header (.hea) beside this file names it.")
                 for name, member in folder.items() if name not in named)
 
 
-def _wrapped(member: Member, name: str, files: Mapping[str, bytes], wrap: Wrap) -> Member:
+def _wrapped(member: Member, name: str, files: Mapping[str, bytes], convert: Convert) -> Member:
     try:
-        return replace(member, content=wrap(name, files, member.modified), made_here=True)
+        return replace(member, content=convert.wfdb(name, files, member.modified), made_of="wfdb")
     except Rejected as error:
         return replace(member, content=b"", reason=error.reason)
 

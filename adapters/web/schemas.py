@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from gateway.ports import CaseDetail, CaseView, DeliveryView
 from gateway.study import Priority
@@ -167,6 +167,16 @@ class CasePage(BaseModel):
     next: str | None
 
 
+class FacetCounts(BaseModel):
+    """Value → how many studies of the filtered list have it."""
+
+    modality: dict[str, int] = {}
+    verdict: dict[str, int] = {}
+    state: dict[str, int] = {}
+    priority: dict[str, int] = {}
+    finding: dict[str, int] = {}
+
+
 class DeliveryList(BaseModel):
     items: list[DeliveryForm]
 
@@ -220,3 +230,17 @@ class Uploaded(BaseModel):
     duplicate: int = 0
     conflict: int = 0
     refused: list[RefusedFile] = []
+    studies: list[str] = []
+    """Ids of the studies that the objects belong to, for `/api/studies/{study_id}`."""
+
+
+class Prediction(BaseModel):
+    """A result that is kept nowhere, in the form of `/api/cases/{case_id}` `result`; `left_out`: files not read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pipeline: str
+    verdict: str
+    risk: float
+    findings: list[dict[str, Any]]
+    left_out: list[RefusedFile] = []

@@ -1,6 +1,6 @@
 """Files sent over plain HTTP: kept (`/api/studies`), read once (`/api/predict`) or explained (`/api/explain`).
 
-Each takes DICOM files, WFDB records (the header and its signal files as several parts named `file`), or a zip of them.
+Each takes what `Convert.accepted` names, as one part or several parts named `file`, or as a zip.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import structlog
 from fastapi import APIRouter, UploadFile
 
 from adapters.web.archive import Member, members
 from adapters.web.principal import Asker
-from adapters.web.problems import Refusal
-from adapters.web.recordings import Wrap, usable
-from adapters.web.schemas import RefusedFile, Uploaded
+from adapters.web.problems import Refusal, problems_of
+from adapters.web.recordings import Convert, usable
+from adapters.web.schemas import Prediction, RefusedFile, Uploaded
 from gateway.errors import Rejected, Transient, Unreadable
-from gateway.ports import Commands, Intake
+from gateway.ports import Commands, Intake, TagReader
 from gateway.study import Sender
 
 log = structlog.get_logger()
@@ -28,6 +28,7 @@ Split = Callable[[bytes], tuple[bytes, bytes]]
 """Part 10 bytes → (preamble + DICM + file meta, data set as it stands). Raises Unreadable."""
 AT_ONCE = 2
 _PATIENCE_SECONDS = 30.0
+_PIECE = 1024 * 1024
 
 
 class Turns:
@@ -46,76 +47,118 @@ class Turns:
             self._free.release()
 
 
-def router(intake: Intake, commands: Commands, split: Split, explain: Callable[[bytes], Any] | None,
-           limit: int, wrap: Wrap) -> APIRouter:
-    """`limit`: bytes that one file of an upload may unpack to. `wrap`: a WFDB record as a DICOM object."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What uploads go through. `limit`: bytes that one file of an upload may unpack to.
+
+    `known`: Study Instance UIDs → our ids of these studies, once the index has them. `identity`: (header, data set)
+    → at least StudyInstanceUID.
+    """
+
+    intake: Intake
+    split: Split
+    convert: Convert
+    limit: int
+    identity: TagReader | None = None
+    known: Callable[[Sequence[str]], Sequence[str]] = lambda _uids: ()
+
+    def objects(self, uploads: Sequence[UploadFile]) -> Iterator[Member]:
+        """Each DICOM object of the uploads, as it came or made of something else; refusals carry their reason."""
+        return usable((member for upload in uploads
+                       for member in members(upload.file, upload.filename or "file", self.limit, self.convert.kind)),
+                      self.convert)
+
+    def opened(self, member: Member) -> tuple[bytes, Sequence[bytes]]:
+        """(header, data set in pieces). Raises Unreadable."""
+        header, dataset = self.split(cast(bytes, member.content))
+        return header, [dataset[at:at + _PIECE] for at in range(0, len(dataset), _PIECE)] or [b""]
+
+    def pairs(self, found: Iterator[Member], left_out: list[RefusedFile]) -> Iterator[tuple[bytes, Sequence[bytes]]]:
+        """Objects for one reading; what is none is noted in `left_out`. Raises Unreadable where nothing is left."""
+        any_there = False
+        for member in found:
+            if member.reason:
+                left_out.append(RefusedFile(name=member.name, reason=member.reason))
+                continue
+            any_there = True
+            yield self.opened(member)
+        if not any_there:
+            raise Unreadable(left_out[0].reason if left_out else f"There is no file to read. {self.taken}")
+
+    @property
+    def taken(self) -> str:
+        return f"What is taken: {self.convert.accepted}."
+
+
+def router(door: Door, commands: Commands, explain: Callable[[bytes], Any] | None) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["studies"])
     turns = Turns()
 
-    @routes.post("/studies", response_model=Uploaded)
+    @routes.post("/studies", response_model=Uploaded, summary="Send studies to be kept and read",
+                 responses=problems_of(400, 413, 422, 503, 507))
     def upload(file: list[UploadFile], asker: Asker) -> Uploaded:
-        """Take in DICOM files, WFDB records, or zips of them."""
-        intake.check()
-        sender = Sender("upload", asker.name, asker.name)
+        """Take in DICOM files, WFDB records, HL7 aECG, `.npy` ECGs, NIfTI CT volumes, or zips of them."""
+        door.intake.check()
         with turns.one():
-            told = _take_all(usable(_files(file, limit), wrap), intake, split, sender)
+            told = _take_all(door, file, Sender("upload", asker.name, asker.name))
         log.info("upload_taken", by=asker.name, stored=told.stored, duplicate=told.duplicate,
                  conflict=told.conflict, refused=len(told.refused))
         return told
 
-    @routes.post("/predict")
-    def predict(file: list[UploadFile]) -> dict[str, Any]:
-        """Read one DICOM object or one WFDB record and return its result; nothing is kept."""
+    @routes.post("/predict", response_model=Prediction, summary="Read one study and keep nothing",
+                 responses=problems_of(400, 413, 422, 503, 507))
+    def predict(file: list[UploadFile]) -> Prediction:
+        """One file (or one record, or a zip with the objects of one study) in, the result out; nothing is kept."""
         with turns.one():
-            header, dataset = split(_one(usable(_files(file, limit), wrap)))
-            return dict(commands.predict(header, [dataset]))
+            left_out: list[RefusedFile] = []
+            result = commands.predict_study(door.pairs(door.objects(file), left_out))
+        return Prediction(**result, left_out=left_out)
 
     if explain is not None:
-        @routes.post("/explain")
+        @routes.post("/explain", summary="Say which rule takes an object",
+                     responses=problems_of(400, 413, 422, 503) | {200: {"description": "What each rule says."}})
         def explained(file: list[UploadFile]) -> Any:
             """Which rule takes this object, and why the others do not; nothing is kept."""
             with turns.one():
-                return explain(_one(usable(_files(file, limit), wrap)))
+                return explain(bytes(_first(door.objects(file)).content))
 
     return routes
 
 
-def _files(uploads: Sequence[UploadFile], limit: int) -> Iterator[Member]:
-    for upload in uploads:
-        yield from members(upload.file, upload.filename or "file", limit)
-
-
-def _one(found: Iterator[Member]) -> bytes:
-    """The only object of the upload; any file that is none is a reason to refuse."""
+def _first(found: Iterator[Member]) -> Member:
+    """The first object of the upload: of a volume, every slice is judged alike."""
     first = next(found, None)
-    if first is None or next(found, None) is not None:
-        raise Unreadable("Exactly one object is read at a time: one DICOM file, or one WFDB record with its files.")
+    if first is None:
+        raise Unreadable("There is no file to explain.")
     if first.reason:
         raise Unreadable(first.reason)
-    return first.content
+    return first
 
 
-def _take_all(files: Iterator[Member], intake: Intake, split: Split, sender: Sender) -> Uploaded:
+def _take_all(door: Door, uploads: Sequence[UploadFile], sender: Sender) -> Uploaded:
     """A full disk or a broken archive stops the whole upload; what was stored before it stays."""
     counts = {"stored": 0, "duplicate": 0, "conflict": 0}
     refused: list[RefusedFile] = []
-    for member in files:
-        reason = member.reason or _take(member, intake, split, sender, counts)
+    studies: dict[str, None] = {}
+    for member in door.objects(uploads):
+        reason = member.reason or _take(member, door, sender, counts, studies)
         if reason:
             refused.append(RefusedFile(name=member.name, reason=reason))
     if not any(counts.values()):
-        raise Refusal(422, refused[0].reason if refused else "The upload holds no file that could be a study.",
-                      refused=[r.model_dump() for r in refused])
-    return Uploaded(**counts, refused=refused)
+        first = refused[0].reason if refused else "The upload holds no file that could be a study."
+        raise Refusal(422, f"{first} {door.taken}", refused=[r.model_dump() for r in refused])
+    return Uploaded(**counts, refused=refused, studies=list(door.known(list(studies))))
 
 
-def _take(member: Member, intake: Intake, split: Split, sender: Sender, counts: dict[str, int]) -> str:
+def _take(member: Member, door: Door, sender: Sender, counts: dict[str, int], studies: dict[str, None]) -> str:
     """The reason for a refusal, or "" and one more counted."""
     try:
-        header, dataset = split(member.content)
-        # What was wrapped here goes out before the report that names it; what came as DICOM the archive has or gets.
-        told = replace(sender, protocol="wfdb") if member.made_here else sender
-        stored = intake.take(told, header, [dataset])
+        header, dataset = door.opened(member)
+        # What was made here goes out before the report that names it; what came as DICOM the archive has or gets.
+        told = replace(sender, protocol=member.made_of) if member.made_of else sender
+        stored = door.intake.take(told, header, dataset)
+        if door.identity is not None:
+            studies[str(door.identity(header, dataset)["StudyInstanceUID"])] = None
     except Rejected as error:
         return error.reason
     counts[stored.outcome.value] += 1

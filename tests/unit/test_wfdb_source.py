@@ -14,7 +14,7 @@ import wfdb
 
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.dicom.content.waveform_write import write_ecg
-from adapters.files.wfdb_source import read_npy, read_wfdb
+from adapters.files.wfdb_source import read_wfdb
 from gateway.errors import Unusable
 from tests.waveforms import LEADS, beats, instance
 
@@ -96,19 +96,6 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -> None:
         read_wfdb(header)
     with pytest.raises(Unusable, match="missing"):
         read_wfdb(tmp_path / "nothing.hea")
-
-
-def test_an_array_of_twelve_leads_either_way_round(tmp_path: Path) -> None:
-    np.save(tmp_path / "rows.npy", beats())
-    np.save(tmp_path / "columns.npy", beats().T)
-    rows, columns = read_npy(tmp_path / "rows.npy"), read_npy(tmp_path / "columns.npy", 250)
-    np.testing.assert_array_equal(rows.signal, columns.signal)
-    assert (rows.leads, rows.rate, columns.rate) == (LEADS, 500, 250)
-    np.save(tmp_path / "odd.npy", beats(5))
-    (tmp_path / "text.npy").write_text("no array")
-    for name in ("odd.npy", "text.npy"):
-        with pytest.raises(Unusable):
-            read_npy(tmp_path / name)
 
 
 @pytest.mark.data

@@ -15,6 +15,7 @@ import wfdb
 from pydicom import dcmread
 
 from adapters.cli.sending import expand
+from adapters.files.conversion import Conversion
 from adapters.files.wfdb_bundle import wrap_files
 from adapters.web import recordings
 from adapters.web.archive import Member
@@ -94,7 +95,7 @@ def test_predict_takes_a_record_as_pair_or_zip_and_only_one(client: httpx.Client
     for sent in (files, {"r.zip": zipped(files)}):
         assert client.post("/api/predict", files=parts(sent)).json()["verdict"] == "normal"
     two = client.post("/api/predict", files=parts(files | record(tmp_path, "second")))
-    assert (two.status_code, "one object" in two.json()["detail"]) == (400, True)
+    assert (two.status_code, "more than one study" in two.json()["detail"]) == (422, True)
     alone = client.post("/api/predict", files=parts({"rec.hea": files["rec.hea"]}))
     assert (alone.status_code, "missing" in alone.json()["detail"]) == (400, True)
 
@@ -108,7 +109,7 @@ def test_header_names_with_paths_are_never_followed() -> None:
 def test_too_much_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordings, "MOST_BYTES", 3)
     with pytest.raises(Unreadable):
-        list(usable([Member("a.dat", b"12"), Member("b.dat", b"34")], wrap_files))
+        list(usable([Member("a.dat", b"12"), Member("b.dat", b"34")], Conversion()))
 
 
 def test_the_terminal_wraps_headers_and_leaves_their_signal_files(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,7 +40,17 @@ def write_ct(hu: NDArray[np.int16], spacing: Spacing, patient: Patient, *, key: 
     UIDs derive from `key`. `recorded_at`: aware.
     """
     series = _Series(patient, key, accession_number, recorded_at.astimezone(UTC), description, spacing)
-    return [to_part10(_ct_slice(ds)) for ds in _slices(series, hu, CTImageStorage, "CT")]
+    return list(_ct_slices(series, hu))
+
+
+def ct_slices(images: Iterable[NDArray[np.int16]], spacing: Spacing, patient: Patient, *, key: tuple[str, ...],
+              recorded_at: datetime, description: str) -> Iterator[bytes]:
+    """As `write_ct`, one object at a time: `images` are its slices."""
+    return _ct_slices(_Series(patient, key, "", recorded_at.astimezone(UTC), description, spacing), images)
+
+
+def _ct_slices(series: _Series, images: Iterable[NDArray[np.int16]]) -> Iterator[bytes]:
+    return (to_part10(_ct_slice(ds)) for ds in _slices(series, images, CTImageStorage, "CT"))
 
 
 def write_mr(pixels: NDArray[np.int16], spacing: Spacing, patient: Patient, *, key: tuple[str, ...],
@@ -50,7 +60,8 @@ def write_mr(pixels: NDArray[np.int16], spacing: Spacing, patient: Patient, *, k
     return [to_part10(_mr_slice(ds)) for ds in _slices(series, pixels, MRImageStorage, "MR")]
 
 
-def _slices(series: _Series, pixels: NDArray[np.int16], sop_class_uid: str, modality: str) -> Iterator[Dataset]:
+def _slices(series: _Series, pixels: Iterable[NDArray[np.int16]], sop_class_uid: str,
+            modality: str) -> Iterator[Dataset]:
     for index, image in enumerate(pixels):
         ds = Dataset()
         ds.SOPClassUID = sop_class_uid

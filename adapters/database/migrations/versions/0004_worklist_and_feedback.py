@@ -24,6 +24,7 @@ def upgrade() -> None:
     op.create_index("ix_cases_study", "cases", ["study_id", "lead", "verdict", "state", "priority", "modality"])
     op.create_index("ix_cases_counts", "cases", ["lead", "verdict", "state", "priority", "modality", "pipeline"])
     op.add_column("studies", _text("search"))
+    op.add_column("patients", _text("search"))
     op.create_index("ix_studies_search", "studies", ["search"])
     op.create_index("ix_studies_patient", "studies", ["facility", "patient_id", "patient_issuer"])
     op.create_index("ix_deliveries_destination", "deliveries", ["destination", "state", "delivered_at"])
@@ -71,6 +72,7 @@ def _fill(connection: sa.Connection) -> None:
     if told:
         connection.execute(sa.update(studies).where(studies.c.id == sa.bindparam("key")).values(
             search=sa.bindparam("told")), told)
+    _fill_patients(connection, marks)
     cases = sa.table("cases", sa.column("case_id"), sa.column("findings", sa.JSON))
     found = sa.table("case_findings", sa.column("code"), sa.column("case_id"))
     present = {(finding["code"], row.case_id) for row in connection.execute(sa.select(cases))
@@ -81,6 +83,22 @@ def _fill(connection: sa.Connection) -> None:
     connection.execute(sa.text("UPDATE cases SET rises_at = due_at WHERE read_at IS NULL AND state <> 'cancelled'"))
 
 
+def _fill_patients(connection: sa.Connection, marks: dict[int, int]) -> None:
+    """Whoever has a study is a patient, and all can be found."""
+    connection.execute(sa.text(
+        "INSERT INTO patients (facility, issuer, patient_id, name, birth_date, sex)"
+        " SELECT s.facility, s.patient_issuer, s.patient_id, MAX(s.patient_name), MAX(s.patient_birth_date),"
+        " MAX(s.patient_sex) FROM studies s WHERE s.patient_id <> '' AND NOT EXISTS (SELECT 1 FROM patients p"
+        " WHERE p.facility = s.facility AND p.issuer = s.patient_issuer AND p.patient_id = s.patient_id)"
+        " GROUP BY s.facility, s.patient_issuer, s.patient_id"))
+    patients = sa.table("patients", *map(sa.column, ("id", "name", "patient_id", "search")))
+    told = [{"key": row.id, "told": " ".join(part for part in (row.name.translate(marks), row.patient_id)
+                                             if part).casefold()} for row in connection.execute(sa.select(patients))]
+    if told:
+        connection.execute(sa.update(patients).where(patients.c.id == sa.bindparam("key")).values(
+            search=sa.bindparam("told")), told)
+
+
 def downgrade() -> None:
     for table in ("saved_views", "audit", "feedback", "case_findings"):
         op.drop_table(table)
@@ -88,6 +106,7 @@ def downgrade() -> None:
     op.drop_index("ix_studies_patient", "studies")
     op.drop_index("ix_studies_search", "studies")
     op.drop_column("studies", "search")
+    op.drop_column("patients", "search")
     op.drop_index("ix_cases_counts", "cases")
     op.drop_index("ix_cases_study", "cases")
     op.create_index("ix_cases_study_id", "cases", ["study_id"])
