@@ -21,12 +21,15 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SenderLeft:
-    """An association of a sender is over. `studies`: Study Instance UIDs of the objects that were answered success."""
+    """An association of a sender is over, or a STOW-RS request. `studies`: Study Instance UIDs of the objects that were
+    answered success."""
 
     sender: Sender
     studies: frozenset[str]
     released: bool
     """In good order (A-RELEASE); otherwise aborted, or the connection broke."""
+    elsewhere: frozenset[str] = frozenset()
+    """Studies that other associations have brought objects of and may bring more."""
 
 
 class Gate:

@@ -179,15 +179,16 @@ class DicomServer:
     def _on_close(self, event: Any) -> None:
         with self._change:
             session = self._sessions.pop(event.assoc, None)
+            elsewhere = {study for other in self._sessions.values() for study in list(other.tally.studies)}
         receiver = self._connected.pop(event.assoc, None)
         if receiver:
             receiver.close()
         if session:
-            self._tell_end(session.tally, released=session.receiver.release_requested)
+            self._tell_end(session.tally, frozenset(elsewhere), released=session.receiver.release_requested)
 
-    def _tell_end(self, tally: Tally, *, released: bool) -> None:
+    def _tell_end(self, tally: Tally, elsewhere: frozenset[str], *, released: bool) -> None:
         if tally.studies:
-            self._left(SenderLeft(tally.sender, frozenset(tally.studies), released))
+            self._left(SenderLeft(tally.sender, frozenset(tally.studies), released, elsewhere))
         self._log.info("association_closed", calling=tally.sender.name, address=tally.sender.address,
                        released=released, objects=tally.statuses[f"0x{SUCCESS:04X}"], statuses=dict(tally.statuses))
 

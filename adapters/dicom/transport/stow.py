@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,6 +15,7 @@ from adapters.dicom.content.stow_response import Outcome
 from adapters.dicom.transport.parts import PartReader
 from adapters.dicom.transport.stow_part import StowPart
 from gateway.errors import StorageFull, Unreadable
+from gateway.intake import SenderLeft
 from gateway.ports import Intake
 from gateway.study import Principal, Sender
 
@@ -26,15 +27,16 @@ _AT_ONCE = 256 * 1024
 """Bytes of a body that go to the intake in one step."""
 
 
-def build_router(intake: Intake, principal_of: Callable[[Request], Principal], maximum_bytes: int) -> APIRouter:
+def build_router(intake: Intake, principal_of: Callable[[Request], Principal], maximum_bytes: int,
+                 left: Callable[[SenderLeft], None] = lambda _: None) -> APIRouter:
     """`POST /dicom-web/studies` and `/dicom-web/studies/{study}`: multipart/related of application/dicom.
 
     Each part is written to disk while it comes in, and is durable before the response names it as stored.
     200 all stored, 202 some, 409 none; 400 no multipart body, 413 longer than `maximum_bytes`, 415 another media type,
-    503 with Retry-After while nothing may be taken in.
+    503 with Retry-After while nothing may be taken in. `left` is called when a request that brought objects is over.
     """
     router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
-    door = _Door(intake, maximum_bytes)
+    door = _Door(intake, maximum_bytes, left)
 
     @router.post("/studies", summary="Store instances (STOW-RS)")
     async def store(request: Request, principal: Principal = Depends(principal_of)) -> Response:
@@ -55,21 +57,33 @@ def _sender(request: Request, principal: Principal) -> Sender:
 class _Door:
     intake: Intake
     maximum_bytes: int
+    left: Callable[[SenderLeft], None]
+    open: set[_Upload] = field(default_factory=set)
 
     async def receive(self, request: Request, sender: Sender, study: str) -> Response:
         upload = _Upload(self.intake, sender, study, _boundary(request))
+        self.open.add(upload)
+        whole = False
         try:
             self.intake.check()
             await self._take_all(request, upload)
+            whole = True
         except StorageFull as error:
             raise HTTPException(503, str(error), {"Retry-After": RETRY_AFTER_SECONDS}) from error
         except Unreadable as error:
             raise HTTPException(400, error.reason) from error
         finally:
+            self.open.discard(upload)
             await run_in_threadpool(upload.close)
+            self._tell_end(upload, sender, whole)
         status = stow_response.status(upload.outcomes)
         headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
         return JSONResponse(stow_response.body(upload.outcomes), status, headers, MEDIA_TYPE)
+
+    def _tell_end(self, upload: _Upload, sender: Sender, whole: bool) -> None:
+        if upload.studies:
+            elsewhere = frozenset(study for other in self.open for study in list(other.studies))
+            self.left(SenderLeft(sender, frozenset(upload.studies), whole, elsewhere))
 
     async def _take_all(self, request: Request, upload: _Upload) -> None:
         if int(request.headers.get("content-length") or 0) > self.maximum_bytes:
@@ -97,6 +111,7 @@ class _Upload:
 
     def __init__(self, intake: Intake, sender: Sender, study: str, boundary: bytes) -> None:
         self.outcomes: list[Outcome] = []
+        self.studies: set[str] = set()
         self._intake, self._sender, self._study = intake, sender, study
         self._reader = PartReader(boundary, self._open)
         self._part: StowPart | None = None
@@ -121,7 +136,8 @@ class _Upload:
         self.close()
         if len(self.outcomes) >= MOST_PARTS:
             raise Unreadable(f"The body has more than {MOST_PARTS} parts; send fewer instances at once.")
-        self._part = StowPart(self._intake, self._sender, self._study, media_type, self.outcomes.append)
+        self._part = StowPart(self._intake, self._sender, self._study, media_type, self.outcomes.append,
+                              self.studies.add)
         return self._part
 
 

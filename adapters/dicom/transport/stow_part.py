@@ -22,9 +22,10 @@ class StowPart:
     """Implements `parts.Taker`. A fault ends this part with a failure and lets the rest of its bytes pass by."""
 
     def __init__(self, intake: Intake, sender: Sender, study: str, media_type: str,
-                 told: Callable[[Outcome], None]) -> None:
-        """`study`: what the URL names, or empty. `told` gets the outcome, once."""
-        self._intake, self._sender, self._study, self._told = intake, sender, study, told
+                 told: Callable[[Outcome], None], stored: Callable[[str], None] = lambda _: None) -> None:
+        """`study`: what the URL names, or empty. `told` gets the outcome, once; `stored` the Study Instance UID of what
+        is on disk."""
+        self._intake, self._sender, self._study, self._told, self._stored = intake, sender, study, told, stored
         self._early = bytearray()
         self._meta = part10.FileMeta("", "", "")
         self._reception: Reception | None = None
@@ -89,8 +90,10 @@ class StowPart:
         if self._reception is None:
             self._begin(part10.header_length(bytes(self._early)))
         if self._reception is not None:
-            self._require_agreement(self._reception.tags())
+            tags = self._reception.tags()
+            self._require_agreement(tags)
             self._reception.finish()
+            self._stored(str(tags["StudyInstanceUID"]))
 
     def _require_agreement(self, tags: Mapping[str, Any]) -> None:
         """Raises Unusable where the URL or the file meta information says something else than the data set."""
