@@ -47,6 +47,7 @@ from adapters.dicom.content.waveform_write import write_ecg
 from adapters.dicom.content.words import WORDS as LOADER_WORDS
 from adapters.dicom.transport.commitment_scp import CommitmentScp
 from adapters.dicom.transport.commitment_scu import committing
+from adapters.dicom.transport.mpps import StepScp
 from adapters.dicom.transport.qido import build_router as qido_router
 from adapters.dicom.transport.requestor import known_peers
 from adapters.dicom.transport.scp import DicomServer
@@ -78,6 +79,7 @@ from gateway.clockwork import AssemblyClock
 from gateway.commands import GatewayCommands, Predictor
 from gateway.commitment_desk import CommitmentDesk
 from gateway.delivery import Destination
+from gateway.departures import Departures
 from gateway.documents import Encoder
 from gateway.errors import ConfigurationError
 from gateway.explaining import Explained, explain, study_alone
@@ -96,6 +98,8 @@ from gateway.study import Instance, Sender
 from gateway.work import Parts, Work, now
 
 log = structlog.get_logger()
+_INDEXED_SECONDS = 5.0
+"""How long a hand-over waits for the index to take in what was acknowledged."""
 
 
 def discover_pipelines() -> dict[str, Pipeline]:
@@ -174,14 +178,16 @@ class Gateway:
             ObjectIntake(self._store, partial(TagStream, extra_keywords=extra_keywords(settings.routes)), self._index,
                          self._gate))
         self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
+        self._evidence = DatabaseEvidence(self._database, settings.site.facility, self._clock.poke)
+        self._departures = Departures(self._evidence, self._index.flush)
         self._desk = CommitmentDesk(self._commitments, self._promising, self._rows, self._engine, is_intact,
-                                    self._index.flush, DatabaseEvidence(
-                                        self._database, settings.site.facility, self._clock.poke).requested)
+                                    self._index.flush, self._evidence.requested)
         self._promising.use(self._desk)
         self._housekeeping = Housekeeping(settings, self._rows, self._store, self._files, self._gate,
                                           self._lock.executor_id)
         self._scheduler = BackgroundScheduler(timezone=UTC)
-        self.dicom = DicomServer(settings.dicom, self._intake, [self._promising.service()])
+        self.dicom = DicomServer(settings.dicom, self._intake,
+                                 [self._promising.service(), StepScp(self._evidence).service()], self._departures.left)
         self.mllp = MllpServer(settings.mllp, settings.site.facility, self._messages, settings.site.timezone)
         self.http = HttpServer(self._build_web(), settings.http)
 
@@ -193,7 +199,8 @@ class Gateway:
                           partial(fingerprint, settings.model_repository),
                           (settings.site.language, settings.site.timezone))
         return Work(Parts(self._rows, planner, self._pipelines, self._fulfilment, self._inference, publisher,
-                          self._destinations, LOADER_WORDS), settings, reported=self._instruments.reported)
+                          self._destinations, LOADER_WORDS), settings, reported=self._instruments.reported,
+                    indexed=lambda: self._index.flush(_INDEXED_SECONDS))
 
     def _build_web(self) -> FastAPI:
         settings = self.settings
@@ -208,7 +215,7 @@ class Gateway:
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
                         split=split, kept=partial(kept_answer, self._database)),
-            stow_router(self._intake, principal_of, limit), qido_router(holdings, principal_of),
+            stow_router(self._intake, principal_of, limit, self._departures.left), qido_router(holdings, principal_of),
             wado_router(holdings, principal_of)]
         return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
                          partial(model_card, settings.model_repository, self._inference.models), split,
@@ -245,6 +252,7 @@ class Gateway:
         self._housekeeping.beat()
         self._housekeeping.sweep_lost(self._engine, datetime.now(UTC))
         self._messages.start()
+        self._departures.start()
         self._desk.start()
         self._schedule()
         self.mllp.start()
@@ -280,8 +288,8 @@ class Gateway:
         self._gate.shut("stop", "the gateway is being stopped; try again later")
         with ExitStack() as last_comes_first:
             for stop in (self._lock.release, self._database.dispose, self._engine.stop, self._index.stop,
-                         self._stop_scheduler, self._clock.stop, self._desk.stop, self._messages.stop, self.http.stop,
-                         self.mllp.stop, self.dicom.stop):
+                         self._stop_scheduler, self._clock.stop, self._desk.stop, self._departures.stop,
+                         self._messages.stop, self.http.stop, self.mllp.stop, self.dicom.stop):
                 last_comes_first.callback(stop)
         log.info("gateway_stopped")
 
