@@ -36,10 +36,20 @@ def to_explicit_little_endian(path: Path, transfer_syntax_uid: str) -> bytes:
         dataset = dcmread(path)
         syntax = dataset.file_meta.TransferSyntaxUID
         if syntax.is_compressed and "PixelData" in dataset:
+            frames = int(dataset.get("NumberOfFrames") or 1)
             dataset.decompress(generate_instance_uid=False)
+            _require_frames(dataset, frames)
         elif not syntax.is_little_endian:
             _swap(dataset, max(2, int(dataset.get("BitsAllocated") or 16) // 8))
         return _written(dataset)
+
+
+def _require_frames(dataset: Dataset, frames: int) -> None:
+    """The library stops at the last frame that it finds, and then says that there are no more."""
+    samples = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
+    wanted = samples * frames * int(dataset.BitsAllocated) // 8
+    if len(dataset.PixelData) < wanted:
+        raise Unusable("The object has fewer frames than it says; ask for it with transfer-syntax=*.")
 
 
 def _swap(dataset: Dataset, sample_bytes: int) -> None:
