@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -176,15 +175,28 @@ class KillsItself(_Watched):
 
 
 class Broken(_Watched):
-    """Raises OSError of `number` in the calls named in `calls`, `share` of the time, while `on`."""
+    """Raises OSError instead of what `order` names: a file with a line `NUMBER CALL CALL ...`, while it is there."""
 
-    def __init__(self, inner: FileLayer, number: int = errno.EIO, calls: tuple[str, ...] = METHODS[:6],
-                 share: float = 1.0, seed: int = 1) -> None:
+    def __init__(self, inner: FileLayer, order: Path) -> None:
         super().__init__(inner)
-        self.on = False
-        self.number, self.calls, self.share = number, calls, share
-        self._chance = random.Random(seed)
+        self._order = order
 
     def before(self, name: str) -> None:
-        if self.on and name in self.calls and self._chance.random() < self.share:
-            raise OSError(self.number, os.strerror(self.number))
+        try:
+            number, *calls = self._order.read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return
+        if name in calls:
+            raise OSError(int(number), os.strerror(int(number)))
+
+
+@contextmanager
+def broken(order: Path, number: int, *calls: str) -> Iterator[None]:
+    """Within, the layer that takes this order fails."""
+    scratch = order.with_suffix(".new")
+    scratch.write_text(f"{number} {' '.join(calls)}", encoding="ascii")
+    scratch.rename(order)
+    try:
+        yield
+    finally:
+        order.unlink()

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -41,9 +42,32 @@ def _user() -> str | None:
     return _USER
 
 
+@dataclass
+class Server:
+    """`command` runs in `folder` as `user`. It answers on loopback between `start` and `stop`."""
+
+    command: list[str]
+    folder: Path
+    user: str | None
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, user=self.user, cwd=self.folder, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        await_that(lambda: _answers(self.port), 30, "PostgreSQL answers")
+
+    def stop(self) -> None:
+        """Without waiting for its clients."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(60)
+            self.process = None
+
+
 @contextmanager
-def cluster() -> Iterator[int]:
-    """Its port; anybody on loopback is its superuser `postgres`."""
+def running() -> Iterator[Server]:
+    """A server; anybody on loopback is its superuser `postgres`."""
     initdb, server, user = _tool("initdb"), _tool("postgres"), _user()
     # Not in pytest's folder, which no other user may enter.
     with tempfile.TemporaryDirectory(prefix="triage-pg-", ignore_cleanup_errors=True) as name:
@@ -54,13 +78,19 @@ def cluster() -> Iterator[int]:
                         "--pgdata", str(folder / "data")], user=user, cwd=folder, check=True, capture_output=True)
         port = free_port()
         command = [server, "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", name, "-F"]
-        with subprocess.Popen(command, user=user, cwd=folder, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as process:
-            try:
-                await_that(lambda: _answers(port), 30, "PostgreSQL answers")
-                yield port
-            finally:
-                process.send_signal(signal.SIGINT)  # do not wait for clients
+        started = Server(command, folder, user, port)
+        try:
+            started.start()
+            yield started
+        finally:
+            started.stop()
+
+
+@contextmanager
+def cluster() -> Iterator[int]:
+    """The port of a running server."""
+    with running() as server:
+        yield server.port
 
 
 def _answers(port: int) -> bool:

@@ -223,6 +223,14 @@ def senders(port: int, seed: int, number: int = 2) -> Iterator[list[Sender]]:
 # ---------------------------------------------------------------- what has to be true
 
 
+def await_progress(working: list[Sender]) -> None:
+    """Each sender has been answered success after now."""
+    for sender in working:
+        sender.progress.clear()
+    for sender in working:
+        assert sender.progress.wait(30), "a sender gets nothing stored"
+
+
 def acknowledged(working: list[Sender]) -> dict[str, str]:
     return {uid: digest for sender in working for uid, digest in sender.acknowledged.copy().items()}
 

@@ -20,6 +20,7 @@ from tests.peers.receiving import (
     Receiver,
     Sender,
     acknowledged,
+    await_progress,
     nothing_half_written,
     nothing_is_lost,
     receiver,
@@ -31,14 +32,6 @@ pytestmark = [pytest.mark.peer, pytest.mark.slow]
 KILLS = int(os.environ.get("CHAOS_RECEIVER_KILLS", "24"))
 CUTS = int(os.environ.get("CHAOS_POWER_CUTS", "12"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-
-
-def await_progress(working: list[Sender]) -> None:
-    """Each sender has been answered success after now."""
-    for sender in working:
-        sender.progress.clear()
-    for sender in working:
-        assert sender.progress.wait(30), "a sender gets nothing stored"
 
 
 def killed_somewhere(running: Receiver, working: list[Sender], chance: random.Random) -> None:

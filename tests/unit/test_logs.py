@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -51,3 +53,14 @@ def test_a_line_without_exception_has_none(capsys: pytest.CaptureFixture[str]) -
     configure_logs(LogSettings(format="json"))
     structlog.get_logger().error("told", number=1)
     assert "exception" not in json.loads(capsys.readouterr().err)
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr("sys.stderr", full)
+        configure_logs(LogSettings(format="json"))
+        for _ in range(3):
+            structlog.get_logger().warning("told_to_nobody")
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
