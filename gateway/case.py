@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from gateway.completion import Missing
+from gateway.phrases import phrase
 from gateway.pipeline import Selection
 from gateway.result import Result
 from gateway.study import Study
+
+_MOST_TOLD = 5
+"""Lacks of a study that are told one by one."""
 
 
 class CaseState(StrEnum):
@@ -74,3 +79,13 @@ class Reading:
     completeness: Completeness = Completeness.ASSUMED
     procedure: tuple[str, str, str] | None = None
     """The pipeline's Procedure Reported (value, scheme, meaning); None: the encoder goes by the modality."""
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def incomplete(self) -> str:
+        """The sentence (without a full stop) that a study is incomplete, and what it lacks; "" where it is not."""
+        if self.completeness is not Completeness.PARTIAL:
+            return ""
+        told = [one.told(self.language) for one in self.missing[:_MOST_TOLD]]
+        more = ["…"] if len(self.missing) > _MOST_TOLD else []
+        return ": ".join([phrase(self.language, "partial"), *(["; ".join(told + more)] if told else [])])

@@ -175,7 +175,7 @@ class Work:
         analysis = in_language(self._read(pipeline, job, selection), self._words(pipeline, site.language),
                                site.language)
         reading = Reading(job.run, job.study, selection, analysis.result, site.facility, site.timezone, site.language,
-                          job.completeness, procedure=pipeline.procedure)
+                          job.completeness, procedure=pipeline.procedure, missing=job.missing)
         filed = self._parts.publisher.publish(reading, analysis, job.destinations)
         at = self._clock()
         tickets = self._repository.finish(job.run.run_id, analysis.result, filed, at)

@@ -189,7 +189,7 @@ class InstanceIndex:
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
             receiving=True, instance_count=max(row.instance_count, count_instances(connection, study_id)),
             revision=row.revision + 1, files_deleted_at=None, last_received_at=newest,
-            burst_started_at=row.burst_started_at if row.receiving else newest,
+            burst_started_at=row.burst_started_at if row.receiving else min(i.received_at for i, _ in fresh),
             conflict=row.conflict or any(conflict for _, conflict in fresh)))
         if row.completeness:
             self._mark_late(connection, study_id)

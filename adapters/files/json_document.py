@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from gateway.case import Completeness, Reading
+from gateway.case import Reading
+from gateway.completion import missing_to_json
 from gateway.delivery import Document, Kind
 from gateway.documents import Claims
 from gateway.errors import Permanent
@@ -60,6 +62,7 @@ def _form(reading: Reading) -> dict[str, Any]:
         "case_id": run.case_id, "run_id": run.run_id, "run_number": run.number,
         "predecessor_run_id": run.predecessor_run_id or None, "created_at": _moment(run.created_at),
         "facility": reading.facility, "language": reading.language, "completeness": reading.completeness.value,
+        "missing": missing_to_json(reading.missing),
         "status": "preliminary", "notices": _notices(reading), "study": _study(reading.study),
         "result": to_json(reading.result),
     }
@@ -81,10 +84,11 @@ def _study(study: Study) -> dict[str, Any]:
 
 def _notices(reading: Reading) -> list[str]:
     result = reading.result
-    keys = ["not_normal"] if result.verdict is Verdict.UNDETERMINED else []
-    keys += ["partial"] if reading.completeness is Completeness.PARTIAL else []
-    keys += ["demonstration"] if result.demonstration else []
-    return [phrase(reading.language, key) for key in [*keys, "decision_support"]]
+    told = partial(phrase, reading.language)
+    notices = [told("not_normal")] if result.verdict is Verdict.UNDETERMINED else []
+    notices += [reading.incomplete] if reading.incomplete else []
+    notices += [told("demonstration")] if result.demonstration else []
+    return [*notices, told("decision_support")]
 
 
 def _moment(moment: datetime) -> str:

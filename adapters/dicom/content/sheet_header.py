@@ -21,7 +21,7 @@ from adapters.dicom.content.sheet_canvas import (
     width_of,
     wrapped,
 )
-from gateway.case import Completeness, Reading
+from gateway.case import Reading
 from gateway.phrases import phrase
 from gateway.result import Finding, Verdict
 
@@ -120,8 +120,8 @@ def _notes(reading: Reading) -> list[tuple[str, bool]]:
     result, notes = reading.result, list[tuple[str, bool]]()
     if result.verdict is Verdict.UNDETERMINED:
         notes.append((phrase(reading.language, "not_normal"), True))
-    if reading.completeness is Completeness.PARTIAL:
-        notes.append((phrase(reading.language, "partial"), True))
+    if reading.incomplete:
+        notes.append((reading.incomplete, True))
     if result.summary:
         notes.append((result.summary, False))
     if result.problems:

@@ -8,6 +8,7 @@ without a region are of one kind: PixelMed's validator holds all groups to TID 1
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -45,7 +46,7 @@ from adapters.dicom.content.sr_codes import (
     procedure_reported,
 )
 from adapters.dicom.content.sr_references import is_waveform, region_item, waveform_item, waveform_region_item
-from gateway.case import Completeness, Reading
+from gateway.case import Reading
 from gateway.codes import ABSENT, PRESENT, Code
 from gateway.identity import uid
 from gateway.phrases import phrase
@@ -98,10 +99,11 @@ def _say(group: Group, reading: Reading) -> None:
     result = reading.result
     if result.summary:
         _append_text(group, CONCLUSION, [result.summary])
-    cautions = ["not_normal"] if result.verdict is Verdict.UNDETERMINED else []
-    cautions += ["partial"] if reading.completeness is Completeness.PARTIAL else []
-    cautions += ["demonstration"] if result.demonstration else []
-    _append_text(group, COMMENT, [phrase(reading.language, key) for key in [*cautions, "decision_support"]])
+    told = partial(phrase, reading.language)
+    cautions = [told("not_normal")] if result.verdict is Verdict.UNDETERMINED else []
+    cautions += [reading.incomplete] if reading.incomplete else []
+    cautions += [told("demonstration")] if result.demonstration else []
+    _append_text(group, COMMENT, [*cautions, told("decision_support")])
     _append_text(group, QUALITY, [problem.text for problem in result.problems])
 
 

@@ -15,7 +15,7 @@ from adapters.fhir.content.devices import device_entries
 from adapters.fhir.content.frame import Frame, case_value
 from adapters.fhir.content.observations import VERDICT_CODES, Observer
 from adapters.fhir.content.subjects import order_references, patient_entry, study_entry
-from gateway.case import Completeness, Reading
+from gateway.case import Reading
 from gateway.codes import Code
 from gateway.delivery import Document, Kind
 from gateway.documents import Claims
@@ -116,8 +116,8 @@ def conclusion_lines(reading: Reading) -> list[str]:
     lines.append(clean(result.summary))
     if result.verdict is Verdict.UNDETERMINED:
         lines.append(phrase(language, "not_normal") + ".")
-    if reading.completeness is Completeness.PARTIAL:
-        lines.append(phrase(language, "partial") + ".")
+    if reading.incomplete:
+        lines.append(reading.incomplete + ".")
     lines += [clean(problem.text) for problem in result.problems]
     if result.demonstration:
         lines.append(phrase(language, "demonstration") + ".")

@@ -143,8 +143,8 @@ def _lines(reading: Reading) -> Iterator[str]:
     yield f"{phrase(language, 'verdict')}: {phrase(language, result.verdict.value)}"
     if result.verdict is Verdict.UNDETERMINED:
         yield phrase(language, "not_normal")
-    if reading.completeness is Completeness.PARTIAL:
-        yield phrase(language, "partial")
+    if reading.incomplete:
+        yield reading.incomplete
     yield f"{phrase(language, 'risk')}: {result.risk:.3f}"
     yield result.summary
     for finding in result.findings:
