@@ -106,6 +106,16 @@ def missing_from_json(form: Sequence[Mapping[str, Any]]) -> tuple[Missing, ...]:
     return tuple(Missing(Lack(one["lack"]), one["missing"], one["of"], one["series"]) for one in form)
 
 
+def known_code(form: Mapping[str, Any]) -> str:
+    """Kind and state of a statement, or why a study was taken as complete: the ending of its phrase's key."""
+    return f"{form['kind']}.{form['state']}" if form.get("state") else str(form["kind"])
+
+
+def told(form: Mapping[str, Any], language: str) -> str:
+    """The sentence (without a full stop) of an item of `gateway.assembly.Handover.evidence`."""
+    return phrase(language, f"known.{known_code(form)}").format(**form)
+
+
 class EvidenceLog(Protocol):
     """Port: durable when a method returns; each wakes the assembly clock and raises Transient when nothing was kept."""
 

@@ -240,6 +240,8 @@ class CaseView:
     summary: str = ""
     error: str = ""
     conflict: bool = False
+    missing: tuple[Mapping[str, Any], ...] = ()
+    """{lack, missing, of, series} each: what the study is known to lack (gateway.completion.Missing)."""
     due_at: datetime | None = None
     """When a person should have looked: the time budget of its priority, counted from the first object."""
     place_reasons: tuple[Mapping[str, Any], ...] = ()
@@ -258,6 +260,8 @@ class CaseDetail:
     instances: int
     documents: tuple[Mapping[str, str], ...]
     """{kind, identity, destination} each."""
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    """{kind, …} each: why the study was taken as complete, then what was said of it (gateway.assembly.Handover)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from gateway.triage import explain
 _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studies.c.patient_id,
          studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex, studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
-         studies.c.completeness.label("study_completeness"))
+         studies.c.completeness.label("study_completeness"), studies.c.missing)
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
 
 
@@ -72,10 +72,12 @@ class DatabaseQueries:
             studies, studies.c.order_id == orders.c.order_id).where(studies.c.id == row.study_id)).scalar()
         count = connection.execute(sa.select(sa.func.count()).where(
             instances.c.study_id == row.study_id)).scalar_one()
+        evidence = connection.execute(sa.select(studies.c.evidence).where(studies.c.id == row.study_id)).scalar_one()
         return CaseDetail(
             case=self._views(connection, [row])[0], result=shown.result if shown else None, order=order,
             runs=tuple(_version(v, row.run_id) for v in versions), instances=count,
-            documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made))
+            documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made),
+            evidence=tuple(evidence))
 
     def _views(self, connection: sa.Connection, rows: Sequence[Any]) -> list[CaseView]:
         of_run: dict[str, list[DeliveryView]] = {}
@@ -193,7 +195,7 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
         received_at=row.received_at, reported_at=row.reported_at, demonstration=row.demonstration,
         findings=tuple(row.findings), deliveries=sent, cases=siblings, patient_birth_date=row.patient_birth_date,
         patient_sex=row.patient_sex, study_description=row.description, problems=tuple(problems),
-        summary=row.summary, error=row.error, conflict=row.conflict, due_at=row.due_at,
+        summary=row.summary, error=row.error, conflict=row.conflict, missing=tuple(row.missing), due_at=row.due_at,
         place_reasons=tuple({"code": reason.code, "values": reason.values}
                             for reason in explain(case, datetime.now(UTC), policy)))
 

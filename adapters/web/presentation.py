@@ -148,6 +148,7 @@ def why(form: Form, t: Texts) -> str:
     *others, last = [str(problem["text"]) for problem in (form.get("problems") or ())[:2]] or [""]
     said = "; ".join([*(text.rstrip(".") for text in others), last])
     if tone_of(form) is Tone.CAUTION:
+        said = "; ".join(part for part in (_lacks(form, t), said) if part)
         return said or t("conflict_long" if form.get("conflict") else "partial" if _partial(form) else "not_normal")
     return said or (t("no_finding") if tone_of(form) is Tone.CALM else "")
 
@@ -218,6 +219,13 @@ def _waiting(form: Form, t: Texts, now: datetime) -> str:
     if form["read_at"] is not None:
         return t("read")
     return duration((now - as_time(form["received_at"])).total_seconds(), t)
+
+
+def _lacks(form: Form, t: Texts) -> str:
+    """What is known to be missing; "" where nothing is known."""
+    told = [t(f"missing.{one['lack']}", **{name: one[name] for name in ("missing", "of", "series")})
+            for one in form.get("missing") or ()]
+    return f"{t('partial')}: {'; '.join(told)}" if told else ""
 
 
 def _partial(form: Form) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from gateway.completion import known_code, missing_from_json, told
 from gateway.ports import CaseDetail, CaseView, DeliveryView
 from gateway.study import Priority
 
@@ -65,6 +66,39 @@ class ReasonForm(BaseModel):
     values: dict[str, str | float | int]
 
 
+class MissingForm(BaseModel):
+    """What the study is known to lack: `missing` of `of` objects, of one series where it is told."""
+
+    lack: str
+    missing: int
+    of: int
+    series: str
+    text: str
+
+    @classmethod
+    def of_json(cls, form: Mapping[str, Any]) -> MissingForm:
+        (one,) = missing_from_json([form])
+        return cls(**form, text=one.told("en"))
+
+
+class EvidenceForm(BaseModel):
+    """Why the study was taken as complete, or what a system said of it. `code`: kind, and how far it had come."""
+
+    code: str
+    text: str
+    sender: str = ""
+    identity: str = ""
+    heard_at: Time | None = None
+    instances: int = 0
+    count: int | None = None
+    readings: int = 0
+    seconds: float = 0
+
+    @classmethod
+    def of_json(cls, form: Mapping[str, Any]) -> EvidenceForm:
+        return cls(**dict(form), code=known_code(form), text=told(form, "en"))
+
+
 class CaseForm(BaseModel):
     """One worklist item: the contract's fields, then more that the pages show."""
 
@@ -95,6 +129,7 @@ class CaseForm(BaseModel):
     summary: str
     error: str
     conflict: bool
+    missing: list[MissingForm]
     due_at: Time | None
     place_reasons: list[ReasonForm]
 
@@ -136,6 +171,7 @@ class CaseDetailForm(CaseForm):
     runs: list[RunForm]
     instances: int
     documents: list[DocumentForm]
+    evidence: list[EvidenceForm]
 
     @classmethod
     def of_detail(cls, detail: CaseDetail) -> CaseDetailForm:
@@ -144,15 +180,18 @@ class CaseDetailForm(CaseForm):
                    result=None if detail.result is None else dict(detail.result),
                    order=None if detail.order is None else dict(detail.order),
                    runs=[RunForm.of(run) for run in detail.runs], instances=detail.instances,
-                   documents=[DocumentForm(**document) for document in detail.documents])
+                   documents=[DocumentForm(**document) for document in detail.documents],
+                   evidence=[EvidenceForm.of_json(one) for one in detail.evidence])
 
 
 def _case_fields(view: CaseView) -> dict[str, Any]:
-    names = CaseForm.model_fields.keys() - {"deliveries", "findings", "problems", "cases", "place_reasons"}
+    names = CaseForm.model_fields.keys() - {"deliveries", "findings", "problems", "cases", "place_reasons",
+                                                "missing"}
     return {name: getattr(view, name) for name in names} | {
         "findings": [_finding(f) for f in view.findings],
         "problems": [ProblemForm(**problem) for problem in view.problems],
         "cases": list(view.cases) or [view.case_id],
+        "missing": [MissingForm.of_json(one) for one in view.missing],
         "place_reasons": [ReasonForm(code=r["code"], values=dict(r["values"])) for r in view.place_reasons],
     }
 
