@@ -75,8 +75,9 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(folder: Path, *, port: int = 0, forward_to: int = 0) -> Iterator[Orthanc]:
-    """Skips where Orthanc is not installed. `forward_to`: a DICOM port to which everything received is sent again."""
+def orthanc(folder: Path, *, port: int = 0, forward_to: int = 0, knows: int = 0, **more: Any) -> Iterator[Orthanc]:
+    """Skips where Orthanc is not installed. `forward_to`: a DICOM port to which everything received is sent again.
+    `knows`: a DICOM port of a TRIAGE to which nothing is sent by itself. `more`: settings of Orthanc."""
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
     if not program:
         pytest.skip("Orthanc is not installed")
@@ -87,10 +88,13 @@ def orthanc(folder: Path, *, port: int = 0, forward_to: int = 0) -> Iterator[Ort
         "Name": "PACS", "StorageDirectory": str(folder / "storage"), "IndexDirectory": str(folder / "storage"),
         "DicomPort": dicom, "HttpPort": http, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
         "DicomAet": AE_TITLE, "DicomCheckCalledAet": True, "Plugins": [], "OverwriteInstances": False,
-        "SynchronousCMove": True, "JobsHistorySize": 1000}
+        "SynchronousCMove": True, "JobsHistorySize": 1000, **more}
     if forward_to:
         settings |= {"LuaScripts": [str(folder / "forward.lua")],
                      "DicomModalities": {"TRIAGE": ["TRIAGE", "127.0.0.1", forward_to]}}
+    if knows:
+        settings["DicomModalities"] = {"TRIAGE": {"AET": "TRIAGE", "Host": "127.0.0.1", "Port": knows,
+                                                  "AllowStorageCommitment": True}}
     (folder / "orthanc.json").write_text(json.dumps(settings), encoding="utf-8")
     with (folder / "orthanc.log").open("ab") as log, subprocess.Popen(
             [program, str(folder / "orthanc.json")], stdout=log, stderr=log) as process:

@@ -80,9 +80,10 @@ class ReceivingHalf:
 
 @contextmanager
 def receiving_half(folder: Path, **settings: Any) -> Iterator[ReceivingHalf]:
-    """A second one in the same folder afterwards is a restart."""
+    """A second one in the same folder afterwards is a restart. Port 0 unless the settings name one."""
+    folder.mkdir(exist_ok=True)
+    settings["dicom"] = {"port": 0, **settings.get("dicom", {})}
     told = Settings.model_validate({"data_dir": folder, "delivery": {"timeout_seconds": 3}, **settings})
-    told = told.model_copy(update={"dicom": told.dicom.model_copy(update={"port": told.dicom.port % 11112})})
     database = open_database(f"sqlite:///{folder / 'gateway.sqlite'}")
     migrate(database)
     index = InstanceIndex(database, "SITE", lambda _: None, lambda _: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -11,6 +12,7 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import build_context, build_role, evt
+from pynetdicom.dimse_messages import N_ACTION_RSP, N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
@@ -29,6 +31,7 @@ _NO_SUCH_EVENT = 0x0113
 _NO_SUCH_ACTION = 0x0123
 _GRACE_SECONDS = 0.5
 """Peers that close the association after asking do so at once: those that stay want the report on it."""
+_LOOK_SECONDS = 0.05
 _MOST_OPEN = 1000
 _FIRST_MESSAGE_ID = 0x4000
 
@@ -167,18 +170,16 @@ def _report_anew(address: Peer, report: Report) -> None:
 
 
 class _OpenAssociation:
-    """An association that a request came on. The report may cross the peer's own messages, so its answer is caught
-    where messages arrive, and each of our messages leaves whole."""
+    """An association that a request came on. The report may cross the peer's own messages: it leaves in one piece, and
+    its answer is caught where messages arrive."""
 
     def __init__(self, association: Any) -> None:
         self.association = association
-        self._sending = threading.Lock()
-        self._told_at_all = threading.Event()
+        self._asked_is_answered = threading.Event()
         self._answers: dict[int, tuple[threading.Event, list[int]]] = {}
-        self._number = _FIRST_MESSAGE_ID
-        self._send = association.dimse.send_msg
-        association.dimse.send_msg = self._send_whole
-        association.bind(evt.EVT_DIMSE_RECV, self._on_message)
+        self._numbers = itertools.count(_FIRST_MESSAGE_ID)
+        association.bind(evt.EVT_DIMSE_RECV, self._on_received)
+        association.bind(evt.EVT_DIMSE_SENT, self._on_sent)
 
     @property
     def open(self) -> bool:
@@ -186,51 +187,54 @@ class _OpenAssociation:
 
     def expect_answer(self) -> None:
         """Nothing is reported before the N-ACTION that is being dealt with is answered."""
-        self._told_at_all.clear()
+        self._asked_is_answered.clear()
 
     def report(self, report: Report, timeout: float) -> bool:
         """Whether the peer took it. False: the association is over, or the peer did not answer well."""
-        if not self._told_at_all.wait(timeout) or self._over_within(_GRACE_SECONDS):
+        if not self._asked_is_answered.wait(timeout) or self._over_within(_GRACE_SECONDS, threading.Event()):
             return False
-        context = next(cx for cx in self.association.accepted_contexts if cx.abstract_syntax == content.SOP_CLASS)
-        with self._sending:
-            self._number = self._number % 0x7FFF + 1
-            number = self._number
+        number = next(self._numbers) & 0x7FFF
         answered, statuses = self._answers[number] = threading.Event(), []
         try:
-            self._send_whole(_message(report, number, context.transfer_syntax[0]), context.context_id)
+            self._send(report, number)
             self._over_within(timeout, answered)
         finally:
             del self._answers[number]
         return bool(statuses) and statuses[0] == SUCCESS
 
-    def _over_within(self, seconds: float, until: threading.Event | None = None) -> bool:
+    def _over_within(self, seconds: float, until: threading.Event) -> bool:
         """Whether the association ended in that time; returns sooner once `until` is set."""
-        event = until or threading.Event()
-        for _ in range(max(1, int(seconds / 0.05))):
+        for _ in range(max(1, int(seconds / _LOOK_SECONDS))):
             if not self.open:
                 return True
-            if event.wait(0.05):
+            if until.wait(_LOOK_SECONDS):
                 return False
         return not self.open
 
-    def _send_whole(self, message: Any, context_id: int) -> None:
-        with self._sending:
-            self._send(message, context_id)
-        if message.__class__.__name__ == "N_ACTION":
-            self._told_at_all.set()
+    def _send(self, report: Report, number: int) -> None:
+        association = self.association
+        context = next(cx for cx in association.accepted_contexts if cx.abstract_syntax == content.SOP_CLASS)
+        message = N_EVENT_REPORT_RQ()
+        message.primitive_to_message(_primitive(report, number, context.transfer_syntax[0]))
+        message.context_id = context.context_id
+        longest = association.requestor.maximum_length
+        association.dul.to_provider_queue.put_all(list(message.encode_msg(context.context_id, longest)))
 
-    def _on_message(self, event: Any) -> None:
-        message = event.message
-        if message.__class__.__name__ != "N_EVENT_REPORT_RSP":
+    def _on_sent(self, event: Any) -> None:
+        if isinstance(event.message, N_ACTION_RSP):
+            self._asked_is_answered.set()
+
+    def _on_received(self, event: Any) -> None:
+        if not isinstance(event.message, N_EVENT_REPORT_RSP):
             return
-        waiting = self._answers.get(message.command_set.get("MessageIDBeingRespondedTo"))
+        command = event.message.command_set
+        waiting = self._answers.get(command.get("MessageIDBeingRespondedTo"))
         if waiting is not None:
-            waiting[1].append(int(message.command_set.get("Status", _PROCESSING_FAILURE)))
+            waiting[1].append(int(command.get("Status", _PROCESSING_FAILURE)))
             waiting[0].set()
 
 
-def _message(report: Report, number: int, transfer_syntax: UID) -> N_EVENT_REPORT:
+def _primitive(report: Report, number: int, transfer_syntax: UID) -> N_EVENT_REPORT:
     encoded = encode(content.report_dataset(report), transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian)
     message = N_EVENT_REPORT()
     message.MessageID = number

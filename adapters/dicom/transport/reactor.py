@@ -11,7 +11,7 @@ import queue
 import select
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 LOOK_SECONDS = 0.25
@@ -27,6 +27,13 @@ class TellingQueue(queue.Queue[Any]):
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         super().put(item, block, timeout)
+        self._tell()
+
+    def put_all(self, items: Sequence[Any]) -> None:
+        """With nothing of anybody else between them."""
+        with self.mutex:
+            self.queue.extend(items)
+            self.not_empty.notify()
         self._tell()
 
 
