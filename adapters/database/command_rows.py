@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from adapters.database.cases import raise_waiting, study_of, update_case
 from adapters.database.connection import upsert, writing
+from adapters.database.evidence import forget_evidence
 from adapters.database.planning_rows import OPEN, hasten, latest_run
 from adapters.database.repository import DatabaseRepository
 from adapters.database.tables import (
@@ -188,6 +189,11 @@ class CommandRows(DatabaseRepository):
         with writing(self._engine) as connection:
             return int(connection.execute(sa.delete(messages).where(
                 messages.c.received_at < before, messages.c.pending.is_(False))).rowcount)
+
+    def forget_evidence(self, before: datetime) -> int:
+        """Delete what was said of studies before that time, unless they wait for it; returns how many."""
+        with writing(self._engine) as connection:
+            return forget_evidence(connection, before)
 
     def forget(self, study_id: int) -> None:
         """The files are gone: no reading counts on the study's objects any more, and they may come again."""
