@@ -23,23 +23,30 @@ import pipelines
 from adapters.cli import local
 from adapters.cli.app import build_cli
 from adapters.cli.services import CheckReport, CliServices, TrainRequest, ValidateRequest
+from adapters.database.change import ChangeToken
 from adapters.database.command_rows import CommandRows
 from adapters.database.commitments import DatabaseCommitments
 from adapters.database.connection import database_url, engine_url, migrate, open_database
 from adapters.database.engine import DbosEngine
 from adapters.database.evidence import DatabaseEvidence
+from adapters.database.feedback import FeedbackRows
 from adapters.database.held import DatabaseHoldings
 from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
+from adapters.database.operations import DatabaseOperations
 from adapters.database.probe import probe
 from adapters.database.queries import DatabaseQueries
 from adapters.database.recordings import kept_answer
+from adapters.database.saved_views import DatabaseSavedViews
+from adapters.database.viewing import CaseBackground
 from adapters.demo.command import add_demo
 from adapters.demo.scenario import Scenario, scenarios
 from adapters.dicom.content.part10 import split
 from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
+from adapters.dicom.content.slice_pixels import read_pixels
 from adapters.dicom.content.sr import StructuredReportEncoder
+from adapters.dicom.content.sr_tree import tree_of_report
 from adapters.dicom.content.tags import TagStream, read_tags
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
@@ -57,14 +64,15 @@ from adapters.dicom.transport.wado import build_router as wado_router
 from adapters.fhir.content.report import DiagnosticReportEncoder
 from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.router import build_router as fhir_router
+from adapters.files.conversion import Conversion
 from adapters.files.documents import DocumentFolder
 from adapters.files.folder_destination import FolderDestination
 from adapters.files.intact import is_intact
 from adapters.files.json_document import JsonEncoder
 from adapters.files.lock import DataDirectoryLock
-from adapters.files.scratch import scratch_file
+from adapters.files.scratch import ScratchFolder
 from adapters.files.store import FileObjectStore
-from adapters.files.wfdb_bundle import wrap_files
+from adapters.hl7.content.message_tree import tree_of_message
 from adapters.hl7.content.oru import OruEncoder
 from adapters.hl7.transport.destination import Hl7Destination
 from adapters.hl7.transport.server import MllpServer
@@ -72,13 +80,16 @@ from adapters.inference.opening import open_inference
 from adapters.inference.repository import fingerprint, model_card
 from adapters.web.app import build_app
 from adapters.web.instruments import Instruments
+from adapters.web.latency import Latencies
+from adapters.web.pages_case import CaseParts
 from adapters.web.principal import principal_of
 from adapters.web.server import HttpServer
+from adapters.web.uploads import Door
 from gateway import settings as configuration
 from gateway.clockwork import AssemblyClock
 from gateway.commands import GatewayCommands, Predictor
 from gateway.commitment_desk import CommitmentDesk
-from gateway.delivery import Destination
+from gateway.delivery import Destination, Kind
 from gateway.departures import Departures
 from gateway.documents import Encoder
 from gateway.errors import ConfigurationError
@@ -87,6 +98,7 @@ from gateway.health import PartsHealth
 from gateway.housekeeping import Housekeeping, guarded
 from gateway.intake import Gate, ObjectIntake, instance_of
 from gateway.logs import configure_logs
+from gateway.operations import Console, Disk
 from gateway.pipeline import Ecg, Pipeline, Volume
 from gateway.planning import Planner
 from gateway.ports import Outcome, Stored
@@ -95,6 +107,7 @@ from gateway.reading import Fulfilment
 from gateway.routing import extra_keywords
 from gateway.settings import LogSettings, Settings
 from gateway.study import Instance, Sender
+from gateway.viewing import Viewer
 from gateway.work import Parts, Work, now
 
 log = structlog.get_logger()
@@ -157,7 +170,8 @@ class Gateway:
         self._instruments = Instruments(self._store.free_bytes)
         self._pipelines = discover_pipelines()
         check_routes(settings, self._pipelines)
-        self._inference = open_inference(settings.inference, settings.model_repository)
+        self._latencies = Latencies(self._instruments.registry)
+        self._inference = self._latencies.timed(open_inference(settings.inference, settings.model_repository))
         self._fulfilment = Fulfilment(PixelsAndSamples(), self._inference)
         self._commitments = DatabaseCommitments(self._database, settings.site.facility)
         self._promising = CommitmentScp(known_peers(settings), settings.delivery.timeout_seconds)
@@ -185,6 +199,7 @@ class Gateway:
         self._promising.use(self._desk)
         self._housekeeping = Housekeeping(settings, self._rows, self._store, self._files, self._gate,
                                           self._lock.executor_id)
+        self._operations = DatabaseOperations(self._database)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self.dicom = DicomServer(settings.dicom, self._intake,
                                  [self._promising.service(), StepScp(self._evidence).service()], self._departures.left)
@@ -208,7 +223,7 @@ class Gateway:
         holdings = DatabaseHoldings(self._database, settings.site.facility,
                                     lambda path: read_instance(path, self._read_tags).tags)
         predictor = Predictor(settings, self._read_tags, self._pipelines, self._fulfilment, self._inference,
-                              scratch_file)
+                              ScratchFolder(settings.data_dir / "scratch").place)
         commands = GatewayCommands(self._rows, self._work, self._engine, predictor)
         health = PartsHealth(self._checks())
         limit = settings.http.maximum_upload_bytes
@@ -217,10 +232,20 @@ class Gateway:
                         split=split, kept=partial(kept_answer, self._database)),
             stow_router(self._intake, principal_of, limit, self._departures.left), qido_router(holdings, principal_of),
             wado_router(holdings, principal_of)]
-        return build_app(queries, commands, health, self._inference, self._intake, settings, routers,
-                         partial(model_card, settings.model_repository, self._inference.models), split,
-                         self._explain_object, partial(wrap_files, zone=ZoneInfo(settings.site.timezone)),
-                         self._instruments.registry)
+        convert = Conversion(ZoneInfo(settings.site.timezone), frozenset(
+            modality for route in settings.routes for modality in self._pipelines[route.pipeline].modalities))
+        return build_app(queries, commands, health, self._inference, Door(self._intake, split, convert, limit),
+                         settings, routers, partial(model_card, settings.model_repository, self._inference.models),
+                         self._explain_object, self._console(), self._case_parts(), self._instruments.registry)
+
+    def _case_parts(self) -> CaseParts:
+        background = CaseBackground(self._database)
+        return CaseParts(Viewer(background, read_pixels, load_ecg, self._files.get), background,
+                         FeedbackRows(self._database), {Kind.SR: tree_of_report, Kind.ORU: tree_of_message})
+
+    def _console(self) -> Console:
+        return Console(DatabaseSavedViews(self._database), self._operations, ChangeToken(self._database),
+                       lambda: Disk(self._store.free_bytes(), self._store.used_share()), self._latencies.told)
 
     def _explain_object(self, part10: bytes) -> Explained:
         header, dataset = split(part10)
@@ -274,7 +299,8 @@ class Gateway:
         rounds: dict[str, tuple[Callable[[], object], int]] = {
             "heartbeat": (keeping.beat, 5), "sweep": (partial(keeping.sweep, self._engine), 15),
             "waiting": (keeping.raise_waiting, 5), "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
-            "clear": (partial(keeping.clear, self._engine), 60), "silence": (keeping.silent_senders, 300)}
+            "clear": (partial(keeping.clear, self._engine), 60), "rates": (self._operations.sample, 60),
+            "silence": (keeping.silent_senders, 300)}
         for name, (what, seconds) in rounds.items():
             self._scheduler.add_job(guarded(what, name), "interval", seconds=seconds, id=name, max_instances=1,
                                     coalesce=True)

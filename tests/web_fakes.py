@@ -6,7 +6,7 @@ import io
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,16 +18,20 @@ from fastapi import FastAPI
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from adapters.files.wfdb_bundle import wrap_files
+from adapters.files.conversion import Conversion
 from adapters.web.app import build_app
+from adapters.web.uploads import Door
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import NotReady, StorageFull, Transient, Unreadable, Unusable
 from gateway.ports import CaseDetail, CaseView, DeliveryView, Outcome, Page, Reception, Stored, StoredDocument
 from gateway.result import ModelRelease
-from gateway.settings import Settings
+from gateway.settings import Settings, TriageSettings
 from gateway.study import Priority, Sender
+from gateway.triage import budget
+from tests.web_console import FakeOperations, FakeViews, console
 from tests.browsing import passes
+from tests.case_fakes import FakeBackground, MemoryFeedback
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_NAME = "Константинопольская-Преображенская^Александра-Виктория^Святославовна"
@@ -54,8 +58,9 @@ def view(number: int, **changes: Any) -> CaseView:
         "verdict": "normal", "risk": 0.04, "priority": Priority.ROUTINE, "received_at": NOW - timedelta(minutes=number),
         "reported_at": NOW - timedelta(minutes=number) + timedelta(seconds=9), "demonstration": False,
         "findings": (LBBB,), "cases": (case_id,), "patient_birth_date": "19590214", "patient_sex": "F",
-        "study_description": "Resting ECG"}
-    made = CaseView(**form | changes)
+        "study_description": "Resting ECG"} | changes
+    form.setdefault("due_at", form["received_at"] + budget(form["priority"], TriageSettings()))
+    made = CaseView(**form)
     return made if made.deliveries else replace(made, deliveries=_deliveries(made))
 
 
@@ -255,12 +260,23 @@ class FakeCommands:
         self.asked.append(("read", case_id))
         self._change(case_id, read_at=NOW)
 
-    def predict(self, header: bytes, dataset: Sequence[bytes]) -> Mapping[str, Any]:
-        if b"TRANSIENT" in b"".join(dataset):
+    def mark_unread(self, case_id: str) -> None:
+        self.asked.append(("unread", case_id))
+        self._change(case_id, read_at=None)
+
+    def rerun(self, case_id: str) -> str:
+        self.asked.append(("rerun", case_id))
+        return "e" * 24
+
+    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]]) -> Mapping[str, Any]:
+        whole = [b"".join(dataset) for _, dataset in objects]
+        if any(b"TRANSIENT" in dataset for dataset in whole):
             raise NotReady("The model ecg_12lead is not loaded.")
-        if b"MR" in b"".join(dataset):
+        if any(b"MR" in dataset for dataset in whole):
             raise Unusable("No pipeline takes this object.")
-        return {"verdict": "normal", "risk": 0.1}
+        if len(whole) > 1:
+            raise Unusable("The upload holds objects of more than one study; one study is read at a time.")
+        return {"pipeline": "ecg_12lead", "verdict": "normal", "risk": 0.1, "findings": []}
 
 
 @dataclass
@@ -316,6 +332,10 @@ class World:
     queries: FakeQueries = field(default_factory=FakeQueries)
     health: FakeHealth = field(default_factory=FakeHealth)
     intake: FakeIntake = field(default_factory=FakeIntake)
+    views: FakeViews = field(default_factory=FakeViews)
+    background: FakeBackground = field(default_factory=FakeBackground)
+    feedback: MemoryFeedback = field(default_factory=MemoryFeedback)
+    operations: FakeOperations = field(default_factory=FakeOperations)
     commands: FakeCommands = field(init=False)
 
     def __post_init__(self) -> None:
@@ -324,7 +344,9 @@ class World:
     def app(self, **changes: Any) -> FastAPI:
         parts: dict[str, Any] = {
             "queries": self.queries, "commands": self.commands, "health": self.health, "inference": FakeInference(),
-            "intake": self.intake, "settings": self.settings, "routers": (), "split": split, "wrap": wrap_files,
+            "door": Door(self.intake, split, Conversion(), self.settings.http.maximum_upload_bytes),
+            "settings": self.settings, "routers": (), "console": console(self.queries, self.views, self.operations),
+            "case_parts": self.background.parts(self.feedback),
             "model_cards": lambda name: CARD if name != "broken" else None, "explain": lambda content: {"rule": "ecg"}}
         return build_app(**parts | changes)
 
@@ -348,5 +370,6 @@ def serving(app: FastAPI) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
+        app.state.changes.close()
         server.should_exit = True
         thread.join(10)

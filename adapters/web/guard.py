@@ -18,7 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SMALL_BODY_BYTES = 1024 * 1024
 """Longest body of a request that carries no study: a form or a little JSON."""
-LARGE_BODY_PATHS = ("/api/predict", "/api/studies", "/api/explain", "/fhir", "/dicom-web")
+LARGE_BODY_PATHS = ("/api/predict", "/api/studies", "/api/explain", "/operations/rules", "/fhir", "/dicom-web")
 
 
 def is_loopback(host: str) -> bool:

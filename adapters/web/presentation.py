@@ -52,10 +52,21 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Waiting time against its budget. `share` of the budget that is used up, in [0, 1]."""
+
+    text: str
+    share: float
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One row, ready to print.
 
-    `risk` in [0, 1], None where there is none or only an earlier reading's; `why` says why there is no plain verdict.
+    `risk` in [0, 1], None where there is none or only an earlier reading's; `why` says why there is no plain verdict;
+    `here`: why the row stands where it does, and `place` of that what no reader would expect. `wait`: None where nobody
+    waits any more.
     """
 
     case_id: str
@@ -74,12 +85,15 @@ class Line:
     priority: str
     priority_word: str
     waiting: str
+    wait: Wait | None
     state: str
     state_word: str
     badges: tuple[str, ...]
     demonstration: bool
     read: bool
     deliveries: tuple[Mark, ...]
+    here: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def symbol(self) -> str:
@@ -100,7 +114,8 @@ def line(form: Form, t: Texts, now: datetime) -> Line:
         patient_id=form["patient_id"] or t("no_id"),
         age_sex=age_sex(form.get("patient_birth_date", ""), form.get("patient_sex", ""), now.date(), t),
         modality=form["modality"], description=form.get("study_description", ""), priority=form["priority"],
-        priority_word=t(f"priority.{form['priority']}"), waiting=_waiting(form, t, now), state=form["state"],
+        priority_word=t(f"priority.{form['priority']}"), waiting=_waiting(form, t, now),
+        wait=wait_of(form, t, now), state=form["state"],
         state_word=t(f"state.{form['state']}"), badges=_badges(form, t), demonstration=form["demonstration"],
         read=form["read_at"] is not None, deliveries=tuple(mark(d, t) for d in form["deliveries"]))
 
@@ -219,6 +234,17 @@ def _waiting(form: Form, t: Texts, now: datetime) -> str:
     if form["read_at"] is not None:
         return t("read")
     return duration((now - as_time(form["received_at"])).total_seconds(), t)
+
+
+def wait_of(form: Form, t: Texts, now: datetime) -> Wait | None:
+    """Counted from the first object until a person has read it; what was cancelled waits no longer."""
+    if form["read_at"] is not None or form["state"] == "cancelled" or not form.get("due_at"):
+        return None
+    since = as_time(form["received_at"])
+    allowed = (as_time(form["due_at"]) - since).total_seconds()
+    waited = max(0.0, (now - since).total_seconds())
+    text = t("wait_of", waited=duration(waited, t), budget=duration(allowed, t))
+    return Wait(text, min(1.0, waited / allowed) if allowed > 0 else 1.0, waited >= allowed)
 
 
 def _lacks(form: Form, t: Texts) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,9 +15,12 @@ from markupsafe import Markup
 
 from adapters.web.catalogue import texts
 from adapters.web.presentation import Form, Line, Mark, as_time, line, mark, person_name, proof
+from adapters.web.why_here import sentences
 from gateway.settings import Settings
 
 Clock = Callable[[], datetime]
+_UNEXPECTED = frozenset({"band.risen", "band.not_analysed_overdue", "narrow"})
+"""Reasons for a place that verdict, risk and waiting time in the same row do not tell already."""
 
 
 def utc_now() -> datetime:
@@ -29,7 +33,7 @@ class Renderer:
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         self.t = texts(settings.site.language)
         self._clock = clock
-        self._zone = ZoneInfo(settings.site.timezone)
+        self.zone = ZoneInfo(settings.site.timezone)
         self._environment = Environment(loader=PackageLoader("adapters.web"), autoescape=True,
                                         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         self._environment.globals |= {"t": self.t, "settings": settings, "language": settings.site.language}
@@ -41,14 +45,18 @@ class Renderer:
         return HTMLResponse(page, status)
 
     def line(self, form: Form) -> Line:
-        return line(form, self.t, self._clock())
+        """With the words for why it stands where it does."""
+        reasons = form["place_reasons"]
+        here = sentences(reasons, self.t)
+        place = " ".join(text for text, reason in zip(here, reasons, strict=True) if reason["code"] in _UNEXPECTED)
+        return replace(line(form, self.t, self._clock()), here=here, place=place)
 
     def mark(self, delivery: Form) -> Mark:
         return mark(delivery, self.t)
 
     def when(self, value: datetime | str | None) -> str:
         """Date and minute in the site's time zone; seconds are in the `datetime` attribute beside it."""
-        return "" if value is None else as_time(value).astimezone(self._zone).strftime("%Y-%m-%d %H:%M")
+        return "" if value is None else as_time(value).astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
 
 
 def safe_html(markdown: str) -> Markup:

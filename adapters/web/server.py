@@ -16,7 +16,7 @@ class HttpServer:
     """`start` returns once the port is bound and answers; `stop` lets requests end."""
 
     def __init__(self, app: FastAPI, settings: HttpSettings) -> None:
-        self._settings = settings
+        self._app, self._settings = app, settings
         self._socket: socket.socket | None = None
         # The server's own access log would write paths and queries; ours writes route templates.
         self._server = uvicorn.Server(uvicorn.Config(
@@ -38,6 +38,7 @@ class HttpServer:
         self._thread.start()
 
     def stop(self) -> None:
+        self._app.state.changes.close()  # pages listen for as long as they are open: the server would wait for them
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(timeout=10)

@@ -1,12 +1,18 @@
-"""`/api/worklist`: sickest first, one item per study, in the order the database keeps."""
+"""`/api/worklist`: sickest first, one item per study, filtered and counted, in the order the database keeps."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 
-from adapters.web.schemas import CaseForm, CasePage
+from adapters.web.asking import FacetQuery, ListQuery, SearchForm
+from adapters.web.problems import problems_of
+from adapters.web.schemas import CaseForm, CasePage, FacetCounts
+from gateway.browsing import WorklistFilter
 from gateway.ports import Queries
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -14,13 +20,33 @@ Cursor = Annotated[str | None, Query(max_length=500)]
 DEFAULT_LIMIT = 100
 
 
-def router(queries: Queries) -> APIRouter:
-    routes = APIRouter(prefix="/api", tags=["worklist"])
+def router(queries: Queries, zone: ZoneInfo) -> APIRouter:
+    routes = APIRouter(prefix="/api/worklist", tags=["worklist"])
 
-    @routes.get("/worklist", response_model=CasePage)
-    def worklist(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> CasePage:
-        """One item per study, told by its most urgent current case. `next`: the cursor of the following page."""
-        page = queries.worklist(limit, cursor)
+    def listed(asked: ListQuery, where: WorklistFilter) -> CasePage:
+        page = queries.worklist(asked.limit, asked.cursor, where)
         return CasePage(items=[CaseForm.of(view) for view in page.items], total=page.total, next=page.next)
+
+    @routes.get("", response_model=CasePage, summary="List studies, the sickest first",
+                responses=problems_of(422) | {304: {"description": "Nothing changed since the `ETag` that was sent."}})
+    def worklist(asked: Annotated[ListQuery, Query()], request: Request) -> Response:
+        """One item per study, told by its most urgent case that passes the filter. `next`: cursor of the next page."""
+        body = listed(asked, asked.where(zone)).model_dump_json().encode()
+        headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:24]}"'}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
+    @routes.post("/search", response_model=CasePage, summary="Find studies by name, id or accession number",
+                 responses=problems_of(422))
+    def search(asked: SearchForm) -> CasePage:
+        """The same list, narrowed by what no address may hold. Nothing is changed."""
+        return listed(asked, asked.everything(zone))
+
+    @routes.get("/facets", response_model=FacetCounts, summary="Count what a filter would find",
+                responses=problems_of(422))
+    def facets(asked: Annotated[FacetQuery, Query()]) -> FacetCounts:
+        """Studies of the filtered list by value; each field counted without its own condition."""
+        return FacetCounts(**{name: dict(found) for name, found in queries.facets(asked.where(zone)).items()})
 
     return routes

@@ -91,7 +91,7 @@ async def test_every_answer_carries_the_security_headers() -> None:
             assert "frame-ancestors 'none'" in policy
             assert "unsafe" not in policy
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["cache-control"] == "no-store"
+            assert headers["cache-control"] == ("no-cache" if path.startswith("/static") else "no-store")
 
 
 async def test_logs_name_the_route_and_never_the_path() -> None:

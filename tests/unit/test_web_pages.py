@@ -41,11 +41,18 @@ def test_an_empty_worklist_says_where_to_send(client: httpx.Client, world: World
 
 
 def test_pages_of_the_worklist(client: httpx.Client, world: World) -> None:
-    world.queries.rows = [view(n) for n in range(1, 151)]
-    assert 'href="/?cursor=100"' in client.get("/").text
-    second = client.get("/?cursor=100").text
-    assert 'data-poll="/fragments/worklist?cursor=100"' in second
-    assert f'id="c-{101:020x}"' in second
+    world.queries.rows = [view(n, modality="CT") for n in range(1, 351)]
+    first = client.get("/?modality=CT").text
+    assert "1–100 of 350 studies" in first
+    assert 'href="/?modality=CT&amp;cursor=100&amp;page=2" rel="next"' in first
+    third = client.get("/?modality=CT&cursor=200&trail=100&page=3").text
+    assert "201–300 of 350 studies" in third
+    assert f'id="c-{201:020x}"' in third
+    assert 'data-list="/fragments/worklist?modality=CT&amp;cursor=200&amp;trail=100&amp;page=3"' in third
+    assert 'href="/?modality=CT&amp;cursor=300&amp;trail=100&amp;trail=200&amp;page=4" rel="next"' in third
+    assert 'href="/?modality=CT&amp;cursor=100&amp;page=2" rel="prev"' in third
+    assert '<a href="/?modality=CT">First page</a>' in third
+    assert 'href="/?modality=CT" rel="prev"' in client.get("/?modality=CT&cursor=100&page=2").text
 
 
 def test_not_ready_is_told_on_the_page(client: httpx.Client, world: World) -> None:
@@ -68,7 +75,7 @@ def test_the_case_page_tells_all(client: httpx.Client) -> None:
                  "/models/ecg_12lead", f"/api/cases/{PATHOLOGY}/picture.png", "status 0x0000", "0xA700",
                  f"/api/cases/{PATHOLOGY}/documents/oru", "Mark as read", "2.25.1002", "abababababababab"):
         assert text in page, text
-    assert "data-refresh" in page
+    assert "data-follow" in page
     assert "P00002" not in str(client.get(f"/cases/{PATHOLOGY}").url)
 
 

@@ -1,0 +1,78 @@
+"""The strings of the operations page and the rule tester, and what others say in English there, in Russian."""
+
+from __future__ import annotations
+
+ENGLISH = {
+    "operations": "Operations", "ops.ready": "Ready: studies can be taken and read", "ops.parts": "Parts",
+    "ops.part": "Part", "ops.ok": "ready", "ops.senders": "Senders", "ops.sender": "Sender",
+    "ops.protocol": "Protocol", "ops.last_heard": "Last heard", "ops.ago": "{time} ago", "ops.total": "In all",
+    "ops.lately": "In the last {time}", "ops.silent": "silent", "ops.hearing": "heard",
+    "ops.silence": "Silent: not heard for {hours:g} h", "ops.silence_off": "The silence alarm is off",
+    "ops.no_senders": "Nobody has sent anything yet.", "ops.never": "never", "ops.queues": "Queues",
+    "ops.studies": "Studies", "ops.oldest": "Oldest waits", "ops.destinations": "Destinations",
+    "ops.backlog": "Waiting", "ops.unproven": "Unproven", "ops.dead": "Given up", "ops.last_success": "Last success",
+    "ops.last_error": "Last error", "ops.no_destinations": "No destination is configured.", "ops.fine": "fine",
+    "ops.behind": "behind", "ops.failing": "failing", "ops.disk": "Disk", "ops.free": "Free",
+    "ops.floor": "Nothing is taken in under", "ops.used": "Used", "ops.retention": "Delivered studies are kept",
+    "ops.retention_days": "{days:g} days, or until {share:.0%} of the disk is used",
+    "ops.models": "Models", "ops.median": "Median", "ops.p95": "95 of 100 within", "ops.inferences": "Inferences",
+    "ops.since_start": "since the start", "ops.none_yet": "none yet", "ops.dead_letters": "Given up deliveries",
+    "ops.no_dead": "Nothing was given up.", "ops.dead_more": "The newest {n} are shown; the rest is in the ledger.",
+    "ops.ledger": "All deliveries", "ops.bytes": "{n} GB", "ops.milliseconds": "{n} ms",
+    "rules": "Rule tester", "rules.what": "Which rule takes this file, and why?",
+    "rules.hint": "Choose a file or drop it here: {accepted}. It is judged and forgotten.",
+    "rules.file": "File", "rules.judge": "Judge", "rules.result": "What the rules say", "rules.rule": "Rule",
+    "rules.takes": "takes it", "rules.passes": "passes it by", "rules.none": "There are no rules.",
+    "rules.refused": "This file cannot be judged", "rules.left_out": "Not judged: {file}: {reason}",
+    "rules.anew": "Judge another file", "rules.back": "Back to operations",
+}
+RUSSIAN = {
+    "operations": "Состояние", "ops.ready": "Готово: исследования принимаются и читаются", "ops.parts": "Части",
+    "ops.part": "Часть", "ops.ok": "готово", "ops.senders": "Отправители", "ops.sender": "Отправитель",
+    "ops.protocol": "Протокол", "ops.last_heard": "Последний раз", "ops.ago": "{time} назад", "ops.total": "Всего",
+    "ops.lately": "За последние {time}", "ops.silent": "молчит", "ops.hearing": "слышен",
+    "ops.silence": "Молчит: не слышно {hours:g} ч", "ops.silence_off": "Тревога о молчании выключена",
+    "ops.no_senders": "Пока никто ничего не прислал.", "ops.never": "никогда", "ops.queues": "Очереди",
+    "ops.studies": "Исследований", "ops.oldest": "Дольше всех ждёт", "ops.destinations": "Получатели",
+    "ops.backlog": "Ждут", "ops.unproven": "Без подтверждения", "ops.dead": "Попытки окончены",
+    "ops.last_success": "Последняя удача", "ops.last_error": "Последняя ошибка",
+    "ops.no_destinations": "Получатели не настроены.", "ops.fine": "в порядке", "ops.behind": "отстаёт",
+    "ops.failing": "сбой", "ops.disk": "Диск", "ops.free": "Свободно", "ops.floor": "Приём прекращается ниже",
+    "ops.used": "Занято", "ops.retention": "Доставленные исследования хранятся",
+    "ops.retention_days": "{days:g} дн. или пока занято не более {share:.0%} диска", "ops.models": "Модели",
+    "ops.median": "Медиана", "ops.p95": "95 из 100 не дольше", "ops.inferences": "Запусков",
+    "ops.since_start": "с момента запуска", "ops.none_yet": "ещё не было", "ops.dead_letters": "Недоставленное",
+    "ops.no_dead": "Всё доставлено или ещё доставляется.",
+    "ops.dead_more": "Показаны последние {n}; остальные в журнале доставки.",
+    "ops.ledger": "Все доставки", "ops.bytes": "{n} ГБ", "ops.milliseconds": "{n} мс",
+    "rules": "Проверка правил", "rules.what": "Какое правило возьмёт этот файл и почему?",
+    "rules.hint": "Выберите файл или перетащите его сюда: {accepted}. Он будет проверен и забыт.",
+    "rules.file": "Файл", "rules.judge": "Проверить", "rules.result": "Что говорят правила", "rules.rule": "Правило",
+    "rules.takes": "берёт", "rules.passes": "пропускает", "rules.none": "Правил нет.",
+    "rules.refused": "Этот файл нельзя проверить", "rules.left_out": "Не проверено: {file}: {reason}",
+    "rules.anew": "Проверить другой файл", "rules.back": "К состоянию",
+}
+SAYINGS = {
+    "ru": {
+        "{}; {}": "{}; {}", "{}, but an earlier rule leads to the same pipeline":
+            "{}, но более раннее правило ведёт к тому же модулю",
+        "series {} of {} satisfies every condition": "серия {} из {} отвечает всем условиям",
+        "sender is not {}": "отправитель не {}", "there is no order": "направления нет", "no series": "серий нет",
+        "{} is missing, the rule wants {}": "{}: нет, правилу нужно {}",
+        "{} has another value, the rule wants {}": "{}: другое значение, правилу нужно {}",
+        "{} is {}, the rule wants {}": "{}: {}, правилу нужно {}", "{} is not {}": "{}: не {}",
+        "no rule takes it: the study would be shown as unsupported":
+            "ни одно правило его не берёт: исследование будет показано как неподдержанное",
+        "{} reads nothing of it: {}": "{} ничего в нём не читает: {}",
+        "{} reads {} of {} objects ({})": "{} читает объектов: {} из {} ({})",
+        "{} reads {} of {} objects": "{} читает объектов: {} из {}",
+        "This is not a DICOM file: DICM is missing after the preamble.":
+            "Это не файл DICOM: после преамбулы нет DICM.",
+        "The zip archive is damaged.": "Архив zip повреждён.",
+        "This file is encrypted.": "Этот файл зашифрован.",
+        "There is no file to read.": "Файла нет.",
+        "the assembly clock has stopped": "часы сборки исследований остановились",
+        "the database does not answer ({})": "база данных не отвечает ({})",
+        "model {} cannot be loaded: {}": "модель {} не загружается: {}",
+    },
+}
