@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container
-from typing import NamedTuple
 
 from adapters.dicom.content import elements
 from adapters.dicom.content.elements import Data, Encoding
@@ -20,13 +19,9 @@ _SNIFFED = 8
 _LITTLE, _BIG = struct.Struct("<HH2sH"), struct.Struct(">HH2sH")
 
 
-class Value(NamedTuple):
-    """One kept element: its encoded value, for sequences without their delimiter. `vr` as in `elements.Element`."""
-
-    tag: int
-    vr: str
-    raw: bytes
-    encoding: Encoding
+Value = tuple[str, bytes, Encoding]
+"""One kept element: VR as in `elements.Element`, encoded value (of sequences without their delimiter), and how it is
+written. A bare tuple: some fifty are made of every object."""
 
 
 class ElementStream:
@@ -90,7 +85,7 @@ class ElementStream:
             return False
         pending, at, come = self._pending, self._at, len(self._pending)
         unpack = _BIG.unpack_from if encoding.big_endian else _LITTLE.unpack_from
-        wanted, short_heads = self._wanted, elements.SHORT_HEADS
+        wanted, found, short_heads = self._wanted, self.found, elements.SHORT_HEADS
         while at + 8 <= come:
             group, number, letters, length = unpack(pending, at)
             if letters not in short_heads or at + 8 + length > come:
@@ -98,7 +93,7 @@ class ElementStream:
             tag = group << 16 | number
             if tag in wanted:
                 raw = bytes(pending[at + 8:at + 8 + length])
-                self.found[tag] = Value(tag, short_heads[letters], raw, encoding)
+                found[tag] = (short_heads[letters], raw, encoding)
             at += 8 + length
         moved, self._at = at > self._at, at
         return moved
@@ -149,7 +144,7 @@ class ElementStream:
             if len(pending) < head.start + head.length:
                 return False
             raw = bytes(pending[head.start:head.start + head.length])
-            self.found[head.tag] = Value(head.tag, head.vr, raw, encoding)
+            self.found[head.tag] = (head.vr, raw, encoding)
         return self._pass(head.start, head.length)
 
     def _open_sequence(self, head: elements.Head, encoding: Encoding, *, wanted: bool) -> None:
@@ -162,7 +157,7 @@ class ElementStream:
         self._at = head.start
 
     def _keep_sequence(self, tag: int, vr: str, start: int, encoding: Encoding) -> None:
-        self.found[tag] = Value(tag, vr, bytes(self._pending[start:self._at]), encoding)
+        self.found[tag] = (vr, bytes(self._pending[start:self._at]), encoding)
         self._kept = None
 
     def _pass(self, start: int, length: int) -> bool:

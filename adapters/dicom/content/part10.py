@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway import identity
 from gateway.errors import Unreadable
@@ -30,24 +31,39 @@ class FileMeta:
     source_ae_title: str = ""
 
 
-def build(meta: FileMeta) -> bytes:
-    """Preamble, prefix and file meta information of our own making, ready to stand before the data set."""
-    elements = [
-        _element(0x00020001, b"OB", b"\0\1"),
-        _element(_SOP_CLASS, b"UI", _padded(meta.sop_class_uid, b"\0")),
-        _element(_SOP_INSTANCE, b"UI", _padded(meta.sop_instance_uid, b"\0")),
-        _element(_TRANSFER_SYNTAX, b"UI", _padded(meta.transfer_syntax_uid, b"\0")),
+class Header(bytes):
+    """Preamble, prefix and file meta information of our own making, and what they say."""
+
+    meta: FileMeta
+
+
+def build(meta: FileMeta) -> Header:
+    """A header ready to stand before the data set."""
+    before, after = _around_instance(meta.sop_class_uid, meta.transfer_syntax_uid, meta.source_ae_title)
+    group = before + _element(_SOP_INSTANCE, b"UI", _padded(meta.sop_instance_uid, b"\0")) + after
+    header = Header(_PREFIX + _element(0x00020000, b"UL", struct.pack("<I", len(group))) + group)
+    header.meta = meta
+    return header
+
+
+@lru_cache(maxsize=256)
+def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str) -> tuple[bytes, bytes]:
+    """What stands before and after the SOP Instance UID: the same for most objects of a sender."""
+    after = [
+        _element(_TRANSFER_SYNTAX, b"UI", _padded(transfer_syntax_uid, b"\0")),
         _element(0x00020012, b"UI", _padded(IMPLEMENTATION_CLASS_UID, b"\0")),
         _element(0x00020013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
     ]
-    if meta.source_ae_title:
-        elements.append(_element(_SOURCE, b"AE", _padded(meta.source_ae_title, b" ")))
-    group = b"".join(elements)
-    return _PREFIX + _element(0x00020000, b"UL", struct.pack("<I", len(group))) + group
+    if source_ae_title:
+        after.append(_element(_SOURCE, b"AE", _padded(source_ae_title, b" ")))
+    before = _element(0x00020001, b"OB", b"\0\1") + _element(_SOP_CLASS, b"UI", _padded(sop_class_uid, b"\0"))
+    return before, b"".join(after)
 
 
 def parse(header: bytes) -> FileMeta:
     """The file meta information of a Part 10 header. Raises Unreadable: no `DICM`, no transfer syntax, cut short."""
+    if isinstance(header, Header):
+        return header.meta
     values, _ = _group_two(header)
     if not values.get(_TRANSFER_SYNTAX):
         raise Unreadable("The file meta information names no transfer syntax.", element="TransferSyntaxUID")

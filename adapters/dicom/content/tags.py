@@ -32,7 +32,9 @@ _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _ISSUER = "IssuerOfAccessionNumberSequence"
-_SHARED_KEYWORD, _SHARED = "SharedFunctionalGroupsSequence", 0x52009229
+_SHARED = 0x52009229
+"""Shared Functional Groups Sequence."""
+_UNTOLD = frozenset({"", "UN"})
 _PIXEL_MEASURES, _PLANE_ORIENTATION = 0x00289110, 0x00209116
 
 
@@ -83,13 +85,14 @@ class TagStream:
         found = self._elements.finish()
         charset = _charset(found.get(_SPECIFIC_CHARACTER_SET))
         tags: dict[str, Any] = {"TransferSyntaxUID": self._syntax}
-        for tag, value in found.items():
-            read = _read(value, self._wanted[tag], charset)
-            if read is not None:
-                tags[self._wanted[tag].keyword] = read
+        keywords = self._wanted
+        for tag, (vr, raw, encoding) in found.items():
+            value = (_remembered if len(raw) <= _LONGEST_REMEMBERED else _read)(tag, vr, raw, encoding, charset)
+            if value is not None:
+                tags[keywords[tag]] = value
         if _SHARED in found:
-            for keyword, one in _from_shared_groups(found[_SHARED], charset):
-                tags.setdefault(keyword, one)
+            for keyword, value in _from_shared_groups(found[_SHARED], charset):
+                tags.setdefault(keyword, value)
         _require(tags)
         return tags
 
@@ -133,13 +136,14 @@ def _encoding(transfer_syntax_uid: str) -> Encoding:
 
 
 @lru_cache(maxsize=8)
-def _table(extra_keywords: tuple[str, ...]) -> Mapping[int, _Wanted]:
+def _table(extra_keywords: tuple[str, ...]) -> Mapping[int, str]:
+    """Tag → keyword."""
     table = {}
     for keyword in (*KEYWORDS, *extra_keywords):
         tag = tag_for_keyword(keyword)
         if tag is None:
             raise ValueError(f"{keyword} is no DICOM keyword")
-        table[tag] = _entry(tag)
+        table[tag] = keyword
     return table
 
 
@@ -150,32 +154,29 @@ def _entry(tag: int) -> _Wanted:
     return _Wanted(keyword_for_tag(tag), dictionary_VR(tag).split()[0], dictionary_VM(tag).split("-")[0] not in "01")
 
 
-def _charset(value: Value | None) -> Sequence[str]:
-    return values.charset(value.raw) if value else values.DEFAULT_CHARSET
+def _charset(value: Value | None) -> tuple[str, ...]:
+    return tuple(values.charset(value[1])) if value else values.DEFAULT_CHARSET
 
 
-def _read(value: Value, wanted: _Wanted, charset: Sequence[str]) -> Any:
+def _read(tag: int, vr: str, raw: bytes, encoding: Encoding, charset: tuple[str, ...]) -> Any:
     """None where the element is empty."""
-    if wanted.keyword == _SHARED_KEYWORD:
+    if tag == _SHARED:
         return None
+    wanted = _entry(tag)
     if wanted.vr == "SQ":
-        return _sequence(value, wanted.keyword, charset)
-    vr = value.vr if value.vr not in {"", "UN"} else wanted.vr
-    read = values.decode if len(value.raw) > _LONGEST_REMEMBERED else _remembered
-    found = read(vr, value.raw, value.encoding.big_endian, tuple(charset))
+        return _sequence((vr, raw, encoding), wanted.keyword, charset)
+    found = values.decode(vr if vr not in _UNTOLD else wanted.vr, raw, encoding.big_endian, charset)
     if not found:
         return None
-    return list(found) if wanted.several or len(found) > 1 else found[0]
+    return found if wanted.several or len(found) > 1 else found[0]
 
 
-@lru_cache(maxsize=4096)
-def _remembered(vr: str, raw: bytes, big_endian: bool, charset: tuple[str, ...]) -> tuple[values.Scalar, ...]:
-    """The slices of a series repeat nearly all of their values."""
-    return tuple(values.decode(vr, raw, big_endian, charset))
+_remembered = lru_cache(maxsize=8192)(_read)
+"""The slices of a series repeat nearly all of their values; nobody changes one."""
 
 
-def _sequence(value: Value, keyword: str, charset: Sequence[str]) -> Any:
-    read = [_item(value, charset, start, end) for start, end in elements.items(value.raw, _whole(value))]
+def _sequence(value: Value, keyword: str, charset: tuple[str, ...]) -> Any:
+    read = [_item(value, charset, start, end) for start, end in elements.items(value[1], _whole(value))]
     if keyword == _ISSUER:
         issuer = read[0] if read else {}
         return issuer.get("UniversalEntityID") or issuer.get("LocalNamespaceEntityID")
@@ -183,31 +184,34 @@ def _sequence(value: Value, keyword: str, charset: Sequence[str]) -> Any:
 
 
 def _whole(sequence: Value) -> Element:
-    return Element(sequence.tag, sequence.vr, 0, len(sequence.raw), sequence.encoding)
+    vr, raw, encoding = sequence
+    return Element(0, vr, 0, len(raw), encoding)
 
 
-def _item(sequence: Value, charset: Sequence[str], start: int, end: int) -> dict[str, Any]:
+def _item(sequence: Value, charset: tuple[str, ...], start: int, end: int) -> dict[str, Any]:
     """One item as keyword → value, private and unknown elements left out."""
     tags = {}
-    for element in elements.walk(sequence.raw, sequence.encoding, start, end):
+    _, raw, encoding = sequence
+    for element in elements.walk(raw, encoding, start, end):
         if keyword_for_tag(element.tag):
-            value = _read(_value(sequence, element), _entry(element.tag), charset)
+            value = _read(element.tag, *_value(raw, element), charset)
             if value is not None:
                 tags[keyword_for_tag(element.tag)] = value
     return tags
 
 
-def _value(sequence: Value, element: Element) -> Value:
-    return Value(element.tag, element.vr, sequence.raw[element.start:element.end], element.encoding)
+def _value(data: bytes, element: Element) -> Value:
+    return element.vr, data[element.start:element.end], element.encoding
 
 
-def _from_shared_groups(shared: Value, charset: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _from_shared_groups(shared: Value, charset: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     """Geometry from the Pixel Measures and Plane Orientation macros."""
-    for start, end in elements.items(shared.raw, _whole(shared)):
-        for element in elements.walk(shared.raw, shared.encoding, start, end):
+    _, raw, encoding = shared
+    for start, end in elements.items(raw, _whole(shared)):
+        for element in elements.walk(raw, encoding, start, end):
             if element.tag in {_PIXEL_MEASURES, _PLANE_ORIENTATION}:
-                macro = _value(shared, element)
-                for item_start, item_end in elements.items(macro.raw, _whole(macro)):
+                macro = _value(raw, element)
+                for item_start, item_end in elements.items(macro[1], _whole(macro)):
                     yield from _item(macro, charset, item_start, item_end).items()
 
 
@@ -228,7 +232,7 @@ def identity(header: bytes, dataset: Sequence[bytes]) -> dict[str, str]:
     for piece in dataset:
         (inflater or stream).feed(piece)
     found = stream.found
-    return {_IDENTITY[tag]: value.raw.decode("ascii", "replace").strip("\0 ") for tag, value in found.items()}
+    return {_IDENTITY[tag]: value[1].decode("ascii", "replace").strip("\0 ") for tag, value in found.items()}
 
 
 def require_announced(header: bytes, dataset: Sequence[bytes]) -> None:
