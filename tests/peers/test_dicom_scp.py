@@ -261,7 +261,7 @@ def test_a_request_announced_too_long_is_broken_off_at_once(start: Start) -> Non
     with socket.create_connection(("127.0.0.1", start(acse_timeout=60, network_timeout=60).port)) as connection:
         connection.settimeout(20)  # below both timeouts: only the announcement can end it
         connection.sendall(b"\x01\x00\xff\xff\xff\xff" + bytes(10))
-        assert _received(connection) == b""
+        assert _received(connection) == b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"
 
 
 def test_threads_do_not_pile_up(start: Start) -> None:

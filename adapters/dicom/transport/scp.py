@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -18,24 +19,27 @@ from pynetdicom._handlers import (
     standard_pdu_recv_handler,
     standard_pdu_sent_handler,
 )
+from pynetdicom.transport import ThreadedAssociationServer
 
 from adapters.dicom.content import part10
+from adapters.dicom.content.association_request import LONGEST_REQUEST
 from adapters.dicom.content.pdu_reader import Command
 from adapters.dicom.transport import contexts
+from adapters.dicom.transport.places import Places
 from adapters.dicom.transport.reactor import without_polling
 from adapters.dicom.transport.receiving import Receiver
 from adapters.dicom.transport.storing import SUCCESS, StoreRequest, Tally
+from adapters.dicom.transport.waiting_room import WaitingRoom
 from gateway.errors import GatewayError
 from gateway.intake import SenderLeft
 from gateway.ports import Intake
 from gateway.settings import DicomSettings
 from gateway.study import Sender
 
-_WAITING_ROOM = 32
-"""Connections beyond the allowed associations that may wait for their refusal; more are closed at once."""
-_LONGEST_REQUEST = 1024 * 1024
-"""Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax have 200 KB."""
+_ENDING = 32
+"""Associations beyond the allowed ones whose threads may still be on their way to their end."""
 _LONGEST_PDU = 1024**3
+_BACKLOG = 1024
 _PIECE = 256 * 1024
 """Bytes asked of the socket at a time: memory grows with what came, not with what was announced."""
 _LIBRARY_LOGS = ((evt.EVT_DIMSE_RECV, standard_dimse_recv_handler), (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
@@ -82,6 +86,8 @@ class DicomServer:
         self._log = structlog.get_logger()
         self._entity = _entity(settings)
         self._server: Any = None
+        self._places = Places(settings.maximum_associations)
+        self._room: WaitingRoom | None = None
         self._storage_classes = frozenset(contexts.storage_classes(settings.storage_sop_classes))
         self._connected: WeakKeyDictionary[Any, Receiver] = WeakKeyDictionary()
         self._sessions: dict[Any, _Session] = {}
@@ -97,13 +103,14 @@ class DicomServer:
 
     def start(self) -> None:
         """Bind and listen in threads of its own. Raises OSError where the address cannot be bound."""
-        self._server = self._entity.start_server(
-            (self._settings.host, self._settings.port), block=False,
-            contexts=self._contexts(), evt_handlers=self._handlers())
+        self._server = self._entity.make_server(
+            (self._settings.host, self._settings.port), contexts=self._contexts(), evt_handlers=self._handlers(),
+            server_class=ThreadedAssociationServer)
         for event, handler in _LIBRARY_LOGS:
             self._server.unbind(event, handler)  # they would write data sets' attributes to the log
-        self._server.verify_request = self._has_room
-        self._server.socket.listen(128)
+        self._server.socket.listen(_BACKLOG)
+        self._room = WaitingRoom(self._server.socket, self._admit, self._settings.acse_timeout)
+        self._room.start()
         self._log.info("dicom_listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
 
     def stop(self, grace_seconds: float = 5.0) -> None:
@@ -111,13 +118,17 @@ class DicomServer:
         if self._server is None:
             return
         server, self._server = self._server, None
-        server.shutdown()
+        if self._room:
+            self._room.stop()
         with self._change:
             self._change.wait_for(lambda: self._busy == 0, timeout=grace_seconds)
         with self._change:
             established = list(self._sessions)
         for association in server.active_associations:
-            association.abort()
+            if association in established and association.is_established:
+                association.abort()
+            else:
+                _hang_up(association)
         for association in established:  # one whose peer left before it said who it is holds nothing to wait for
             association.join(grace_seconds)
 
@@ -134,10 +145,14 @@ class DicomServer:
                         for uid in service.abstract_syntaxes]
         return offered
 
-    def _has_room(self, _request: object, _address: object) -> bool:
-        """Whether a new connection gets threads of its own at all."""
+    def _admit(self, connection: socket.socket, address: Any) -> bool:
+        """Give a connection whose request has come threads of its own, where there is a place."""
         server = self._server
-        return server is None or len(server.active_associations) < self._settings.maximum_associations + _WAITING_ROOM
+        if (server is None or len(server.active_associations) >= self._settings.maximum_associations + _ENDING
+                or not self._places.take(connection)):
+            return False
+        server.process_request(connection, address)
+        return True
 
     def _on_open(self, event: Any) -> None:
         connection = event.assoc.dul.socket.socket
@@ -148,21 +163,12 @@ class DicomServer:
                                                 partial(self._begin, event.assoc))
 
     def _on_requested(self, event: Any) -> None:
-        reason = self._reason_to_refuse()
-        if reason:
-            self._log.warning("association_refused", address=sender_of(event.assoc).address, reason=reason)
-            event.assoc.acse.send_reject(0x02, 0x03, 0x02)
-            event.assoc.kill()
-
-    def _reason_to_refuse(self) -> str:
-        with self._change:
-            if len(self._sessions) >= self._settings.maximum_associations:
-                return "too many associations"
         try:
             self._intake.check()
         except GatewayError as error:
-            return str(error)
-        return ""
+            self._log.warning("association_refused", address=sender_of(event.assoc).address, reason=str(error))
+            event.assoc.acse.send_reject(0x02, 0x03, 0x02)
+            event.assoc.kill()
 
     def _on_rejected(self, event: Any) -> None:
         request = event.assoc.requestor.primitive
@@ -212,8 +218,8 @@ def _entity(settings: DicomSettings) -> Any:
     entity.implementation_version_name = part10.IMPLEMENTATION_VERSION_NAME
     entity.require_called_aet = settings.require_called_ae_title
     entity.require_calling_aet = settings.allowed_calling_ae_titles
-    # The library counts connections that have not yet said who they are; associations are counted here instead.
-    entity.maximum_associations = settings.maximum_associations + 2 * _WAITING_ROOM
+    # The library counts associations that are ending; here those count that have a place.
+    entity.maximum_associations = settings.maximum_associations + 2 * _ENDING
     entity.maximum_pdu_size = settings.maximum_pdu_size
     entity.acse_timeout = settings.acse_timeout
     entity.dimse_timeout = settings.dimse_timeout
@@ -228,7 +234,7 @@ def _read_at_once(association: Any) -> None:
 
     def receive(size: int) -> bytearray:
         awaiting_request = association.dul.state_machine.current_state == "Sta2"
-        if size > (_LONGEST_REQUEST if awaiting_request else _LONGEST_PDU):
+        if size > (LONGEST_REQUEST if awaiting_request else _LONGEST_PDU):
             raise ConnectionAbortedError("the peer announces too long a message")
         received = bytearray()
         while len(received) < size:
@@ -239,6 +245,14 @@ def _read_at_once(association: Any) -> None:
         return received
 
     connection.recv = receive
+
+
+def _hang_up(association: Any) -> None:
+    """End the connection of an association that has not begun or is ending: its threads end with it."""
+    connection = association.dul.socket.socket if association.dul.socket else None
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def sender_of(association: Any) -> Sender:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ OUT_OF_RESOURCES = 0xA700
 DATA_SET_DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 _LONGEST_UID = 64
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+"""PS3.5 9.1, but for leading zeros: many senders have them."""
 
 
 def failure_status(error: GatewayError) -> int:
@@ -57,7 +60,9 @@ class StoreRequest:
         self._sop_instance = str(command.fields.get(upper_layer.AFFECTED_SOP_INSTANCE, ""))
         self._reception: Reception | None = None
         self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
-        if self._failure is None:
+        if self._failure:
+            self._tell(*self._failure)
+        else:
             header = part10.build(part10.FileMeta(self._sop_class, self._sop_instance, transfer_syntax,
                                                   tally.sender.name))
             self._guarded(lambda: self._open(intake, header))
@@ -90,8 +95,8 @@ class StoreRequest:
     def _fault_of_command(self, abstract_syntax: str) -> tuple[int, str] | None:
         if self._sop_class != abstract_syntax:
             return CLASS_NOT_SUPPORTED, "The SOP class is not that of the presentation context."
-        if not 0 < len(self._sop_instance) <= _LONGEST_UID:
-            return INVALID_INSTANCE, "The SOP Instance UID is missing or too long."
+        if len(self._sop_instance) > _LONGEST_UID or not _UID.fullmatch(self._sop_instance):
+            return INVALID_INSTANCE, "The Affected SOP Instance UID is missing or no UID."
         if not self._command.has_dataset:
             return CANNOT_UNDERSTAND, "The request has no data set."
         return None
@@ -118,11 +123,14 @@ class StoreRequest:
             act()
         except GatewayError as error:
             self._failure = failure_status(error), str(error)
-            structlog.get_logger().warning("object_refused", calling=self._tally.sender.name, reason=str(error),
-                                           status=f"0x{self._failure[0]:04X}")
+            self._tell(*self._failure)
         except Exception:
             structlog.get_logger().exception("object_failed", calling=self._tally.sender.name)
             self._failure = PROCESSING_FAILURE, "The gateway failed to process the object."
+
+    def _tell(self, status: int, reason: str) -> None:
+        structlog.get_logger().warning("object_refused", calling=self._tally.sender.name,
+                                       address=self._tally.sender.address, status=f"0x{status:04X}", reason=reason)
 
     def _response(self, status: int, comment: str) -> bytes:
         fields: dict[int, int | str] = {
