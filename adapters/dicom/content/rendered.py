@@ -102,14 +102,18 @@ def _numbers(parts: Sequence[str], element: str, *, finite: bool = True) -> list
 
 
 def render(image: Image, number: int, view: View, media_type: str) -> bytes:
-    """One frame (1-based). Raises Unusable where it cannot be shown, Transient where the file is out of reach."""
+    """One frame (1-based), pixel for pixel where there is no viewport to fit it in.
+
+    Raises Unusable where it cannot be shown, Transient where the file is out of reach.
+    """
     if image.rows * image.columns * image.samples > _LARGEST:
         raise Unusable("The image is too large to be rendered here.")
     with reading(), opened(image.path) as header:
         (samples,) = list(decoded(image, [number]))
         picture = Pillow.fromarray(_eight_bits(samples, header, number, view.window))
-        picture = _with_square_pixels(picture, header)
-        return _written(_fitted(picture, view.viewport), media_type, view.quality)
+        if view.viewport is not None:
+            picture = _fitted(_with_square_pixels(_region(picture, view.viewport.region), header), view.viewport)
+        return _written(picture, media_type, view.quality)
 
 
 # ---------------------------------------------------------------- grey values and colours
@@ -229,10 +233,7 @@ def _with_square_pixels(picture: Pillow.Image, header: Dataset) -> Pillow.Image:
     return picture.resize(size, Pillow.Resampling.BILINEAR)
 
 
-def _fitted(picture: Pillow.Image, viewport: Viewport | None) -> Pillow.Image:
-    if viewport is None:
-        return picture
-    picture = _region(picture, viewport.region)
+def _fitted(picture: Pillow.Image, viewport: Viewport) -> Pillow.Image:
     scale = min(viewport.width / picture.width, viewport.height / picture.height)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Pillow.Resampling.LANCZOS)

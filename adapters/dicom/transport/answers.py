@@ -56,8 +56,15 @@ class DicomWebRoute(APIRoute):
 
 
 def base_url(request: Request) -> str:
-    """Of the DICOMweb service, without a slash at the end."""
-    return str(request.base_url).rstrip("/") + PREFIX
+    """Of the DICOMweb service, without a slash at the end.
+
+    Some clients leave the port out of Host: where Host is the very address that they connected to, it is put back.
+    """
+    url, server = request.base_url, request.scope.get("server") or ("", None)
+    if url.port is None and url.scheme == "http" and server[1] not in (None, 80) and url.hostname in (
+            server[0], "localhost"):
+        url = url.replace(port=server[1])
+    return str(url).rstrip("/") + PREFIX
 
 
 def status_of(error: Exception) -> int:
