@@ -203,7 +203,7 @@ def any_evidence(draw: st.DrawFn, among: Sequence[str] = "abcdefgh") -> Evidence
                 identity=str(draw(st.integers(0, 1000))), **count)
 
 
-evidences = st.lists(any_evidence(), max_size=5)
+evidences = st.lists(any_evidence(), max_size=5, unique_by=lambda e: (e.kind, e.identity))
 
 
 @settings(deadline=None, max_examples=40)
