@@ -208,14 +208,14 @@ def age_sex(birth_date: str, sex: str, today: date, t: Texts) -> str:
 
 
 def duration(seconds: float, t: Texts) -> str:
-    """`12 min`, `3 h 05`, `2 d 4 h`."""
+    """`12 min`, `3 h`, `3 h 05`, `2 d 4 h`."""
     minutes = int(seconds // 60)
     if minutes < 1:
         return t("seconds")
     if minutes < 60:
         return t("minutes", n=minutes)
     if minutes < 48 * 60:
-        return t("hours", n=minutes // 60, m=minutes % 60)
+        return t("hours", n=minutes // 60, m=minutes % 60) if minutes % 60 else t("whole_hours", n=minutes // 60)
     return t("days", n=minutes // 1440, m=minutes % 1440 // 60)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 ENGLISH = {
     "page_from": "{first}–{last} of {total} studies", "no_match": "No study passes this filter.",
     "previous_page": "Previous page", "pages": "Pages of the list", "col_age": "Age, sex",
-    "wait_of": "{waited} of {budget}", "overdue": "overdue",
+    "wait_of": "{waited} of {budget}", "overdue": "overdue", "whole_hours": "{n} h",
     "filter": "Filter", "filter.text": "Name, ID or accession number", "filter.modality": "Modality",
     "filter.verdict": "Verdict", "filter.state": "State", "filter.finding": "Finding", "filter.priority": "Priority",
     "filter.read": "Read by a person", "filter.unread": "Not yet read", "filter.was_read": "Read",
@@ -24,8 +24,8 @@ ENGLISH = {
 RUSSIAN = {
     "page_from": "{first}–{last} из {total} исследований", "no_match": "Под этот отбор ничего не подходит.",
     "previous_page": "Предыдущая страница", "pages": "Страницы списка", "col_age": "Возраст, пол",
-    "wait_of": "{waited} из {budget}", "overdue": "просрочено",
-    "filter": "Отбор", "filter.text": "Имя, номер пациента или направления", "filter.modality": "Вид",
+    "wait_of": "{waited} из {budget}", "overdue": "просрочено", "whole_hours": "{n} ч",
+    "filter": "Отбор", "filter.text": "Имя, номер, направление", "filter.modality": "Вид",
     "filter.verdict": "Заключение", "filter.state": "Состояние", "filter.finding": "Признак",
     "filter.priority": "Срочность", "filter.read": "Прочитано врачом", "filter.unread": "Ещё не прочитано",
     "filter.was_read": "Прочитано", "filter.from": "Получено с", "filter.to": "по", "filter.any": "все",
