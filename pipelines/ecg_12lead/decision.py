@@ -22,10 +22,10 @@ from gateway.result import (
     WaveformRegion,
     risk_of,
 )
+from pipelines.ecg_12lead.delineation import Delineation
+from pipelines.ecg_12lead.intervals import defining, measurements
 from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS, Label
 
-HEART_RATE = Code("8867-4", "LN", "Heart rate")
-PER_MINUTE = Code("{H.B.}/min", "UCUM", "heart beats per minute")
 NORMAL_PROBABILITY = Code("PNORMECG", "99TRIAGE", "Probability of normal ECG")
 NO_UNITS = Code("1", "UCUM", "no units")
 OTHER_ABNORMALITY = Problem("other-abnormality-not-excluded", "other abnormality not excluded")
@@ -64,7 +64,7 @@ def pooled(probabilities: Array) -> dict[str, float]:
     return result
 
 
-def decide(scores: Scores, ecg: Ecg, heart_rate: float | None, provenance: Provenance) -> Result:
+def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, provenance: Provenance) -> Result:
     """Pathology when any of the eleven reaches its threshold; normal only when none does and NORM reaches its own."""
     findings = tuple(_finding(label, scores, ecg) for label in LABELS)
     problems = ecg.problems
@@ -75,7 +75,7 @@ def decide(scores: Scores, ecg: Ecg, heart_rate: float | None, provenance: Prove
     else:
         verdict, problems = Verdict.UNDETERMINED, (*problems, OTHER_ABNORMALITY)
     return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
-                  _measurements(scores, heart_rate), problems, _summary(verdict, findings, heart_rate))
+                  _measurements(scores, waves), problems, _summary(verdict, findings, waves))
 
 
 def undetermined(problems: tuple[Problem, ...], evidence: tuple[str, ...], provenance: Provenance) -> Result:
@@ -98,19 +98,22 @@ def _region(label: Label, ecg: Ecg) -> WaveformRegion | None:
     return WaveformRegion(ecg.sop_instance_uid, channels) if channels else None
 
 
-def _measurements(scores: Scores, heart_rate: float | None) -> tuple[Measurement, ...]:
-    normal = Measurement(NORMAL_PROBABILITY, scores.probabilities[NORM], NO_UNITS)
-    if heart_rate is None:
-        return (normal,)
-    return Measurement(HEART_RATE, round(heart_rate), PER_MINUTE), normal
+def _measurements(scores: Scores, waves: Delineation | None) -> tuple[Measurement, ...]:
+    return *measurements(waves), Measurement(NORMAL_PROBABILITY, scores.probabilities[NORM], NO_UNITS)
 
 
-def _summary(verdict: Verdict, findings: tuple[Finding, ...], heart_rate: float | None) -> str:
-    rate = "" if heart_rate is None else f" Heart rate {heart_rate:.0f}/min."
+def _summary(verdict: Verdict, findings: tuple[Finding, ...], waves: Delineation | None) -> str:
+    rate = "" if waves is None else f" Heart rate {waves.heart_rate:.0f}/min."
     if verdict is Verdict.NORMAL:
         return f"Normal ECG: none of the {len(findings)} syndromes found and no other abnormality suspected.{rate}"
     if verdict is Verdict.UNDETERMINED:
         return f"None of the {len(findings)} syndromes found, but another abnormality is not excluded.{rate}"
     present = sorted((f for f in findings if f.present), key=lambda f: -f.probability * f.acuity)
-    told = "; ".join(f"{f.display} (probability {f.probability:.2f})" for f in present)
+    told = "; ".join(_told(finding, waves) for finding in present)
     return f"{told}.{rate}"
+
+
+def _told(finding: Finding, waves: Delineation | None) -> str:
+    """With the measurement that defines the syndrome, where there is one."""
+    measured = defining(finding.label, waves)
+    return f"{finding.display} (probability {finding.probability:.2f}{f', {measured}' if measured else ''})"

@@ -12,10 +12,10 @@ from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, 
 from gateway.result import ModelRelease, Problem, Provenance, Result
 from gateway.study import Instance, Study
 from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of, undetermined
+from pipelines.ecg_12lead.delineation import delineate
 from pipelines.ecg_12lead.labels import LEADS
 from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, resample, windows
 from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
-from pipelines.ecg_12lead.rhythm import heart_rate
 from pipelines.ecg_12lead.words import WORDS
 
 SOP_CLASSES: Mapping[str, str] = {
@@ -98,7 +98,7 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
     if not np.isfinite(given).all():
         return Analysis(_not_read(ecg, (INVALID_OUTPUT,), provenance), picture)
     scores = Scores(pooled(given), thresholds_of(release))
-    return Analysis(decide(scores, ecg, heart_rate(signal), provenance), picture)
+    return Analysis(decide(scores, ecg, delineate(fill_gaps(ordered), ecg.rate), provenance), picture)
 
 
 def _not_read(ecg: Ecg, problems: tuple[Problem, ...], provenance: Provenance) -> Result:

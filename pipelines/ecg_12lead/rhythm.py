@@ -1,4 +1,4 @@
-"""Heart rate from the R waves of all leads together."""
+"""Where the heart beats: the R waves of all leads together."""
 
 from __future__ import annotations
 
@@ -25,11 +25,3 @@ def r_peaks(signal: Floats) -> NDArray[np.intp]:
         return candidates
     tall = np.sort(energy[candidates])[-max(3, int(signal.shape[1] / RATE / 2)):]
     return np.asarray(candidates[energy[candidates] > 0.5 * np.median(tall)], dtype=np.intp)
-
-
-def heart_rate(signal: Floats) -> float | None:
-    """Beats a minute, the mean over the recording; None with fewer than four QRS complexes."""
-    peaks = r_peaks(signal)
-    if len(peaks) < 4:
-        return None
-    return float(60 * RATE * (len(peaks) - 1) / (peaks[-1] - peaks[0]))

@@ -18,6 +18,16 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     # measurements
     "Heart rate": "Частота сердечных сокращений",
     "heart beats per minute": "уд/мин",
+    "P-R Interval": "Интервал PQ",
+    "QRS duration": "Длительность QRS",
+    "Q-T interval": "Интервал QT",
+    "QTc interval by Bazett formula": "QTc по Базетту",
+    "QTc interval by Fridericia formula": "QTc по Фридериции",
+    "P wave axis": "Ось зубца P",
+    "QRS axis": "Ось QRS",
+    "T wave axis": "Ось зубца T",
+    "ms": "мс",
+    "degrees": "градусов",
     "Probability of normal ECG": "Вероятность нормальной ЭКГ",
     "no units": "без единиц",
     # problems

@@ -11,6 +11,7 @@ from gateway.errors import Permanent
 from gateway.pipeline import Ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result, Verdict, WaveformRegion
 from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of
+from pipelines.ecg_12lead.delineation import Delineation
 from pipelines.ecg_12lead.labels import LABELS, LEADS, OUTPUTS
 
 THRESHOLDS = dict.fromkeys(OUTPUTS, 0.3) | {"NORM": 0.8}
@@ -19,9 +20,13 @@ RELEASE = ModelRelease("ecg_12lead", "1.0.0", "0" * 64, False, parameters={
     "labels": ",".join(OUTPUTS), "thresholds": "{" + ",".join(f'"{name}": 0.25' for name in OUTPUTS) + "}"})
 
 
-def told(rate: float | None = 72.0, ecg: Ecg = ECG, **probabilities: float) -> Result:
+WAVES = Delineation(heart_rate=72.0, qrs=96.0, qrs_axis=-42.0, pr=224.4, p_axis=50.0, qt=400.0, t_axis=30.0,
+                    quality=1.0, p_steady=0.9, p_size=0.08, p_at=110.0)
+
+
+def told(waves: Delineation | None = WAVES, ecg: Ecg = ECG, **probabilities: float) -> Result:
     given = dict.fromkeys(OUTPUTS, 0.01) | {name.lstrip("_"): p for name, p in probabilities.items()}
-    return decide(Scores(given, THRESHOLDS), ecg, rate, Provenance("ecg_12lead", "1"))
+    return decide(Scores(given, THRESHOLDS), ecg, waves, Provenance("ecg_12lead", "1"))
 
 
 def test_none_of_the_eleven_and_norm_is_normal() -> None:
@@ -64,11 +69,26 @@ def test_channels_of_derived_leads_are_not_invented() -> None:
 
 def test_measurements_and_problems_of_the_source_are_kept() -> None:
     known = Problem("padding", "Some samples were padding.")
-    result = told(rate=71.6, ecg=replace(ECG, problems=(known,)), NORM=0.9)
+    result = told(replace(WAVES, heart_rate=71.6), replace(ECG, problems=(known,)), NORM=0.9)
     assert [(m.code.value, m.value, m.unit.value) for m in result.measurements] == [
-        ("8867-4", 72, "{H.B.}/min"), ("PNORMECG", 0.9, "1")]
+        ("8867-4", 72, "{H.B.}/min"), ("8625-6", 224, "ms"), ("8633-0", 96, "ms"), ("8634-8", 400, "ms"),
+        ("76635-2", 437, "ms"), ("76634-5", 424, "ms"), ("8626-4", 50, "deg"), ("8632-2", -42, "deg"),
+        ("8638-9", 30, "deg"), ("PNORMECG", 0.9, "1")]
     assert result.problems == (known,)
-    assert len(told(rate=None).measurements) == 1
+
+
+def test_what_cannot_be_measured_is_left_out() -> None:
+    assert len(told(None).measurements) == 1
+    fibrillating = {m.code.value for m in told(replace(WAVES, pr=None, p_axis=None, qt=None)).measurements}
+    assert fibrillating == {"8867-4", "8633-0", "8632-2", "8638-9", "PNORMECG"}
+
+
+def test_the_summary_tells_the_measurement_that_defines_a_syndrome() -> None:
+    assert told(_1AVB=0.9).summary == (
+        "First-degree atrioventricular block (probability 0.90, PR 224 ms). Heart rate 72/min.")
+    assert "QRS axis -42°" in told(LAD=0.9).summary
+    assert told(replace(WAVES, pr=None), _1AVB=0.9).summary.startswith(
+        "First-degree atrioventricular block (probability 0.90).")
 
 
 def test_codes_fit_a_dicom_code_value_and_labels_are_ours_once() -> None:

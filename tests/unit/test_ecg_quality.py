@@ -8,7 +8,6 @@ import pytest
 from gateway.pipeline import Floats
 from pipelines.ecg_12lead.preprocess import band_pass, resample
 from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
-from pipelines.ecg_12lead.rhythm import heart_rate
 from pipelines.ecg_12lead.synthetic import KINDS, synthesise
 
 
@@ -98,16 +97,3 @@ def test_noise() -> None:
     assert problem.code == "too-noisy"
     slightly = (synthesise("normal", 1) + random.normal(0, 0.1, (12, 5000))).astype(np.float32)
     assert problems_of_prepared(band_pass(resample(slightly, 500.0))) == ()
-
-
-@pytest.mark.parametrize("rate", [32, 48, 72, 110, 150, 190])
-def test_heart_rate_of_even_beats(rate: int) -> None:
-    signal = np.zeros((12, 1000), dtype=np.float32)
-    time = np.arange(1000) / 100
-    for onset in np.arange(0.3, 10, 60 / rate):
-        signal += np.exp(-0.5 * ((time - onset) / 0.02) ** 2) - 0.25 * np.exp(-0.5 * ((time - onset - 0.2) / 0.05) ** 2)
-    assert heart_rate(band_pass(signal)) == pytest.approx(rate, rel=0.03)
-
-
-def test_no_beats_no_rate() -> None:
-    assert heart_rate(np.zeros((12, 1000), dtype=np.float32)) is None
