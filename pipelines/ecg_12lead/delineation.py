@@ -153,7 +153,7 @@ def _before_qrs(beats: Beats, beat: Signal, begins: int) -> _Before:
 def _p_window(beats: Beats, begins: int) -> int:
     """Where to begin to look: not in the T wave of the beat before, as far as the rate allows to tell."""
     interval = float(np.median(beats.intervals))
-    t_wave = min(0.40 * np.sqrt(interval), 0.6 * interval)
+    t_wave = min(0.40 * float(np.sqrt(interval)), 0.6 * interval)
     return max(0, begins - round(min(0.36, max(interval - t_wave, 0.16)) * RATE))
 
 
@@ -169,8 +169,7 @@ def _p_peak(bump: Signal, size: Signal, to_qrs: int) -> int:
     found, _ = find_peaks(size, prominence=0.15 * float(size.max()))
     candidates: list[int] = [int(at) for at in found] or [int(np.argmax(size))]
     likeness = [float(size[at]) * _p_like(bump[:, at], (to_qrs - at) * _MS) for at in candidates]
-    best: int = candidates[likeness.index(max(likeness))]
-    return best
+    return candidates[likeness.index(max(likeness))]
 
 
 def _p_like(vector: Signal, milliseconds: float) -> float:

@@ -31,7 +31,7 @@ class Ecg12Lead:
     """Reader of resting 12-lead ECGs for eleven syndromes and for normal against abnormal."""
 
     name = "ecg_12lead"
-    version = "1.0.0"
+    version = "1.1.0"
     title = "12-lead ECG: eleven syndromes, normal against abnormal"
     models: tuple[str, ...] = ("ecg_12lead",)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")
