@@ -66,7 +66,7 @@ async function refresh() {
   }
   Object.assign(main.dataset, { run: fresh.dataset.run, views: fresh.dataset.views });
   if (otherViews) startViewers();
-  else images?.list && images.markFindings();
+  else for (const viewer of [images, ecg]) if (viewer?.list) viewer.markFindings();
 }
 
 // What one reads or fills in stays: an open document, a field with the focus in it.

@@ -41,7 +41,7 @@ export class ImageViewer {
   // ---------------------------------------------------------------- what there is to choose
 
   fill() {
-    for (const element of this.section.querySelectorAll(".tools, .panes, .scrub, .readout, .hint")) element.hidden = false;
+    for (const element of this.section.querySelectorAll(".tools, .panes, .scrub, .hint")) element.hidden = false;
     this.part(".fallback")?.setAttribute("hidden", "");
     const stacks = this.part("#stack");
     this.list.stacks.forEach((stack, i) => stacks.add(new Option(
@@ -55,9 +55,13 @@ export class ImageViewer {
     this.state.label = labels.findIndex((label) => label.present);
     overlay.value = this.state.label;
     this.shown = Math.max(this.state.label, labels.length ? 0 : -1);
-    document.querySelectorAll(".findings .where").forEach((button) => {
-      button.hidden = !this.placeOf(button.dataset.label);
-    });
+    this.markFindings();
+  }
+
+  markFindings() {
+    for (const button of document.querySelectorAll(".findings .where")) {
+      if (this.placeOf(button.dataset.label)) button.hidden = false;
+    }
   }
 
   // Where a finding is seen best: its region's slice, else the slice where its evidence is strongest.

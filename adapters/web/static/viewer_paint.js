@@ -76,7 +76,7 @@ export function evidencePicture(values, columns, rows, form) {
   for (let i = 0; i < out.length; i++) {
     if (form === "mask") { if (values[i] >= 128) out[i] = 0xc0ffd400; continue; }
     const share = values[i] / 255;
-    if (share > 0.02) out[i] = (Math.round(255 * Math.min(1, 0.25 + share)) << 24) | (40 << 16 & 0) | (Math.round(190 * (1 - share)) << 8) | 255;
+    if (share > 0.02) out[i] = (Math.round(255 * Math.min(1, 0.25 + share)) << 24) | (Math.round(190 * (1 - share)) << 8) | 255;
   }
   context.putImageData(image, 0, 0);
   return canvas;
