@@ -32,6 +32,7 @@ from adapters.database.evidence import DatabaseEvidence
 from adapters.database.feedback import FeedbackRows
 from adapters.database.held import DatabaseHoldings
 from adapters.database.index import InstanceIndex
+from adapters.database.library import open_library
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.operations import DatabaseOperations
 from adapters.database.probe import probe
@@ -47,7 +48,7 @@ from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
 from adapters.dicom.content.slice_pixels import read_pixels
 from adapters.dicom.content.sr import StructuredReportEncoder
 from adapters.dicom.content.sr_tree import tree_of_report
-from adapters.dicom.content.tags import TagStream, read_tags
+from adapters.dicom.content.tags import TagStream, identity, read_tags
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.dicom.content.waveform_write import write_ecg
@@ -60,10 +61,14 @@ from adapters.dicom.transport.requestor import known_peers
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import DicomDestination
 from adapters.dicom.transport.stow import build_router as stow_router
+from adapters.dicom.transport.ups_scp import UpsScp
 from adapters.dicom.transport.wado import build_router as wado_router
+from adapters.dicom.transport.workitems import Workitems
+from adapters.dicom.transport.workitems_rs import build_router as workitems_router
 from adapters.fhir.content.report import DiagnosticReportEncoder
 from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.router import build_router as fhir_router
+from adapters.files.batch_folder import BatchFolder
 from adapters.files.conversion import Conversion
 from adapters.files.documents import DocumentFolder
 from adapters.files.folder_destination import FolderDestination
@@ -79,10 +84,12 @@ from adapters.hl7.transport.server import MllpServer
 from adapters.inference.opening import open_inference
 from adapters.inference.repository import fingerprint, model_card
 from adapters.web.app import build_app
+from adapters.web.batch_work import BatchWork
 from adapters.web.instruments import Instruments
 from adapters.web.latency import Latencies
 from adapters.web.pages_case import CaseParts
 from adapters.web.principal import principal_of
+from adapters.web.library import library_routers
 from adapters.web.server import HttpServer
 from adapters.web.uploads import Door
 from gateway import settings as configuration
@@ -201,8 +208,13 @@ class Gateway:
                                           self._lock.executor_id)
         self._operations = DatabaseOperations(self._database)
         self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._queries = DatabaseQueries(self._database, self._files.get)
+        self._holdings = DatabaseHoldings(self._database, settings.site.facility,
+                                          lambda path: read_instance(path, self._read_tags).tags)
+        self._workitems = Workitems(self._queries, self._holdings)
         self.dicom = DicomServer(settings.dicom, self._intake,
-                                 [self._promising.service(), StepScp(self._evidence).service()], self._departures.left)
+                                 [self._promising.service(), StepScp(self._evidence).service(),
+                                  UpsScp(self._workitems).service()], self._departures.left)
         self.mllp = MllpServer(settings.mllp, settings.site.facility, self._messages, settings.site.timezone)
         self.http = HttpServer(self._build_web(), settings.http)
 
@@ -219,9 +231,7 @@ class Gateway:
 
     def _build_web(self) -> FastAPI:
         settings = self.settings
-        queries = DatabaseQueries(self._database, self._files.get)
-        holdings = DatabaseHoldings(self._database, settings.site.facility,
-                                    lambda path: read_instance(path, self._read_tags).tags)
+        queries = self._queries
         predictor = Predictor(settings, self._read_tags, self._pipelines, self._fulfilment, self._inference,
                               ScratchFolder(settings.data_dir / "scratch").place)
         commands = GatewayCommands(self._rows, self._work, self._engine, predictor)
@@ -230,11 +240,21 @@ class Gateway:
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
                         split=split, kept=partial(kept_answer, self._database)),
-            stow_router(self._intake, principal_of, limit, self._departures.left), qido_router(holdings, principal_of),
-            wado_router(holdings, principal_of)]
-        convert = Conversion(ZoneInfo(settings.site.timezone), frozenset(
+            stow_router(self._intake, principal_of, limit, self._departures.left), qido_router(self._holdings, principal_of),
+            wado_router(self._holdings, principal_of), workitems_router(self._workitems, principal_of)]
+        zone = ZoneInfo(settings.site.timezone)
+        convert = Conversion(zone, frozenset(
             modality for route in settings.routes for modality in self._pipelines[route.pipeline].modalities))
-        return build_app(queries, commands, health, self._inference, Door(self._intake, split, convert, limit),
+        library = open_library(self._database, settings.site.facility, self._work.plan, self._store, self._files)
+
+        def known(uids: Sequence[str]) -> Sequence[str]:
+            self._index.flush()
+            return library.studies.ids_of(uids)
+
+        door = Door(self._intake, split, convert, limit, identity, known)
+        self._batches = BatchWork(BatchFolder(settings.data_dir / "batches"), settings.batch, door, commands)
+        routers += library_routers(library, FeedbackRows(self._database), queries, self._batches, zone)
+        return build_app(queries, commands, health, self._inference, door,
                          settings, routers, partial(model_card, settings.model_repository, self._inference.models),
                          self._explain_object, self._console(), self._case_parts(), self._instruments.registry)
 
@@ -287,6 +307,7 @@ class Gateway:
             raise ConfigurationError(f"dicom.host, dicom.port: cannot listen ({error.strerror})") from error
         self._work.doors_opened()
         self._clock.start()
+        self._batches.start()
         self.http.start()  # last: /readyz says that studies can be taken
         log.info("gateway_ready", dicom_port=self.dicom.port, mllp_port=self.mllp.port, http_port=self.http.port,
                  pipelines=sorted(self._pipelines), recovered_objects=recovered)
@@ -315,7 +336,7 @@ class Gateway:
         with ExitStack() as last_comes_first:
             for stop in (self._lock.release, self._database.dispose, self._engine.stop, self._index.stop,
                          self._stop_scheduler, self._clock.stop, self._desk.stop, self._departures.stop,
-                         self._messages.stop, self.http.stop, self.mllp.stop, self.dicom.stop):
+                         self._messages.stop, self._batches.stop, self.http.stop, self.mllp.stop, self.dicom.stop):
                 last_comes_first.callback(stop)
         log.info("gateway_stopped")
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.case import CaseState
-from gateway.delivery import Kind
+from gateway.browsing import WorklistFilter
 from gateway.errors import Rejected
-from gateway.result import Verdict
 from gateway.study import Patient
 
 
@@ -69,23 +67,6 @@ class Patients(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StudyFilter:
-    """Every field narrows; `received_from`, `received_to`: aware, [from, to). `text`: as in the worklist."""
-
-    patient_key: str = ""
-    modality: frozenset[str] = frozenset()
-    verdict: frozenset[Verdict] = frozenset()
-    state: frozenset[CaseState] = frozenset()
-    received_from: datetime | None = None
-    received_to: datetime | None = None
-    text: str = ""
-    study_instance_uid: str = ""
-
-
-EVERY_STUDY = StudyFilter()
-
-
-@dataclass(frozen=True, slots=True)
 class StudyRecord:
     """A study with what its most urgent case says. `files`: objects that are still on disk, of `objects` received."""
 
@@ -131,9 +112,9 @@ class CaseResult:
 class Studies(Protocol):
     """Port. `study_id`: of our own making; methods that take one raise Missing."""
 
-    def page(self, where: StudyFilter, limit: int,
-             cursor: str | None = None) -> tuple[tuple[StudyRecord, ...], str | None]:
-        """The last received first."""
+    def page(self, where: WorklistFilter, limit: int, cursor: str | None = None,
+             patient_key: str = "") -> tuple[tuple[StudyRecord, ...], str | None]:
+        """The last received first; the filter is asked of each study's most urgent case, as in the worklist."""
         ...
 
     def get(self, study_id: str) -> StudyRecord: ...
@@ -173,13 +154,3 @@ class Audit(Protocol):
     def page(self, limit: int, cursor: str | None = None) -> tuple[tuple[AuditLine, ...], str | None]:
         """The newest first."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerFilter:
-    """Every field narrows."""
-
-    state: str = ""
-    destination: str = ""
-    kind: Kind | None = None
-    case_id: str = ""

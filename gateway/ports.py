@@ -244,6 +244,8 @@ class CaseView:
     """{lack, missing, of, series} each: what the study is known to lack (gateway.completion.Missing)."""
     due_at: datetime | None = None
     """When a person should have looked: the time budget of its priority, counted from the first object."""
+    band: int = 2
+    """gateway.triage.Band: the first key of the order."""
     place_reasons: tuple[Mapping[str, Any], ...] = ()
     """Why it stands where it does: {code, values} each, from gateway.triage.explain, the weightiest first."""
 
@@ -315,7 +317,10 @@ class Queries(Protocol):
         """The newest run's document of that kind (any destination), None where there is none."""
         ...
 
-    def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> tuple[DeliveryView, ...]: ...
+    def deliveries(self, state: DeliveryState | None = None, limit: int = 100, *, before_id: int | None = None,
+                   destination: str = "", case_id: str = "") -> tuple[DeliveryView, ...]:
+        """The newest first, those with a smaller id than `before_id`."""
+        ...
 
     def reports(self, query: ReportQuery) -> tuple[tuple[StoredDocument, ...], int]:
         """Current DIAGNOSTIC_REPORT documents (a FHIR Bundle each), newest first, and how many match in all."""

@@ -163,6 +163,14 @@ class StorageSettings(Strict):
     retention_share: float = Field(0.8, gt=0, le=1)
 
 
+class BatchSettings(Strict):
+    root: Path | None = None
+    """Folder from within which a table of paths alone may name files; left out: none may."""
+    keep_hours: float = Field(24, gt=0)
+    waiting: int = Field(20, ge=1)
+    """Batches that may wait to be read."""
+
+
 class AlarmSettings(Strict):
     silence_hours: float = 24
     """A sender not heard for so long raises `sender_silent`; 0 switches it off."""
@@ -262,6 +270,7 @@ class Settings(Strict):
     engine: EngineSettings = EngineSettings()
     delivery: DeliverySettings = DeliverySettings()
     storage: StorageSettings = StorageSettings()
+    batch: BatchSettings = BatchSettings()
     alarms: AlarmSettings = AlarmSettings()
     log: LogSettings = LogSettings()
     routes: list[Route] = []

@@ -200,9 +200,12 @@ class FakeQueries:
             return None
         return StoredDocument(case_id, row.run_id, kind, "2.25.1", "", contents[kind], NOW)
 
-    def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> tuple[DeliveryView, ...]:
-        every = [d for row in self.rows for d in row.deliveries if state in {None, d.state}]
-        return tuple(every[:limit])
+    def deliveries(self, state: DeliveryState | None = None, limit: int = 100, *, before_id: int | None = None,
+                   destination: str = "", case_id: str = "") -> tuple[DeliveryView, ...]:
+        every = [d for row in self.rows for d in row.deliveries
+                 if state in {None, d.state} and destination in {"", d.destination} and case_id in {"", d.case_id}
+                 and (before_id is None or d.delivery_id < before_id)]
+        return tuple(sorted(every, key=lambda d: -d.delivery_id)[:limit])
 
     def reports(self, query: Any) -> tuple[tuple[StoredDocument, ...], int]:
         return (), 0

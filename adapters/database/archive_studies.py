@@ -11,10 +11,12 @@ import sqlalchemy as sa
 
 from adapters.database.audit import note
 from adapters.database.connection import writing
+from adapters.database.filtering import listed
 from adapters.database.opaque import Addresses, row_before
 from adapters.database.patients import patient_row, studies_of_patient
 from adapters.database.tables import cases, documents, instances, patients, runs, studies
-from gateway.archive import CaseResult, Missing, Stale, StoredFile, StudyFilter, StudyRecord
+from gateway.archive import CaseResult, Missing, Stale, StoredFile, StudyRecord
+from gateway.browsing import WorklistFilter
 from gateway.study import Patient
 from gateway.work import now
 
@@ -32,15 +34,15 @@ class DatabaseStudies:
 
     # ------------------------------------------------------------ reading
 
-    def page(self, where: StudyFilter, limit: int,
-             cursor: str | None = None) -> tuple[tuple[StudyRecord, ...], str | None]:
-        query = _selected().where(studies.c.facility == self._facility, *_conditions(where))
+    def page(self, where: WorklistFilter, limit: int, cursor: str | None = None,
+             patient_key: str = "") -> tuple[tuple[StudyRecord, ...], str | None]:
+        query = listed(_selected(), where).where(studies.c.facility == self._facility)
         before = row_before(cursor)
         if before is not None:
             query = query.where(studies.c.id < before)
         with self._engine.connect() as connection:
-            if where.patient_key:
-                row = patient_row(connection, self._addresses, where.patient_key)
+            if patient_key:
+                row = patient_row(connection, self._addresses, patient_key)
                 query = query.where(*studies_of_patient(row)) if row is not None else query.where(sa.false())
             rows = connection.execute(query.order_by(studies.c.id.desc()).limit(limit + 1)).all()
             found = tuple(self._records(connection, rows[:limit]))
@@ -139,18 +141,6 @@ def _selected() -> sa.Select[Any]:
                          patients.c.patient_id == studies.c.patient_id)
     return sa.select(studies, *_LEAD, *_PATIENT).select_from(studies).outerjoin(
         cases, sa.and_(cases.c.study_id == studies.c.id, cases.c.lead)).outerjoin(patients, of_patient)
-
-
-def _conditions(where: StudyFilter) -> Iterator[sa.ColumnElement[bool]]:
-    chosen = ((studies.c.modality, where.modality), (cases.c.verdict, where.verdict), (cases.c.state, where.state))
-    yield from (column.in_(sorted(wanted)) for column, wanted in chosen if wanted)
-    if where.received_from is not None:
-        yield studies.c.first_received_at >= where.received_from
-    if where.received_to is not None:
-        yield studies.c.first_received_at < where.received_to
-    if where.study_instance_uid:
-        yield studies.c.study_instance_uid == where.study_instance_uid
-    yield from (studies.c.search.contains(word, autoescape=True) for word in where.text.casefold().split())
 
 
 def _slices(items: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:

@@ -107,10 +107,14 @@ class DatabaseQueries:
         return StoredDocument(row.case_id, row.run_id, Kind(row.kind), row.identity, row.destination,
                               self._read_document(row.path), row.created_at)
 
-    def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> tuple[DeliveryView, ...]:
+    def deliveries(self, state: DeliveryState | None = None, limit: int = 100, *, before_id: int | None = None,
+                   destination: str = "", case_id: str = "") -> tuple[DeliveryView, ...]:
         query = sa.select(deliveries).order_by(deliveries.c.id.desc()).limit(limit)
-        if state is not None:
-            query = query.where(deliveries.c.state == state.value)
+        chosen = ((deliveries.c.state, state and state.value), (deliveries.c.destination, destination),
+                  (deliveries.c.case_id, case_id))
+        query = query.where(*(column == value for column, value in chosen if value))
+        if before_id is not None:
+            query = query.where(deliveries.c.id < before_id)
         with self._engine.connect() as connection:
             return tuple(delivery_view(row) for row in connection.execute(query))
 
@@ -196,6 +200,7 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
         findings=tuple(row.findings), deliveries=sent, cases=siblings, patient_birth_date=row.patient_birth_date,
         patient_sex=row.patient_sex, study_description=row.description, problems=tuple(problems),
         summary=row.summary, error=row.error, conflict=row.conflict, missing=tuple(row.missing), due_at=row.due_at,
+        band=row.band,
         place_reasons=tuple({"code": reason.code, "values": reason.values}
                             for reason in explain(case, datetime.now(UTC), policy)))
 

@@ -18,6 +18,7 @@ from adapters.web import (
     events,
     metrics,
     models,
+    openapi,
     pages,
     pages_case,
     pages_operations,
@@ -29,6 +30,7 @@ from adapters.web import (
 from adapters.web import health as health_routes
 from adapters.web import problems as problem_details
 from adapters.web.compressed import Assets, Compressed
+from adapters.web.entity_tags import EntityTags
 from adapters.web.guard import Guard, allowed_networks
 from adapters.web.principal import EVERY_HANDLER
 from adapters.web.rendering import Renderer
@@ -48,7 +50,7 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     """All routes of the contract and the pages, with `routers` (FHIR, DICOMweb) beside them.
 
     `door`: what uploads go through. `model_cards`: model name → its MODEL.md. `explain`: what `check --explain` says
-    of one object, or None. `console`: what the pages look at besides. `case_parts`: what lies behind a case. `registry`: metrics of others, shown beside
+    of one object, or None. `console`: what the pages look at besides; `case_parts`: the case page. `registry`: metrics of others, shown
     ours. Before the server stops, `app.state.changes.close()` ends the streams that pages listen to.
     Raises ConfigurationError for a bind to other machines without an allow-list. Serve it with the server's own
     access log off (it writes paths) and without trusting forwarded addresses.
@@ -78,7 +80,9 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
         app.include_router(router)
     app.mount("/static", Assets(directory=Path(__file__).parent / "static"), name="static")
     problem_details.install(app, lambda status, detail: _error_page(renderer, status, detail))
+    openapi.describe(app)
     app.add_middleware(Guard, settings=settings.http)
+    app.add_middleware(EntityTags)
     app.add_middleware(Compressed)
     app.add_middleware(RequestLog, observe=metrics.HttpMetrics(own).observe)
     app.add_middleware(SecurityHeaders)

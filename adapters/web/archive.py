@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -32,10 +33,12 @@ _SUSPECT_BYTES, _SUSPECT_RATIO = 64 * 1024 * 1024, 200
 _LEFT_OUT = {"DICOMDIR", ".DS_Store", "Thumbs.db"}
 _PREAMBLE = 128
 _DRIVE = re.compile(r"[A-Za-z]:")
-_DISGUISED = {b"MZ": "a Windows program", b"\x7fELF": "a program", b"PK\3\4": "a zip archive", b"%PDF": "a PDF document",
-              b"#!": "a script", b"\xca\xfe\xba\xbe": "a program", b"\xcf\xfa\xed\xfe": "a program",
+_DISGUISED = {b"MZ": "a Windows program", b"\x7fELF": "a program", b"PK\3\4": "a zip archive",
+              b"%PDF": "a PDF document", b"#!": "a script", b"\xca\xfe\xba\xbe": "a program", b"\xcf\xfa\xed\xfe": "a program",
               b"GIF8": "a GIF picture", b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture",
               b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive"}
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
+_DAMAGED_WORDS = "This file of the archive is damaged or packed in an unknown way."
 NOT_DICOM = "This is not a DICOM file: DICM is missing after the preamble."
 
 
@@ -67,11 +70,35 @@ def members(file: IO[bytes], name: str, limit: int, kind: Kind = lambda _head: "
         reason = _not_ours(name, head, kind)
         yield Member(name, reason=reason) if reason else Member(name, _whole(file), modified=_today())
         return
+    with opened(file, limit) as (archive, infos):
+        yield from (member(archive, info, kind) for info in infos)
+
+
+@contextmanager
+def opened(file: IO[bytes], limit: int) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """A zip with those of its files that count, within the bounds. Raises Unreadable, as `members`."""
     try:
         with zipfile.ZipFile(cast(IO[bytes], _Bounded(file))) as archive:
-            yield from _unpacked(archive, limit, kind)
+            yield archive, _within(archive, limit)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError) as error:
         raise Unreadable("The zip archive is damaged.") from error
+
+
+def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, kind: Kind) -> Member:
+    """One file of the zip, or why it is refused."""
+    reason = _suspicious(info)
+    return Member(info.filename, reason=reason) if reason else _read(archive, info, kind)
+
+
+def beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> tuple[bytes, str]:
+    """(the first bytes of a file of the zip, "") or (b"", why it is refused)."""
+    if reason := _suspicious(info):
+        return b"", reason
+    try:
+        with archive.open(info) as stream:
+            return stream.read(size), ""
+    except _DAMAGED:
+        return b"", _DAMAGED_WORDS
 
 
 def is_dicom(content: Bytes) -> bool:
@@ -98,7 +125,7 @@ def disguise(content: Bytes) -> str:
         told = "an HTML or XML document"
     if not told and tail.startswith(b"PK\5\6") and tail.endswith(b"\0\0"):
         told = "a zip archive"
-    return f"This file is a DICOM object and {told} at once: its preamble or its end is not DICOM's own." if told else ""
+    return told and f"This file is a DICOM object and {told} at once: its preamble or its end is not DICOM's own."
 
 
 class _Bounded:
@@ -137,16 +164,14 @@ def _packed_at(info: zipfile.ZipInfo) -> float:
         return _today()
 
 
-def _unpacked(archive: zipfile.ZipFile, limit: int, kind: Kind) -> Iterator[Member]:
+def _within(archive: zipfile.ZipFile, limit: int) -> list[zipfile.ZipInfo]:
     """What a member claims as its size is the most that zipfile reads of it: all sizes are checked beforehand."""
     infos = [info for info in archive.infolist() if _wanted(info)]
     if len(infos) > MAXIMUM_MEMBERS:
         raise Unreadable(f"The zip archive holds more than {MAXIMUM_MEMBERS} files.")
     if sum(info.file_size for info in infos) > limit or any(i.file_size > MAXIMUM_MEMBER_BYTES for i in infos):
         raise Unreadable("The zip archive unpacks to more than the gateway takes at once.")
-    for info in infos:
-        reason = _suspicious(info)
-        yield Member(info.filename, reason=reason) if reason else _read(archive, info, kind)
+    return infos
 
 
 def _wanted(info: zipfile.ZipInfo) -> bool:
@@ -174,8 +199,8 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, kind: Kind) -> Member
             if reason := _not_ours(info.filename, head, kind):
                 return Member(info.filename, reason=reason)
             return Member(info.filename, _spooled(head, stream), modified=_packed_at(info))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError):
-        return Member(info.filename, reason="This file of the archive is damaged or packed in an unknown way.")
+    except _DAMAGED:
+        return Member(info.filename, reason=_DAMAGED_WORDS)
 
 
 def _not_ours(name: str, head: bytes, kind: Kind) -> str:

@@ -9,11 +9,12 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from adapters.web.entity_tags import matches
+from adapters.web.paging import DEFAULT_LIMIT, CaseId, Cursor, Limit
 from adapters.web.picture import png_of
 from adapters.web.principal import Asker
-from adapters.web.problems import Refusal, not_found
+from adapters.web.problems import Refusal, not_found, problems_of
 from adapters.web.schemas import CaseDetailForm, CaseForm, CasePage, Ordered, PriorityChange
-from adapters.web.worklist import DEFAULT_LIMIT, Cursor, Limit
 from gateway.delivery import MEDIA_TYPES, Kind
 from gateway.errors import Unusable
 from gateway.ports import CaseDetail, Commands, Queries, StoredDocument
@@ -48,7 +49,7 @@ def as_conflict() -> Iterator[None]:
 
 
 def _add_reads(routes: APIRouter, queries: Queries) -> None:
-    @routes.get("", response_model=CasePage)
+    @routes.get("", response_model=CasePage, summary="List cases", responses=problems_of(422))
     def cases(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> CasePage:
         """All cases of the studies on this page of the worklist; `limit` and `total` count studies."""
         page = queries.worklist(limit, cursor)
@@ -59,25 +60,31 @@ def _add_reads(routes: APIRouter, queries: Queries) -> None:
         return CasePage(items=sorted(items + others, key=lambda c: order.get(c.case_id, 0)),
                         total=page.total, next=page.next)
 
-    @routes.get("/{case_id}", response_model=CaseDetailForm)
-    def case(case_id: str) -> CaseDetailForm:
+    @routes.get("/{case_id}", response_model=CaseDetailForm, summary="Read a case", responses=problems_of(404, 422))
+    def case(case_id: CaseId) -> CaseDetailForm:
         """One case with its full result, order, versions, deliveries and documents."""
         return CaseDetailForm.of_detail(existing(queries, case_id))
 
-    @routes.get("/{case_id}/documents/{kind}", response_class=Response)
-    def document(case_id: str, kind: Kind) -> Response:
+    @routes.get("/{case_id}/documents/{kind}", response_class=Response, summary="Download a document",
+                responses=problems_of(404, 422) | {200: {"description": "The bytes sent.", "content": {
+                    media_type: {"schema": {"type": "string", "format": "binary"}}
+                    for media_type in sorted(SUFFIXES)}}})
+    def document(case_id: CaseId, kind: Kind) -> Response:
         """The bytes sent, as they were sent."""
         media_type = MEDIA_TYPES[kind]
         name = f"{case_id}-{kind}.{SUFFIXES[media_type]}"
         return Response(_document(queries, case_id, kind).content, media_type=media_type,
                         headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
-    @routes.get("/{case_id}/picture.png", response_class=Response)
-    def picture(case_id: str, request: Request) -> Response:
+    @routes.get("/{case_id}/picture.png", response_class=Response, summary="Show a case's picture",
+                responses=problems_of(404, 422) | {200: {"description": "The picture that was sent.", "content": {
+                    "image/png": {"schema": {"type": "string", "format": "binary"}}}},
+                    304: {"description": "The picture is still that of the ETag that was sent."}})
+    def picture(case_id: CaseId, request: Request) -> Response:
         """The secondary capture as PNG. Its tag is the run: the same run has the same picture."""
         found = _document(queries, case_id, Kind.SC)
         headers = {"ETag": f'"{found.run_id}"', "Cache-Control": "private, no-cache"}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(png_of(found.content), media_type="image/png", headers=headers)
 
@@ -97,23 +104,35 @@ def _add_orders(routes: APIRouter, queries: Queries, commands: Commands) -> None
         log.info(event, case_id=case_id, by=by)
         return Ordered(case_id=case_id, run_id=run_id or "")
 
-    @routes.post("/{case_id}/cancel", response_model=Ordered)
-    def cancel(case_id: str, asker: Asker) -> Ordered:
+    refusals = problems_of(404, 409, 422)
+
+    @routes.post("/{case_id}/cancel", response_model=Ordered, summary="Cancel a case", responses=refusals)
+    def cancel(case_id: CaseId, asker: Asker) -> Ordered:
         """Stop waiting for or reading this case."""
         return obey("case_cancel_ordered", case_id, asker.name, commands.cancel)
 
-    @routes.post("/{case_id}/replay", response_model=Ordered)
-    def replay(case_id: str, asker: Asker) -> Ordered:
-        """Read this case again, or deliver its result again."""
+    @routes.post("/{case_id}/replay", response_model=Ordered, summary="Replay a case", responses=refusals)
+    def replay(case_id: CaseId, asker: Asker) -> Ordered:
+        """The same version again: a failed or cancelled case is read again, a reported one delivered again."""
         return obey("case_replay_ordered", case_id, asker.name, commands.replay)
 
-    @routes.post("/{case_id}/read", response_model=Ordered)
-    def read(case_id: str, asker: Asker) -> Ordered:
+    @routes.post("/{case_id}/rerun", response_model=Ordered, summary="Read a case anew", responses=refusals)
+    def rerun(case_id: CaseId, asker: Asker) -> Ordered:
+        """Plan the study with the models and rules of now; the new run supersedes. Nothing newer is refused (409)."""
+        return obey("case_rerun_ordered", case_id, asker.name, commands.rerun)
+
+    @routes.post("/{case_id}/read", response_model=Ordered, summary="Mark a case as read", responses=refusals)
+    def read(case_id: CaseId, asker: Asker) -> Ordered:
         """A person has opened this case to the end."""
         return obey("case_marked_read", case_id, asker.name, commands.mark_read)
 
-    @routes.put("/{case_id}/priority", response_model=Ordered)
-    def priority(case_id: str, change: PriorityChange, asker: Asker) -> Ordered:
+    @routes.post("/{case_id}/unread", response_model=Ordered, summary="Mark a case as unread", responses=refusals)
+    def unread(case_id: CaseId, asker: Asker) -> Ordered:
+        """Nobody has read this case after all."""
+        return obey("case_marked_unread", case_id, asker.name, commands.mark_unread)
+
+    @routes.put("/{case_id}/priority", response_model=Ordered, summary="Change a case's priority", responses=refusals)
+    def priority(case_id: CaseId, change: PriorityChange, asker: Asker) -> Ordered:
         """Read this case sooner or later."""
         return obey("case_priority_ordered", case_id, asker.name,
                     lambda same: commands.set_priority(same, change.priority))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from gateway.completion import known_code, missing_from_json, told
 from gateway.ports import CaseDetail, CaseView, DeliveryView
@@ -216,8 +216,9 @@ class FacetCounts(BaseModel):
     finding: dict[str, int] = {}
 
 
-class DeliveryList(BaseModel):
+class DeliveryPage(BaseModel):
     items: list[DeliveryForm]
+    next: str | None
 
 
 class ModelForm(BaseModel):
@@ -243,7 +244,9 @@ class PriorityChange(BaseModel):
 
 
 class DestinationName(BaseModel):
-    destination: str = ""
+    """Empty: every destination."""
+
+    destination: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
 
 
 class Ordered(BaseModel):
