@@ -8,6 +8,7 @@ and abort.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from adapters.dicom.transport.reactor import LOOK_SECONDS, Wakeup
 LONGEST_MESSAGE = 64 * 1024 * 1024
 """Bytes of a data set that is no C-STORE's: the library collects it in memory."""
 BUFFER = 512 * 1024
-_ESTABLISHED, _CLOSING = "Sta6", "Sta13"
+_NEGOTIATING, _ESTABLISHED, _CLOSING = "Sta3", "Sta6", "Sta13"
 _CLOSED, _INVALID = "Evt17", "Evt19"
 """Events of the upper layer's state machine (PS3.8 Table 9-10)."""
 
@@ -73,6 +74,7 @@ class Receiver:
         """The association is over: drop what is half received."""
         self._over = True
         self._drop()
+        self._buffer = memoryview(b"")
         self._wakeup.close()
 
     # ------------------------------------------------------------ in the library's loop
@@ -86,6 +88,8 @@ class Receiver:
             return self._established and self._receive(connection)
         if state == _CLOSING:
             return self._drain(connection)
+        if state == _NEGOTIATING:
+            return False  # what comes before our answer is read after it
         self._wakeup.wait(LOOK_SECONDS)
         return bool(self._library_reads())
 
@@ -101,7 +105,7 @@ class Receiver:
 
     def _room(self) -> memoryview:
         if not self._buffer:
-            self._buffer = memoryview(bytearray(BUFFER))
+            self._buffer = memoryview(mmap.mmap(-1, BUFFER))  # costs nothing before it is used, nor afterwards
             self._heard_at = time.monotonic()
         return self._buffer
 

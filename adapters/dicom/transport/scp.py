@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from adapters.dicom.content import part10
 from adapters.dicom.content.association_request import LONGEST_REQUEST
 from adapters.dicom.content.pdu_reader import Command
 from adapters.dicom.transport import contexts
+from adapters.dicom.transport.late_events import forgive_late_events
 from adapters.dicom.transport.places import Places
 from adapters.dicom.transport.reactor import without_polling
 from adapters.dicom.transport.receiving import Receiver
@@ -136,7 +137,7 @@ class DicomServer:
         return [(evt.EVT_CONN_OPEN, self._on_open), (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_REJECTED, self._on_rejected), (evt.EVT_ESTABLISHED, self._on_established),
                 (evt.EVT_CONN_CLOSE, self._on_close),
-                *(pair for service in self._services for pair in service.handlers)]
+                *_dispatched(self._services)]
 
     def _contexts(self) -> Any:
         offered = contexts.supported(self._settings.storage_sop_classes)
@@ -159,6 +160,7 @@ class DicomServer:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._settings.network_timeout)
         _read_at_once(event.assoc)
+        forgive_late_events(event.assoc)
         self._connected[event.assoc] = Receiver(event.assoc, without_polling(event.assoc),
                                                 partial(self._begin, event.assoc))
 
@@ -210,6 +212,19 @@ class DicomServer:
         with self._change:
             self._busy -= 1
             self._change.notify_all()
+
+
+def _dispatched(services: Sequence[Service]) -> list[tuple[Any, Callable[[Any], Any]]]:
+    """One handler for each event: the service in whose presentation context a request came answers it."""
+    handlers: dict[Any, dict[str, Callable[[Any], Any]]] = {}
+    for service in services:
+        for event, handler in service.handlers:
+            handlers.setdefault(event, {}).update(dict.fromkeys(service.abstract_syntaxes, handler))
+    return [(event, partial(_dispatch, known)) for event, known in handlers.items()]
+
+
+def _dispatch(handlers: Mapping[str, Callable[[Any], Any]], event: Any) -> Any:
+    return handlers[str(event.context.abstract_syntax)](event)
 
 
 def _entity(settings: DicomSettings) -> Any:
