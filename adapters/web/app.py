@@ -50,8 +50,9 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     """All routes of the contract and the pages, with `routers` (FHIR, DICOMweb) beside them.
 
     `door`: what uploads go through. `model_cards`: model name → its MODEL.md. `explain`: what `check --explain` says
-    of one object, or None. `console`: what the pages look at besides; `case_parts`: the case page. `registry`: metrics of others, shown
-    ours. Before the server stops, `app.state.changes.close()` ends the streams that pages listen to.
+    of one object, or None. `console`: what the pages look at besides; `case_parts`: the case page. `registry`: metrics
+    of others, shown beside ours. Before the server stops, `app.state.changes.close()` ends the streams that pages
+    listen to.
     Raises ConfigurationError for a bind to other machines without an allow-list. Serve it with the server's own
     access log off (it writes paths) and without trusting forwarded addresses.
     """
