@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -21,11 +23,12 @@ from adapters.database.tables import cases, documents, facts, instances, senders
 from gateway.case import CaseState
 from gateway.delivery import Kind
 from gateway.errors import GatewayError, Transient
-from gateway.study import Instance
+from gateway.study import Instance, Tags
 
 log = structlog.get_logger()
 _BATCH = 500
 _GATHER_SECONDS = 0.1
+_MOST_REMEMBERED = 10_000
 _OWN = [Kind.SR.value, Kind.SC.value, Kind.SEG.value]
 _Entry = tuple[Instance, bool]
 
@@ -41,6 +44,8 @@ class InstanceIndex:
         self._queue: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="index", daemon=True)
         self._stopping = threading.Event()
+        self._counts: dict[int, tuple[int, int]] = {}
+        """Study id → (its revision as last written here, instances then): counting anew takes long in a big study."""
 
     def start(self) -> None:
         self._thread.start()
@@ -179,21 +184,34 @@ class InstanceIndex:
         if row.files_deleted_at is not None:
             # The files of its former objects are gone: what comes now is all there is.
             connection.execute(sa.delete(instances).where(instances.c.study_id == study_id))
+            self._counts.pop(study_id, None)
         paths = [e[0].path for e in entries]
         known = set(connection.execute(sa.select(instances.c.path).where(instances.c.path.in_(paths))).scalars())
         fresh = list({e[0].path: e for e in entries if e[0].path not in known}.values())
         if not fresh:
             return None
+        counted = self._count(connection, study_id, row.revision) + len(fresh)
         connection.execute(sa.insert(instances), [self._row(study_id, i, conflict) for i, conflict in fresh])
         newest = max(i.received_at for i, _ in fresh)
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
-            receiving=True, instance_count=max(row.instance_count, count_instances(connection, study_id)),
+            receiving=True, instance_count=max(row.instance_count, counted),
             revision=row.revision + 1, files_deleted_at=None, last_received_at=newest,
             burst_started_at=row.burst_started_at if row.receiving else min(i.received_at for i, _ in fresh),
             conflict=row.conflict or any(conflict for _, conflict in fresh)))
         if row.completeness:
             self._mark_late(connection, study_id)
+        self._remember(study_id, row.revision + 1, counted)
         return study_id
+
+    def _count(self, connection: sa.Connection, study_id: int, revision: int) -> int:
+        """Instances of the study; asked of the database where anybody else has changed the study meanwhile."""
+        known = self._counts.get(study_id)
+        return known[1] if known and known[0] == revision else count_instances(connection, study_id)
+
+    def _remember(self, study_id: int, revision: int, count: int) -> None:
+        if len(self._counts) >= _MOST_REMEMBERED:
+            self._counts.clear()
+        self._counts[study_id] = revision, count
 
     @staticmethod
     def _mark_late(connection: sa.Connection, study_id: int) -> None:
@@ -225,7 +243,7 @@ class InstanceIndex:
         return {"study_id": study_id, "sop_instance_uid": instance.sop_instance_uid,
                 "sop_class_uid": instance.sop_class_uid, "series_instance_uid": instance.series_instance_uid,
                 "transfer_syntax_uid": instance.transfer_syntax_uid, "path": instance.path, "digest": instance.digest,
-                "sender": storable(instance.sender), "size": instance.size, "tags": storable(instance.tags),
+                "sender": storable(instance.sender), "size": instance.size, "tags": _storable(instance.tags),
                 "received_at": instance.received_at, "conflict": conflict}
 
     def _note_senders(self, connection: sa.Connection, batch: Sequence[_Entry]) -> None:
@@ -240,3 +258,12 @@ class InstanceIndex:
     def _note_fact(self, connection: sa.Connection, at: datetime) -> None:
         statement = upsert(self._engine, facts).values(name=self._fact, value=at.isoformat())
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": at.isoformat()}))
+
+
+def _storable(tags: Tags) -> Any:
+    """`storable`, which looks at each value by itself, only where there may be anything to change."""
+    try:
+        text = json.dumps(tags, allow_nan=False)
+    except ValueError:  # NaN or infinity
+        return storable(tags)
+    return storable(tags) if "\\u0000" in text or "\\ud" in text else tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.errors import GatewayError, StorageFull, Transient
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 Piece = bytes | bytearray | memoryview
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -40,6 +43,10 @@ class FileLayer:
     def create(self, path: Path) -> int:
         """A new file, open for writing and reading; its descriptor."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+
+    def open(self, path: Path) -> int:
+        """A file that is there, for writing over parts of it; its descriptor."""
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
@@ -73,6 +80,16 @@ class FileLayer:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_all(self, directory: Path) -> None:
+        """Make all contents and names of the file system durable that holds the directory."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _LIBC.syncfs(descriptor):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
         finally:
             os.close(descriptor)
 

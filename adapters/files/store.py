@@ -9,13 +9,14 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Protocol
 
 from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
+from adapters.files.journal import Journal, recover
 from gateway.errors import Permanent, StorageFull
 from gateway.ports import Outcome, Piece, Stored
 
@@ -23,6 +24,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _SCRATCH = ".incoming"
 _LARGEST_META = 1024 * 1024
 _STAT_SECONDS = 1.0
+_BLOCK = 4096
 _MOST_REMEMBERED = 10_000
 _KEPT_IN_MEMORY = 128 * 1024
 """Bytes of an object that wait in memory for more: most small ones are then one write."""
@@ -35,15 +37,25 @@ def file_name(uid: str) -> str:
     return "x" + hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
-Place = Callable[[Path, int, tuple[str, str], str], tuple[Path, Outcome]]
-"""(scratch file, its descriptor, (study, SOP Instance UID), digest) → durable file and what became of it."""
+class Places(Protocol):
+    """Where an incoming object may go."""
+
+    def scratch_path(self) -> Path: ...
+
+    def place(self, scratch: Path, descriptor: int, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
+        """`uids`: study, SOP instance. Returns the durable file and what became of it."""
+        ...
+
+    def place_small(self, content: bytearray, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome] | None:
+        """The same for an object in memory; None where that cannot be done now."""
+        ...
 
 
 class IncomingFile:
     """Implements `gateway.ports.Incoming`: a scratch file of its own, once more came than is kept in memory."""
 
-    def __init__(self, files: FileLayer, scratch_path: Callable[[], Path], place: Place, header: bytes) -> None:
-        self._files, self._scratch_path, self._place = files, scratch_path, place
+    def __init__(self, files: FileLayer, places: Places, header: bytes) -> None:
+        self._files, self._places = files, places
         self._early = bytearray(header)
         self._digest = hashlib.sha256()
         self._size = len(header)
@@ -64,16 +76,21 @@ class IncomingFile:
 
     def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
         """See `gateway.ports.Incoming.finish`."""
-        digest = self._digest.hexdigest()
+        digest, uids = self._digest.hexdigest(), (study_instance_uid, sop_instance_uid)
         try:
             with durable.storage_errors():
-                if self._path is None:
-                    self._open()
-                path, outcome = self._place(cast(Path, self._path), self._descriptor,
-                                            (study_instance_uid, sop_instance_uid), digest)
+                path, outcome = self._finish(uids, digest)
         finally:
             self.abort()
         return Stored(str(path), digest, self._size, outcome)
+
+    def _finish(self, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
+        if self._path is None:
+            placed = self._places.place_small(self._early, uids, digest)
+            if placed is not None:
+                return placed
+        scratch = self._path or self._open()
+        return self._places.place(scratch, self._descriptor, uids, digest)
 
     def abort(self) -> None:
         """See `gateway.ports.Incoming.abort`."""
@@ -86,16 +103,14 @@ class IncomingFile:
 
     close = abort
 
-    def _open(self) -> None:
-        self._path = self._scratch_path()
-        try:
-            self._descriptor = self._files.create(self._path)
-        except OSError:
-            self._path = None
-            raise
+    def _open(self) -> Path:
+        path = self._places.scratch_path()
+        self._descriptor = self._files.create(path)
+        self._path = path
         durable.claim(self._descriptor)
         self._files.write(self._descriptor, self._early)
         self._early.clear()
+        return path
 
 
 class FileObjectStore:
@@ -103,6 +118,7 @@ class FileObjectStore:
 
     An object is written to a scratch file, synced, linked to its name (which fails where the name is taken, so nothing
     is ever overwritten) and its directory synced. A scratch file left by a process that died goes at the next start.
+    A small object goes to the journal, which is synced, and then to its name.
     """
 
     def __init__(self, root: Path, free_floor_bytes: int, files: FileLayer | None = None) -> None:
@@ -115,15 +131,17 @@ class FileObjectStore:
         self._durable: set[Path] = set()
         self._locks = tuple(threading.Lock() for _ in range(64))
         self._space: tuple[float, os.statvfs_result] | None = None
+        self._journal = Journal(self._root, f"{os.getpid()}-{id(self):x}", self._files)
         with durable.storage_errors():
             durable.make_directories(self._scratch, self._files)
             self._clean()
+            recover(self._root, self._files, self._restore)
 
     def begin(self, header: bytes) -> IncomingFile:
         """See `gateway.ports.ObjectStore.begin`. Raises StorageFull below the floor."""
         if self.free_bytes() < self._floor:
             raise StorageFull("The free-space floor is reached.")
-        return IncomingFile(self._files, self._scratch_path, self._place, header)
+        return IncomingFile(self._files, self, header)
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
         """Store one object; see `gateway.ports.ObjectStore.put`. The digest is the data set's SHA-256 (hex)."""
@@ -149,10 +167,15 @@ class FileObjectStore:
         if directory.parent.parent != self._root or file.suffix != ".dcm":
             raise Permanent("This is no object of the store.")
         with durable.storage_errors():
+            self._journal.settle()
             self._files.unlink(file)
             with contextlib.suppress(OSError):  # not empty
                 self._files.rmdir(directory)
                 self._durable.discard(directory)
+
+    def close(self) -> None:
+        """Nothing is stored any more. Raises Transient where the file system fails; nothing is lost then."""
+        self._journal.close()
 
     def free_bytes(self) -> int:
         """Bytes free to this process, at most a second old."""
@@ -176,22 +199,86 @@ class FileObjectStore:
         shard = hashlib.sha1(study_instance_uid.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:2]
         return self._root / shard / file_name(study_instance_uid)
 
-    def _scratch_path(self) -> Path:
+    def scratch_path(self) -> Path:
+        """See `Places`."""
         return self._scratch / f"{os.getpid()}-{id(self):x}-{next(self._numbers)}.part"
 
-    def _place(self, scratch: Path, descriptor: int, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
-        """Link the scratch file to the first free name, unless the same data set stands there already."""
-        study_instance_uid, sop_instance_uid = uids
-        directory = self._directory(study_instance_uid)
-        with self._locks[hash(sop_instance_uid) % len(self._locks)]:
+    def place(self, scratch: Path, descriptor: int, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
+        """See `Places`: the first free name, unless the same data set stands there already."""
+        directory = self._directory(uids[0])
+        with self._locks[hash(uids[1]) % len(self._locks)]:
             self._ensure(directory)
-            for path, outcome in _candidates(directory, file_name(sop_instance_uid), digest):
+            for path, outcome in _candidates(directory, file_name(uids[1]), digest):
                 if not path.exists() and self._link(scratch, descriptor, path):
                     return path, outcome
                 if _dataset_digest(path) == digest:
                     self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                     return path, Outcome.DUPLICATE
         raise Permanent("Every name for this object is taken.")
+
+    def place_small(self, content: bytearray, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome] | None:
+        """See `Places`: through the journal."""
+        directory = self._directory(uids[0])
+        with self._locks[hash(uids[1]) % len(self._locks)]:
+            for path, outcome in _candidates(directory, file_name(uids[1]), digest):
+                if not path.exists():
+                    return (path, outcome) if self._write_small(path, content) else None
+                if _dataset_digest(path) == digest:
+                    self._files.sync_directory(directory)
+                    return path, Outcome.DUPLICATE
+        return None
+
+    def _write_small(self, path: Path, content: bytearray) -> bool:
+        """False where the journal takes nothing, or another process has just taken the name."""
+        try:
+            record = self._journal.append(f"{path.parent.parent.name}/{path.parent.name}/{path.name}", content)
+        except OSError:
+            return False
+        try:
+            self._write_whole(path, content)
+        except OSError as error:
+            self._journal.void(record)
+            if isinstance(error, FileExistsError):
+                return False
+            raise
+        self._journal.done(record)
+        return True
+
+    def _write_whole(self, path: Path, content: bytes | bytearray) -> None:
+        """A new file, not synced; its folders are made where they are missing."""
+        try:
+            descriptor = self._files.create(path)
+        except FileNotFoundError:
+            self._files.mkdir(path.parent.parent)
+            self._files.mkdir(path.parent)
+            descriptor = self._files.create(path)
+        try:
+            self._files.write(descriptor, content)
+        except OSError:
+            self._files.unlink(path)
+            raise
+        finally:
+            self._files.close(descriptor)
+
+    def _restore(self, name: str, content: bytes) -> None:
+        """What a journal tells of a process that has died: the file may be missing, or hold only a part of it."""
+        wanted, digest = self._root / name, hashlib.sha256(part10.split(content)[1]).hexdigest()
+        for path, _ in _candidates(wanted.parent, wanted.stem, digest):
+            there = path.read_bytes() if path.exists() else b""
+            if there == content:
+                return
+            if _is_part(there, content):
+                self._replace(path, content)
+                return
+            if _dataset_digest(path) == digest:
+                return
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        scratch = self.scratch_path()
+        self._write_whole(scratch, content)
+        for folder in (path.parent.parent, path.parent):
+            self._files.mkdir(folder)
+        self._files.rename(scratch, path)
 
     def _link(self, scratch: Path, descriptor: int, path: Path) -> bool:
         """False where another process took the name first."""
@@ -233,6 +320,13 @@ def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path,
     yield directory / f"{name}.dcm", Outcome.STORED
     yield directory / f"{name}.{digest[:8]}.dcm", Outcome.CONFLICT
     yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
+
+
+def _is_part(there: bytes, whole: bytes) -> bool:
+    """Whether a file is what a crash left of writing `whole`: each block as it should be, or never written."""
+    return len(there) <= len(whole) and all(
+        there[at:at + _BLOCK] == whole[at:at + _BLOCK] or whole.startswith(there[at:at + _BLOCK].rstrip(b"\0"), at)
+        for at in range(0, len(there), _BLOCK))
 
 
 def _dataset_digest(path: Path) -> str:

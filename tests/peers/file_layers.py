@@ -18,6 +18,9 @@ from typing import Any
 from adapters.files.durable import FileLayer
 
 
+_BLOCK = 4096
+
+
 class PowerCut(FileLayer):
     """Keeps, beside the disk, what a power cut would leave of it: contents as of the last `sync_file`, names as of the
     last `sync_directory`. Works across processes and survives kill -9; `restore` makes a folder of it."""
@@ -36,14 +39,49 @@ class PowerCut(FileLayer):
             return descriptor
 
     def sync_file(self, descriptor: int) -> None:
-        number = os.fstat(descriptor).st_ino
-        scratch = self._notes / "synced" / f".{number}-{threading.get_ident()}"
-        shutil.copyfile(self._notes / "held" / str(number), scratch)
-        scratch.rename(self._notes / "synced" / str(number))
+        self._keep(os.fstat(descriptor).st_ino)
 
     def sync_directory(self, directory: Path) -> None:
         with self._alone():
             self._note(directory)
+
+    def sync_all(self, directory: Path) -> None:
+        with self._alone():
+            self._note(directory)
+            for path in directory.rglob("*"):
+                if path.is_dir():
+                    self._note(path)
+            for held in (self._notes / "held").iterdir():
+                if not self._is_kept(int(held.name)):
+                    self._keep(int(held.name))
+
+    def _keep(self, number: int) -> None:
+        """What the file holds now is durable."""
+        scratch = self._notes / "synced" / f".{number}-{threading.get_ident()}"
+        shutil.copy2(self._notes / "held" / str(number), scratch)
+        scratch.rename(self._notes / "synced" / str(number))
+
+    def _is_kept(self, number: int) -> bool:
+        """Whether it has not been written to since it was kept; in doubt, since clocks are coarse, no."""
+        held, synced = self._notes / "held" / str(number), self._notes / "synced" / str(number)
+        if not synced.exists():
+            return False
+        was, now = synced.stat(), held.stat()
+        return (was.st_mtime_ns, was.st_size) == (now.st_mtime_ns, now.st_size) and (
+            was.st_ctime_ns - was.st_mtime_ns > 50_000_000)
+
+    def sync_all(self, directory: Path) -> None:
+        with self._alone():
+            for path in (directory, *directory.rglob("*")):
+                if path.is_dir():
+                    self._note(path)
+        for held in (self._notes / "held").iterdir():
+            synced, there = self._notes / "synced" / held.name, held.stat()
+            if not synced.exists() or (synced.stat().st_mtime_ns, synced.stat().st_size) != (
+                    there.st_mtime_ns, there.st_size):
+                scratch = synced.with_name(f".{held.name}-{threading.get_ident()}")
+                shutil.copy2(held, scratch)
+                scratch.rename(synced)
 
     def adopt(self, directory: Path) -> None:
         """What is there now is durable: the power is back."""
@@ -88,15 +126,15 @@ class PowerCut(FileLayer):
             os.utime(target, (at, at))
 
     def _content(self, number: int, chance: random.Random | None) -> bytes:
-        synced = self._notes / "synced" / str(number)
-        if synced.exists():
-            return synced.read_bytes()
-        held = self._notes / "held" / str(number)
-        if not chance or not held.exists():
-            return b""
+        synced, held = self._notes / "synced" / str(number), self._notes / "held" / str(number)
+        durable = synced.read_bytes() if synced.exists() else b""
+        if not chance or not held.exists() or (synced.exists() and self._is_kept(number)):
+            return durable
         whole = held.read_bytes()
-        kept = chance.randrange(len(whole) + 1)
-        return whole[:kept] + bytes(chance.randrange(len(whole) - kept + 1))
+        size = len(durable) if len(durable) > len(whole) else chance.randrange(len(durable), len(whole) + 1)
+        blocks = [chance.choice((durable, whole))[at:at + _BLOCK].ljust(min(_BLOCK, size - at), b"\0")
+                  for at in range(0, size, _BLOCK)]
+        return b"".join(blocks)[:size]
 
 
 def _entries(directory: Path) -> dict[str, int]:
@@ -111,6 +149,12 @@ class ForgetsNames(PowerCut):
     def sync_directory(self, directory: Path) -> None:
         pass
 
+    def sync_all(self, directory: Path) -> None:
+        pass
+
+    def sync_all(self, directory: Path) -> None:
+        pass
+
 
 class ForgetsContents(PowerCut):
     """A store on it would believe that contents are durable."""
@@ -118,9 +162,12 @@ class ForgetsContents(PowerCut):
     def sync_file(self, descriptor: int) -> None:
         pass
 
+    def sync_all(self, directory: Path) -> None:
+        pass
 
-METHODS = ("create", "preallocate", "write", "write_at", "sync_file", "sync_directory", "link", "rename", "unlink",
-           "mkdir", "rmdir", "close")
+
+METHODS = ("create", "open", "preallocate", "write", "write_at", "sync_file", "sync_directory", "sync_all", "link",
+           "rename", "unlink", "mkdir", "rmdir", "close")
 
 
 class _Watched(FileLayer):

@@ -5,21 +5,27 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.dicom.content import part10
 from adapters.files.durable import FileLayer
+from adapters.files.journal import Journal, records
 from adapters.files.store import FileObjectStore, file_name
 from gateway.errors import Permanent, StorageFull, Transient
 from gateway.ports import Outcome
 
 HEADER = part10.build(part10.FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1", "CT"))
 OTHER_HEADER = part10.build(part10.FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1", "ANOTHER"))
+LARGE = b"data" * 50_000
+"""More than is kept in memory, and than goes to the journal."""
 
 
 @pytest.fixture
@@ -28,7 +34,8 @@ def store(tmp_path: Path) -> FileObjectStore:
 
 
 def files(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    """Without the journal, which stays."""
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.suffix != ".seg")
 
 
 def test_an_object_is_stored_as_it_came(store: FileObjectStore, tmp_path: Path) -> None:
@@ -118,7 +125,7 @@ def test_a_directory_that_cannot_be_synced_leaves_nothing(store: FileObjectStore
     with monkeypatch.context() as patch:
         patch.setattr(FileLayer, "sync_directory", failing)
         with pytest.raises(Transient):
-            store.put("1.2", "1.2.3", HEADER, [b"data"])
+            store.put("1.2", "1.2.3", HEADER, [LARGE])
     assert [Path(name).name for name in files(tmp_path)] == ["1.2.1.dcm"]
 
 
@@ -153,6 +160,7 @@ def test_a_full_file_system_leaves_nothing(tmp_path: Path) -> None:
             store.put("1.2", "1.2.3", HEADER, [bytes(64 * 1024)] * 8)
         assert files(small) == []
         assert store.put("1.2", "1.2.3", HEADER, [bytes(1024)]).outcome is Outcome.STORED
+        store.close()
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -203,23 +211,153 @@ def test_delete_stays_within_the_store(store: FileObjectStore, tmp_path: Path) -
     assert store.put("1.2", "1.2.3", HEADER, [b"data"]).outcome is Outcome.STORED
 
 
-def test_everything_is_synced_before_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = FileObjectStore(tmp_path, 0)
+@pytest.fixture
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each sync of a file or directory, below `tmp_path`, as it is made."""
     calls: list[str] = []
     real = {name: getattr(os, name) for name in ("fsync", "fdatasync")}
 
     def spy(name: str) -> None:
         def noted(descriptor: int) -> None:
-            calls.append(f"{name} {Path(f'/proc/self/fd/{descriptor}').readlink().relative_to(tmp_path)}")
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if path.is_relative_to(tmp_path):  # journals of other tests settle when they like
+                calls.append(f"{name} {path.relative_to(tmp_path)}")
             real[name](descriptor)
         monkeypatch.setattr(os, name, noted)
 
     spy("fsync")
     spy("fdatasync")
-    stored = store.put("1.2", "1.2.3", HEADER, [b"data"])
+    return calls
+
+
+def test_everything_is_synced_before_the_answer(tmp_path: Path, synced: list[str]) -> None:
+    store = FileObjectStore(tmp_path, 0)
+    synced.clear()
+    stored = store.put("1.2", "1.2.3", HEADER, [LARGE])
     study = Path(stored.path).parent.relative_to(tmp_path)
-    assert calls[:2] == ["fsync .", f"fsync {study.parent}"]
-    assert calls[2].startswith("fdatasync .incoming/")
-    assert calls[3] == f"fsync {study}"
+    assert synced[:2] == ["fsync .", f"fsync {study.parent}"]
+    assert synced[2].startswith("fdatasync .incoming/")
+    assert synced[3:] == [f"fsync {study}"]
+
+
+def test_a_small_object_is_synced_in_the_journal_before_the_answer(tmp_path: Path, synced: list[str]) -> None:
+    store = FileObjectStore(tmp_path, 0)
+    store.put("1.2", "1.2.3", HEADER, [b"data"])
+    synced.clear()
+    store.put("1.2", "1.2.4", HEADER, [b"data"])
+    (journal,) = (tmp_path / "journal").iterdir()
+    assert synced == [f"fdatasync journal/{journal.name}/0.seg"]
+
+
+# ---------------------------------------------------------------- the journal
+
+
+def crashed(root: Path, *names: str) -> Path:
+    """The disk as it is now with the named files cut short, its journal held by nobody any more."""
+    copy = root.with_name("crashed")
+    shutil.copytree(root, copy)
+    for name in names:
+        (copy / name).write_bytes((copy / name).read_bytes()[:100])
+    return copy
+
+
+def test_what_a_power_cut_took_is_restored_from_the_journal(tmp_path: Path) -> None:
+    root = tmp_path / "objects"
+    store = FileObjectStore(root, 0)
+    stored = [store.put("1.2", f"1.2.{n}", HEADER, [bytes([n]) * n * 1000]) for n in range(1, 4)]
+    names = [str(Path(one.path).relative_to(root)) for one in stored]
+    after = crashed(root, names[0])
+    (after / names[1]).unlink()
+    FileObjectStore(after, 0)
+    assert [(after / name).read_bytes() for name in names] == [Path(one.path).read_bytes() for one in stored]
+    assert list((after / "journal").iterdir()) == []
+
+
+def test_a_journal_never_overwrites_what_another_has_stored(tmp_path: Path) -> None:
+    root = tmp_path / "objects"
+    stored = FileObjectStore(root, 0).put("1.2", "1.2.3", HEADER, [b"mine" * 2000])
+    after = crashed(root)
+    path = after / Path(stored.path).relative_to(root)
+    path.write_bytes(HEADER + b"other" * 2000)
+    restored = FileObjectStore(after, 0)
+    assert path.read_bytes() == HEADER + b"other" * 2000
+    assert {Path(one).name for one in restored.walk(0)} == {"1.2.3.dcm", f"1.2.3.{stored.digest[:8]}.dcm"}
+
+
+def test_what_was_deleted_is_not_restored(tmp_path: Path) -> None:
+    root = tmp_path / "objects"
+    store = FileObjectStore(root, 0)
+    store.delete(store.put("1.2", "1.2.3", HEADER, [b"data"]).path)
+    assert files(crashed(root)) == []
+    FileObjectStore(tmp_path / "crashed", 0)
+    assert files(tmp_path / "crashed") == []
+
+
+def test_an_object_that_was_refused_is_not_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "objects"
+    store = FileObjectStore(root, 0)
+    store.put("1.2", "1.2.1", HEADER, [b"data"])
+
+    def failing(self: FileLayer, descriptor: int, piece: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLayer, "write", failing)
+        with pytest.raises(StorageFull):
+            store.put("1.2", "1.2.2", HEADER, [b"data"])
+    store.put("1.2", "1.2.3", HEADER, [b"data"])
+    FileObjectStore(crashed(root), 0)
+    assert [Path(name).name for name in files(tmp_path / "crashed")] == ["1.2.1.dcm", "1.2.3.dcm"]
+
+
+def test_a_settled_journal_is_begun_anew(tmp_path: Path, synced: list[str]) -> None:
+    root = tmp_path / "objects"
+    journal = Journal(root, "mine", FileLayer())
+    root.mkdir()
+    for number in range(200):  # more than a segment
+        journal.done(journal.append(f"00/1.2/{number}.dcm", bytes(20_000)))
+    segments = sorted((root / "journal" / "mine").iterdir())
+    assert len(segments) > 1
+    journal.settle()
+    assert [list(records(segment.read_bytes())) for segment in segments] == [[]] * len(segments)
+    journal.done(journal.append("00/1.2/new.dcm", b"new"))
+    assert [record for segment in segments for record in records(segment.read_bytes())] == [("00/1.2/new.dcm", b"new")]
+    journal.close()
+    assert list((root / "journal").iterdir()) == []
+
+
+def test_many_who_wait_at_the_same_time_share_a_sync(tmp_path: Path) -> None:
+    class Slow(FileLayer):
+        syncs = 0
+        first = threading.Event()
+        go_on = threading.Event()
+
+        def sync_file(self, descriptor: int) -> None:
+            self.syncs += 1
+            self.first.set()
+            self.go_on.wait(10)
+
+    layer = Slow()
+    layer.go_on.set()
+    journal = Journal(tmp_path, "mine", layer)
+    journal.done(journal.append("a", b"a"))
+    layer.syncs = 0
+    layer.go_on.clear()
+    layer.first.clear()
+    threads = [threading.Thread(target=lambda n=n: journal.done(journal.append(str(n), b"x"))) for n in range(8)]
+    threads[0].start()
+    layer.first.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    layer.go_on.set()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    assert layer.syncs < 8
+
+
+@given(st.binary(max_size=9000), st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=6000)), max_size=3))
+def test_no_bytes_of_a_segment_raise(noise: bytes, whole: list[tuple[str, bytes]]) -> None:
+    assert list(records(noise)) == [] or noise[:4] == b"TGJ1"
 
 
