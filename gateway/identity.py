@@ -37,6 +37,28 @@ def repeated_identity(run_id: str, latest_run_id: str) -> str:
     return digest("again", run_id, latest_run_id)[:24]
 
 
+_CASE_BITS = 80
+_WORKITEM = 0x2C5_AD21_F3B7 << _CASE_BITS
+"""What marks the UID of a workitem: 42 bits before the 80 of the case id."""
+
+
+def workitem_uid(case_id: str) -> str:
+    """The UID of the workitem that stands for a case: its id within a UUID of version 8 (RFC 9562), and back."""
+    told = _WORKITEM | int(case_id, 16)
+    high, low = told >> 62, told & (1 << 62) - 1
+    return f"2.25.{(high >> 12 << 80) | 0x8 << 76 | (high & 0xFFF) << 64 | 0b10 << 62 | low}"
+
+
+def case_of_workitem(uid: str) -> str:
+    """The case id in the UID of a workitem; empty where it is not one of ours."""
+    number = uid.removeprefix("2.25.")
+    if not (number.isascii() and number.isdigit()) or int(number) >> 128:
+        return ""
+    told = (int(number) >> 80 << 12 | int(number) >> 64 & 0xFFF) << 62 | int(number) & (1 << 62) - 1
+    case_id = f"{told & (1 << _CASE_BITS) - 1:020x}"
+    return case_id if workitem_uid(case_id) == uid else ""
+
+
 def document_uid(run_id: str, kind: str) -> str:
     """SOP Instance UID of a run's document."""
     return uid("document", run_id, kind)

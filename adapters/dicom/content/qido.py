@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,24 +67,32 @@ class Search:
 
 def parse(level: Level, parameters: Sequence[tuple[str, str]], study: str = "", series: str = "") -> Search:
     """Raises Unreadable (one sentence, the parameter as element) for what is unknown or cannot be read."""
+    return _parsed(parameters, HeldQuery(level, study, series), lambda keyword: _require_matched(keyword, level))
+
+
+def parse_workitems(parameters: Sequence[tuple[str, str]]) -> Search:
+    """Of a search for workitems (PS3.18 11.9); every attribute can be matched on. Raises Unreadable."""
+    return _parsed(parameters, HeldQuery(Level.STUDY), lambda _: None)
+
+
+def _parsed(parameters: Sequence[tuple[str, str]], query: HeldQuery, require: Callable[[str], None]) -> Search:
     controls = {name: value for name, value in parameters if name in _CONTROLS}
     matching, include = [], []
     for name, value in parameters:
         _require_plain(name, value)
-        if name in _CONTROLS:
-            continue
-        keyword = _attribute(name, level)
-        include.append(keyword.partition(".")[0])
-        if value.strip("*\\ "):
-            matching.append(_match(keyword, value))
+        if name not in _CONTROLS:
+            keyword = keyword_path(name, "a parameter")
+            require(keyword)
+            include.append(keyword.partition(".")[0])
+            matching += [parse_match(keyword, value)] if value.strip("*\\ ") else []
     fields = [f.strip() for n, v in parameters if n == "includefield" for f in v.split(",") if f.strip()]
     if len(fields) > _MOST_FIELDS:
         raise Unreadable(f"includefield names more than {_MOST_FIELDS} attributes.", element="includefield")
-    include += [_keyword(f, "includefield").partition(".")[0] for f in fields if f.lower() != "all"]
-    largest = WHOLE_STUDY if study else LARGEST_LIMIT
-    asked = _whole(controls, "limit", WHOLE_STUDY if study else DEFAULT_LIMIT)
-    query = HeldQuery(level, study, series, tuple(matching), min(asked, largest),
-                      min(_whole(controls, "offset", 0), LARGEST_OFFSET))
+    include += [keyword_path(f, "includefield").partition(".")[0] for f in fields if f.lower() != "all"]
+    largest = WHOLE_STUDY if query.study else LARGEST_LIMIT
+    asked = _whole(controls, "limit", WHOLE_STUDY if query.study else DEFAULT_LIMIT)
+    query = replace(query, matching=tuple(matching), limit=min(asked, largest),
+                    offset=min(_whole(controls, "offset", 0), LARGEST_OFFSET))
     return Search(query, tuple(dict.fromkeys(include)), any(f.lower() == "all" for f in fields),
                   _flag(controls.get("fuzzymatching", "false")), asked > largest or "limit" not in controls)
 
@@ -109,19 +117,17 @@ def _flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _attribute(name: str, level: Level) -> str:
-    """The keyword to match on. Raises Unreadable where that attribute is not matched at this level."""
-    keyword = _keyword(name, "a parameter")
+def _require_matched(keyword: str, level: Level) -> None:
+    """Raises Unreadable where that attribute is not matched at this level."""
     head, _, inner = keyword.partition(".")
     nested = head == _IN_REQUEST and bool(inner)
     plain = not inner and (keyword == _IN_STUDY or (head in _LEVELS[level] and dictionary_VR(head) != "SQ"))
-    if plain or (nested and level is not Level.STUDY):
-        return keyword
-    raise Unreadable(f"{keyword} is not matched on when {level.name.lower()} results are asked for; "
-                     f"{', '.join(MATCHING[level])} and others of that level are.", element=keyword)
+    if not plain and not (nested and level is not Level.STUDY):
+        raise Unreadable(f"{keyword} is not matched on when {level.name.lower()} results are asked for; "
+                         f"{', '.join(MATCHING[level])} and others of that level are.", element=keyword)
 
 
-def _keyword(name: str, what: str) -> str:
+def keyword_path(name: str, what: str) -> str:
     """A keyword or tag, or a path of them, as keywords. Raises Unreadable."""
     told = []
     for part in name.split("."):
@@ -134,7 +140,7 @@ def _keyword(name: str, what: str) -> str:
     return ".".join(told)
 
 
-def _match(keyword: str, value: str) -> Match:
+def parse_match(keyword: str, value: str) -> Match:
     vr = dictionary_VR(keyword.rpartition(".")[2])
     if vr in ("DA", "TM", "DT"):
         return _in_time(keyword, vr, value)
