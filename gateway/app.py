@@ -240,8 +240,9 @@ class Gateway:
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
                         split=split, kept=partial(kept_answer, self._database)),
-            stow_router(self._intake, principal_of, limit, self._departures.left), qido_router(self._holdings, principal_of),
-            wado_router(self._holdings, principal_of), workitems_router(self._workitems, principal_of)]
+            stow_router(self._intake, principal_of, limit, self._departures.left),
+            qido_router(self._holdings, principal_of), wado_router(self._holdings, principal_of),
+            workitems_router(self._workitems, principal_of)]
         zone = ZoneInfo(settings.site.timezone)
         convert = Conversion(zone, frozenset(
             modality for route in settings.routes for modality in self._pipelines[route.pipeline].modalities))
