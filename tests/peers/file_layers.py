@@ -17,7 +17,6 @@ from typing import Any
 
 from adapters.files.durable import FileLayer
 
-
 _BLOCK = 4096
 
 
@@ -69,19 +68,6 @@ class PowerCut(FileLayer):
         was, now = synced.stat(), held.stat()
         return (was.st_mtime_ns, was.st_size) == (now.st_mtime_ns, now.st_size) and (
             was.st_ctime_ns - was.st_mtime_ns > 50_000_000)
-
-    def sync_all(self, directory: Path) -> None:
-        with self._alone():
-            for path in (directory, *directory.rglob("*")):
-                if path.is_dir():
-                    self._note(path)
-        for held in (self._notes / "held").iterdir():
-            synced, there = self._notes / "synced" / held.name, held.stat()
-            if not synced.exists() or (synced.stat().st_mtime_ns, synced.stat().st_size) != (
-                    there.st_mtime_ns, there.st_size):
-                scratch = synced.with_name(f".{held.name}-{threading.get_ident()}")
-                shutil.copy2(held, scratch)
-                scratch.rename(synced)
 
     def adopt(self, directory: Path) -> None:
         """What is there now is durable: the power is back."""
@@ -152,9 +138,6 @@ class ForgetsNames(PowerCut):
     def sync_all(self, directory: Path) -> None:
         pass
 
-    def sync_all(self, directory: Path) -> None:
-        pass
-
 
 class ForgetsContents(PowerCut):
     """A store on it would believe that contents are durable."""
@@ -199,7 +182,7 @@ class _Watched(FileLayer):
 class KillsItself(_Watched):
     """kill -9 by its own hand just before or after a call: the moments that a killer from outside hardly hits."""
 
-    def __init__(self, inner: FileLayer, seed: int, calls: int = 400) -> None:
+    def __init__(self, inner: FileLayer, seed: int, calls: int = 200) -> None:
         super().__init__(inner)
         chance = random.Random(seed)
         self._left = chance.randrange(20, calls)
