@@ -98,3 +98,21 @@ def ct_sources(label: str = "opacity", run_id: str = "run", form: str = "heat") 
     found = ({"label": label, "display": "Opacity", "present": True, "region": region},)
     return CaseSources(run_id, instances, tuple(i.sop_instance_uid for i in instances), found, "map"), {
         "map": pack(kept)}
+
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def ecg_sources(seconds: float = 10.0, rate: float = 500.0, leads: tuple[str, ...] = LEADS) -> tuple[CaseSources, Ecg]:
+    """A spike of 1 mV each second in every lead, and a finding in II and V1 where these are there."""
+    uid = "2.25.700"
+    times = np.arange(round(seconds * rate)) / rate
+    beat = np.clip(1 - np.abs(times % 1 - 0.5) / 0.04, 0, 1).astype(np.float32)
+    channels = tuple((1, n + 1) for n in range(len(leads)))
+    ecg = Ecg(np.tile(beat, (len(leads), 1)), rate, leads, uid, channels)
+    told = [channel for lead, channel in zip(leads, channels, strict=True) if lead in ("II", "V1")]
+    finding = {"label": "AFIB", "display": "Atrial fibrillation", "present": True,
+               "region": {"sop_instance_uid": uid, "channels": told, "start": None, "end": None}}
+    recording = Instance(uid, "1.2.840.10008.5.1.4.1.1.9.1.1", "2.25.1", "2.25.2", "1.2.840.10008.1.2.1", uid, 1, uid,
+                         {"Modality": "ECG"}, NOW)
+    return CaseSources("run", (recording,), (uid,), (finding,)), ecg
