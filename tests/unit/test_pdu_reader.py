@@ -1,0 +1,196 @@
+"""The reader of the upper layer against the encoder of pynetdicom, in every split, and against noise."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import tracemalloc
+from collections.abc import Sequence
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import UID
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_STORE
+from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RQ, P_DATA_TF
+from pynetdicom.pdu_primitives import P_DATA
+
+from adapters.dicom.content.pdu_reader import LONGEST_COMMAND, Command, Data, Event, OtherPdu, PduReader, ProtocolError
+from adapters.dicom.content.upper_layer import AFFECTED_SOP_INSTANCE, COMMAND_FIELD, MESSAGE_ID
+
+CLASS = "1.2.840.10008.5.1.4.1.1.2"
+Told = tuple[object, ...]
+
+
+# ---------------------------------------------------------------- what is sent, by pynetdicom
+
+
+def store(number: int, dataset: bytes) -> DIMSEMessage:
+    request = C_STORE()
+    request.MessageID, request.Priority = number, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = UID(CLASS), UID(f"1.2.{number}")
+    request.DataSet = BytesIO(dataset)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    return message
+
+
+def find(number: int, identifier: bytes) -> DIMSEMessage:
+    request = C_FIND()
+    request.MessageID, request.Priority, request.AffectedSOPClassUID = number, 2, UID("1.2.840.10008.5.1.4.1.2.2.1")
+    request.Identifier = BytesIO(identifier)
+    message = C_FIND_RQ()
+    message.primitive_to_message(request)
+    return message
+
+
+def echo(number: int) -> DIMSEMessage:
+    request = C_ECHO()
+    request.MessageID, request.AffectedSOPClassUID = number, UID("1.2.840.10008.1.1")
+    message = C_ECHO_RQ()
+    message.primitive_to_message(request)
+    return message
+
+
+Sent = tuple[str, int, bytes]
+sent_messages = st.lists(st.tuples(st.sampled_from(["store", "find", "echo", "release", "abort"]),
+                                   st.integers(0, 127).map(lambda n: 2 * n + 1), st.binary(min_size=1, max_size=3000)),
+                         max_size=5)
+
+
+def encoded(sent: Sequence[Sent], longest: int, values_in_a_pdu: int) -> tuple[bytes, list[Told]]:
+    """The bytes, and what a reader has to tell of them."""
+    stream, told = b"", list[Told]()
+    for number, (kind, context, dataset) in enumerate(sent, 1):
+        if kind in {"release", "abort"}:
+            pdu = A_RELEASE_RQ() if kind == "release" else A_ABORT_RQ()
+            if isinstance(pdu, A_ABORT_RQ):
+                pdu.source, pdu.reason_diagnostic = 0, 0
+            stream += pdu.encode()
+            told.append(("pdu", pdu.encode()))
+            continue
+        message = echo(number) if kind == "echo" else (store if kind == "store" else find)(number, dataset)
+        values = [value for primitive in message.encode_msg(context, longest)
+                  for value in primitive.presentation_data_value_list]
+        for begin in range(0, len(values), values_in_a_pdu):
+            primitive = P_DATA()
+            primitive.presentation_data_value_list = [list(value) for value in values[begin:begin + values_in_a_pdu]]
+            stream += P_DATA_TF(primitive).encode()
+        told.append(("command", context, number, {"store": 1, "find": 0x20, "echo": 0x30}[kind]))
+        if kind != "echo":
+            told.append(("data", dataset))
+    return stream, told
+
+
+def tell(events: Sequence[Event]) -> list[Told]:
+    told, dataset = list[Told](), b""
+    for event in events:
+        if isinstance(event, Command):
+            told.append(("command", event.context, event.fields[MESSAGE_ID], event.fields[COMMAND_FIELD]))
+        elif isinstance(event, OtherPdu):
+            told.append(("pdu", event.encoded))
+        else:
+            dataset += event.piece
+            if event.last:
+                told.append(("data", dataset))
+                dataset = b""
+    return told
+
+
+def read(stream: bytes, cuts: Sequence[int]) -> list[Event]:
+    reader, events, begin = PduReader(), list[Event](), 0
+    for end in [*sorted(cuts), len(stream)]:
+        for event in reader.feed(memoryview(stream)[begin:end]):
+            events.append(Data(memoryview(bytes(event.piece)), event.last) if isinstance(event, Data) else event)
+        begin = end
+    assert reader.idle
+    return events
+
+
+@given(sent_messages, st.sampled_from([13, 14, 50, 256, 16384, 0]), st.integers(1, 4), st.data())
+def test_every_split_of_every_message_tells_the_same(sent: list[Sent], longest: int, values_in_a_pdu: int,
+                                                     data: st.DataObject) -> None:
+    stream, told = encoded(sent, longest, values_in_a_pdu)
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=20))
+    assert tell(read(stream, cuts)) == told
+
+
+@settings(max_examples=15, deadline=None)
+@given(sent_messages, st.sampled_from([16, 0]))
+def test_byte_by_byte(sent: list[Sent], longest: int) -> None:
+    stream, told = encoded(sent, longest, 2)
+    assert tell(read(stream, range(len(stream)))) == told
+
+
+def test_commands_are_read_as_sent() -> None:
+    stream, _ = encoded([("store", 3, b"data")], 0, 1)
+    command = read(stream, [])[0]
+    assert isinstance(command, Command)
+    assert command.fields[AFFECTED_SOP_INSTANCE] == "1.2.1"
+    assert command.has_dataset
+    echoed = read(encoded([("echo", 1, b"")], 0, 1)[0], [])[0]
+    assert isinstance(echoed, Command)
+    assert not echoed.has_dataset
+
+
+# ---------------------------------------------------------------- what is no DICOM
+
+
+@settings(max_examples=300)
+@given(st.lists(st.binary(max_size=300), max_size=6), sent_messages, st.data())
+def test_noise_is_refused_or_waited_for_and_nothing_else(noise: list[bytes], sent: list[Sent],
+                                                         data: st.DataObject) -> None:
+    stream = bytearray(encoded(sent, 50, 2)[0])
+    for piece in noise:
+        at = data.draw(st.integers(0, len(stream)))
+        stream[at:at + data.draw(st.integers(0, 20))] = piece
+    reader = PduReader()
+    with contextlib.suppress(ProtocolError):
+        for begin in range(0, len(stream), 64):
+            list(reader.feed(memoryview(stream)[begin:begin + 64]))
+
+
+def value(context: int, control: int, content: bytes, length: int | None = None) -> bytes:
+    return struct.pack(">IBB", len(content) + 2 if length is None else length, context, control) + content
+
+
+def p_data(*values: bytes, length: int | None = None) -> bytes:
+    body = b"".join(values)
+    return struct.pack(">BxI", 4, len(body) if length is None else length) + body
+
+
+
+def command_set(number: int = 1) -> bytes:
+    (primitive, *_) = store(number, b"x").encode_msg(1, 0)
+    return bytes(primitive.presentation_data_value_list[0][1][1:])
+
+
+@pytest.mark.parametrize("stream", [
+    b"\x00\x00\x00\x00\x00\x00", b"\x08\x00\x00\x00\x00\x04", b"GET / HTTP/1.1\r\n", p_data(b"\0\0\0\1"),
+    p_data(value(1, 3, b"", length=1)), p_data(value(1, 3, b"x", length=2**32 - 1)),
+    p_data(value(1, 0, b"data first")), p_data(value(1, 3, b"\0\0\0\1\xff\xff\xff\xffno command")),
+    p_data(value(1, 3, command_set())) + p_data(value(1, 3, command_set())),
+    p_data(value(1, 3, command_set())) + p_data(value(3, 0, b"in another context")),
+    p_data(value(1, 3, b"x"), b"\0\0\0"), struct.pack(">BxI", 1, 2**31),
+    *[p_data(value(1, 1, bytes(LONGEST_COMMAND // 2))) * 3],
+], ids=["zero", "eight", "http", "short", "length one", "length beyond", "data first", "no command", "command in data",
+        "another context", "rest", "long request", "endless command"])
+def test_what_the_standard_forbids_is_refused(stream: bytes) -> None:
+    reader = PduReader()
+    with pytest.raises(ProtocolError):
+        list(reader.feed(memoryview(stream)))
+
+
+def test_a_message_of_four_gigabytes_takes_no_memory() -> None:
+    reader, piece = PduReader(), memoryview(bytes(1024 * 1024))
+    list(reader.feed(memoryview(p_data(value(1, 3, command_set())))))
+    list(reader.feed(memoryview(struct.pack(">BxIIBB", 4, 2**32 - 1, 2**32 - 5, 1, 2))))
+    tracemalloc.start()
+    passed = sum(len(event.piece) for _ in range(200) for event in reader.feed(piece) if isinstance(event, Data))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert passed == 200 * len(piece)
+    assert peak < 1024 * 1024
+    assert not reader.idle
