@@ -35,6 +35,7 @@ from adapters.database.index import InstanceIndex
 from adapters.database.library import open_library
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.operations import DatabaseOperations
+from adapters.database.priors import DatabasePriors
 from adapters.database.probe import probe
 from adapters.database.queries import DatabaseQueries
 from adapters.database.recordings import kept_answer
@@ -58,6 +59,7 @@ from adapters.dicom.transport.commitment_scu import committing
 from adapters.dicom.transport.mpps import StepScp
 from adapters.dicom.transport.qido import build_router as qido_router
 from adapters.dicom.transport.requestor import known_peers
+from adapters.dicom.transport.retrieve import archives
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import DicomDestination
 from adapters.dicom.transport.stow import build_router as stow_router
@@ -93,6 +95,7 @@ from adapters.web.library import library_routers
 from adapters.web.server import HttpServer
 from adapters.web.uploads import Door
 from gateway import settings as configuration
+from gateway.archivist import Archivist
 from gateway.clockwork import AssemblyClock
 from gateway.commands import GatewayCommands, Predictor
 from gateway.commitment_desk import CommitmentDesk
@@ -200,7 +203,10 @@ class Gateway:
                          self._gate))
         self._messages = DatabaseMessageLog(self._database, lambda _: self._clock.poke())
         self._evidence = DatabaseEvidence(self._database, settings.site.facility, self._clock.poke)
-        self._departures = Departures(self._evidence, self._index.flush)
+        self._priors = DatabasePriors(self._database, settings.site.facility)
+        self._archivist = Archivist(settings, archives(settings, self._intake), self._priors, self._rows,
+                                    self._evidence, self._index.flush, self._clock.poke)
+        self._departures = Departures(self._evidence, self._index.flush, sent=self._priors.sent)
         self._desk = CommitmentDesk(self._commitments, self._promising, self._rows, self._engine, is_intact,
                                     self._index.flush, self._evidence.requested)
         self._promising.use(self._desk)
@@ -227,7 +233,10 @@ class Gateway:
                           (settings.site.language, settings.site.timezone))
         return Work(Parts(self._rows, planner, self._pipelines, self._fulfilment, self._inference, publisher,
                           self._destinations, LOADER_WORDS), settings, reported=self._instruments.reported,
-                    indexed=lambda: self._index.flush(_INDEXED_SECONDS))
+                    indexed=lambda: self._index.flush(_INDEXED_SECONDS), held_back=self._held_back)
+
+    def _held_back(self, study_id: int, at: datetime) -> float:
+        return self._archivist.waits(study_id, at)
 
     def _build_web(self) -> FastAPI:
         settings = self.settings
@@ -300,6 +309,7 @@ class Gateway:
         self._messages.start()
         self._departures.start()
         self._desk.start()
+        self._archivist.start()
         self._schedule()
         self.mllp.start()
         try:
@@ -336,8 +346,9 @@ class Gateway:
         self._gate.shut("stop", "the gateway is being stopped; try again later")
         with ExitStack() as last_comes_first:
             for stop in (self._lock.release, self._database.dispose, self._engine.stop, self._index.stop,
-                         self._stop_scheduler, self._clock.stop, self._desk.stop, self._departures.stop,
-                         self._messages.stop, self._batches.stop, self.http.stop, self.mllp.stop, self.dicom.stop):
+                         self._stop_scheduler, self._clock.stop, self._archivist.stop, self._desk.stop,
+                         self._departures.stop, self._messages.stop, self._batches.stop, self.http.stop,
+                         self.mllp.stop, self.dicom.stop):
                 last_comes_first.callback(stop)
         log.info("gateway_stopped")
 

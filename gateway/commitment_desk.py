@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -13,6 +14,7 @@ import structlog
 from gateway.commitment import Copy, Promise, Report, Request, judge, lacks, report_again
 from gateway.delivery import DeliveryState, Receipt
 from gateway.errors import GatewayError, Transient
+from gateway.hands import Hands
 from gateway.repository import DeliveryTicket, Engine
 from gateway.work import now
 
@@ -116,8 +118,7 @@ class CommitmentDesk:
         the index. `requested`: tells the studies (see gateway.completion.EvidenceLog)."""
         self._rows, self._reporter, self._ledger, self._engine = rows, reporter, ledger, engine
         self._intact, self._indexed, self._requested, self._clock = intact, indexed, requested, clock
-        self._busy: set[str] = set()
-        self._change = threading.Condition()
+        self._hands = Hands("commitment", _PEERS_AT_ONCE)
         self._poked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="commitment-desk", daemon=True)
@@ -131,8 +132,7 @@ class CommitmentDesk:
         self._poked.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        with self._change:
-            self._change.wait_for(lambda: not self._busy, timeout=_LAST_WORDS_SECONDS)
+        self._hands.rest(_LAST_WORDS_SECONDS)
 
     def poke(self) -> None:
         """Something was asked or answered."""
@@ -168,29 +168,17 @@ class CommitmentDesk:
 
     def _hand_out(self) -> None:
         for found in self._rows.open(self._clock(), _AT_ONCE):
-            if not self._stopping.is_set() and self._claim(found.request.peer):
-                threading.Thread(target=self._deal_with, args=(found,), name="commitment", daemon=True).start()
-
-    def _claim(self, peer: str) -> bool:
-        """One at a time for each peer; what is left over is found again in a later round."""
-        with self._change:
-            if peer in self._busy or len(self._busy) >= _PEERS_AT_ONCE:
-                return False
-            self._busy.add(peer)
-            return True
+            if not self._stopping.is_set():
+                # What is left over because its peer is being dealt with is found again in a later round.
+                self._hands.give(found.request.peer, partial(self._deal_with, found))
 
     def _deal_with(self, found: Open) -> None:
         try:
             self.deal_with(found)
-        except Transient as error:
-            log.warning("commitment_waits", error=str(error))
         except Exception as error:
-            log.exception("commitment_fault", error=type(error).__name__)
             self._rows.again(found.commitment_id, f"stopped with {type(error).__name__}", self._clock() + _AFTER_FAULT)
+            raise
         finally:
-            with self._change:
-                self._busy.discard(found.request.peer)
-                self._change.notify_all()
             self.poke()
 
     # ------------------------------------------------------------ a peer asks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -24,9 +24,11 @@ class Departures:
     """One thread, off the way of those who leave; a sender with an association for each object costs few writes."""
 
     def __init__(self, evidence: EvidenceLog, indexed: Callable[[], bool],
-                 clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """`indexed` waits until every object acknowledged so far is in the index; False when that takes too long."""
-        self._evidence, self._indexed, self._clock = evidence, indexed, clock
+                 clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+                 sent: Callable[[str, Iterable[str], datetime], object] = lambda _sender, _studies, _at: None) -> None:
+        """`indexed` waits until every object acknowledged so far is in the index; False when that takes too long.
+        `sent` is told who (protocol:name) has sent which studies, also where every object was here before."""
+        self._evidence, self._indexed, self._clock, self._sent = evidence, indexed, clock, sent
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="departures", daemon=True)
@@ -70,6 +72,8 @@ class Departures:
                     for left, at in gathered for one in statements(left, at)}
             if said:
                 self._evidence.hear(list(said.values()))
+            for left, at in gathered:
+                self._sent(f"{left.sender.protocol}:{left.sender.name}", left.studies, at)
         except Transient as error:
             log.warning("departures_wait", error=str(error))
             return False

@@ -264,6 +264,9 @@ class CaseDetail:
     """{kind, identity, destination} each."""
     evidence: tuple[Mapping[str, Any], ...] = ()
     """{kind, …} each: why the study was taken as complete, then what was said of it (gateway.assembly.Handover)."""
+    prior: Mapping[str, Any] | None = None
+    """{state, study_instance_uid, archive, objects, error} of the earlier study that its route asks for
+    (gateway.fetching.PriorState); None where none was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

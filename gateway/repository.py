@@ -130,7 +130,7 @@ class Repository(Protocol):
         ...
 
     def plannable(self, study_id: int) -> Plannable | None:
-        """None while there is nothing to plan (no such study, no instances)."""
+        """None while there is nothing to plan (no such study, no instances, here only as the prior of another)."""
         ...
 
     def outdated(self) -> Sequence[int]:

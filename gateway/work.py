@@ -51,13 +51,15 @@ class Work:
 
     def __init__(self, parts: Parts, settings: Settings, clock: Callable[[], datetime] = now,
                  reported: Callable[[str, float], None] = lambda _pipeline, _seconds: None,
-                 indexed: Callable[[], bool] = lambda: True) -> None:
+                 indexed: Callable[[], bool] = lambda: True,
+                 held_back: Callable[[int, datetime], float] = lambda _study, _at: 0.0) -> None:
         """`reported` is told the pipeline and the seconds from the last object to the first report of a case.
 
         `indexed` waits until every object acknowledged so far is in the index; False when that takes too long.
+        `held_back`: seconds that a complete study still waits for its prior.
         """
         self._parts, self._settings, self._clock, self._reported = parts, settings, clock, reported
-        self._indexed = indexed
+        self._indexed, self._held_back = indexed, held_back
         self._repository = parts.repository
         self._engine: Engine | None = None
         self._open_since: datetime | None = None
@@ -90,6 +92,8 @@ class Work:
             decision = self._decided(one)
             if isinstance(decision, Wait):
                 again.append(max((decision.until - self._clock()).total_seconds(), 0.0))
+            elif (left := self._held_back(study_id, self._clock())) > 0:
+                again.append(left)
             elif not self._planned(study_id, decision, one.revision):
                 again.append(_PLAN_AGAIN_SECONDS)
         return min(again, default=None)

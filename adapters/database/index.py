@@ -18,6 +18,7 @@ from adapters.database.cases import create_case, update_case
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order
 from adapters.database.patients import note_patient
+from adapters.database.priors import comes_as_prior, promote
 from adapters.database.studies import count_instances, storable, study_columns
 from adapters.database.tables import cases, documents, facts, instances, senders, studies
 from gateway.case import CaseState
@@ -200,6 +201,9 @@ class InstanceIndex:
             conflict=row.conflict or any(conflict for _, conflict in fresh)))
         if row.completeness:
             self._mark_late(connection, study_id)
+        if row.prior and not comes_as_prior(connection, self._facility, row.study_instance_uid,
+                                            {i.sender for i, _ in fresh}):
+            promote(connection, row, newest)
         self._remember(study_id, row.revision + 1, counted)
         return study_id
 
@@ -228,12 +232,14 @@ class InstanceIndex:
         found = connection.execute(query).scalar()
         if found is None:
             at = instance.received_at
+            prior = comes_as_prior(connection, self._facility, instance.study_instance_uid, {instance.sender})
             connection.execute(upsert(self._engine, studies).values(
                 **columns, sender=storable(instance.sender), first_received_at=at, burst_started_at=at,
-                last_received_at=at, receiving=True).on_conflict_do_nothing())
+                last_received_at=at, receiving=True, prior=prior).on_conflict_do_nothing())
             found = connection.execute(query).scalar_one()
-            create_case(connection, found, self._facility, instance.study_instance_uid, "", received_at=at,
-                        state=CaseState.RECEIVING)
+            if not prior:
+                create_case(connection, found, self._facility, instance.study_instance_uid, "", received_at=at,
+                            state=CaseState.RECEIVING)
             note_patient(connection, columns)
             link_order(connection, found)
         return int(found)

@@ -68,7 +68,7 @@ class PlanningRows:
             link_order(connection, study_id)
             row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
             newest, there = newest_instance(connection, study_id), count_instances(connection, study_id)
-            if not newest:
+            if not newest or row.prior:
                 connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
                     receiving=False, replan=False))
                 return None

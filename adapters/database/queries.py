@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from adapters.database.cases import standing
 from adapters.database.connection import TRIAGE
 from adapters.database.filtering import Counts, Remembered, listed
+from adapters.database.priors import prior_of_case
 from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.case import Completeness
@@ -72,12 +73,12 @@ class DatabaseQueries:
             studies, studies.c.order_id == orders.c.order_id).where(studies.c.id == row.study_id)).scalar()
         count = connection.execute(sa.select(sa.func.count()).where(
             instances.c.study_id == row.study_id)).scalar_one()
-        evidence = connection.execute(sa.select(studies.c.evidence).where(studies.c.id == row.study_id)).scalar_one()
+        study = connection.execute(sa.select(studies).where(studies.c.id == row.study_id)).one()
         return CaseDetail(
             case=self._views(connection, [row])[0], result=shown.result if shown else None, order=order,
             runs=tuple(_version(v, row.run_id) for v in versions), instances=count,
             documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made),
-            evidence=tuple(evidence))
+            evidence=tuple(study.evidence), prior=prior_of_case(connection, study.facility, study.study_instance_uid))
 
     def _views(self, connection: sa.Connection, rows: Sequence[Any]) -> list[CaseView]:
         of_run: dict[str, list[DeliveryView]] = {}

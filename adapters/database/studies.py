@@ -65,12 +65,17 @@ def order_from_json(body: Any) -> Order | None:
 
 
 def load_study(connection: sa.Connection, study_id: int, order: Order | None,
-               last_instance_id: int | None = None) -> Study:
-    """The study as it stood when `last_instance_id` was its newest instance (None: as it stands)."""
+               last_instance_id: int | None = None, only: sa.ColumnElement[bool] | None = None) -> Study:
+    """The study as it stood when `last_instance_id` was its newest instance (None: as it stands).
+
+    `only`: with those of its instances for which that holds.
+    """
     row = connection.execute(sa.select(studies).where(studies.c.id == study_id)).one()
     query = sa.select(instances).where(instances.c.study_id == study_id, instances.c.conflict.is_(False))
     if last_instance_id is not None:
         query = query.where(instances.c.id <= last_instance_id)
+    if only is not None:
+        query = query.where(only)
     found = connection.execute(query.order_by(instances.c.id)).all() or _conflicting(connection, study_id)
     patient = Patient(row.patient_id, row.patient_issuer, row.patient_name, row.patient_birth_date, row.patient_sex)
     return Study(row.facility, row.study_instance_uid, patient,

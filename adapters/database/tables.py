@@ -56,6 +56,7 @@ studies = sa.Table(
     sa.Column("files_deleted_at", UtcDateTime),
     sa.Column("evidence", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("prior", sa.Boolean, nullable=False, server_default=sa.false()),
     _text("search", index=True),
     sa.UniqueConstraint("facility", "study_instance_uid"),
 )
@@ -94,6 +95,17 @@ commitments = sa.Table(
     sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("next_attempt_at", UtcDateTime, index=True),
     sa.UniqueConstraint("direction", "peer", "transaction_uid"),
+)
+
+priors = sa.Table(
+    "priors", metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    _text("facility"), _text("study_instance_uid"), _text("prior_study_instance_uid", index=True), _text("archive"),
+    _text("archive_ae_title"), _text("state", index=True), _text("error"),
+    sa.Column("objects", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("asked_at", UtcDateTime, nullable=False), sa.Column("wait_until", UtcDateTime, nullable=False),
+    sa.Column("finished_at", UtcDateTime),
+    sa.UniqueConstraint("facility", "study_instance_uid"),
 )
 
 patients = sa.Table(

@@ -20,7 +20,7 @@ from pydicom.datadict import keyword_dict, tag_for_keyword
 from adapters.files import settings_paths
 from gateway.errors import ConfigurationError
 from gateway.routing import check_condition
-from gateway.settings import FolderDestination, Settings
+from gateway.settings import DicomDestination, FolderDestination, Settings
 
 PREFIX = "GATEWAY_"
 
@@ -196,12 +196,14 @@ def _check(settings: Settings, sources: _Sources) -> None:
     if settings.database_url and not settings.database_url.startswith(_DATABASES):
         raise sources.error(("database_url",), "write postgresql+psycopg://user@host/name, or nothing for SQLite.")
     _check_ports(settings, sources)
-    for kind in ("routes", "destinations"):
+    for kind in ("routes", "archives", "destinations"):
         names = [part.name for part in getattr(settings, kind)]
         for index, name in enumerate(names):
             if Counter(names[:index])[name]:
                 raise sources.error((kind, index, "name"), f"the name {name} stands twice.")
     _check_routes(settings, sources)
+    _check_archives(settings, sources)
+    _check_callers(settings, sources)
     try:
         zoneinfo.ZoneInfo(settings.site.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -232,6 +234,35 @@ def _check_routes(settings: Settings, sources: _Sources) -> None:
                 check_condition(condition)
             except ValueError as error:
                 raise sources.error(("routes", number, "when", name), f"{error}.") from error
+
+
+def _check_archives(settings: Settings, sources: _Sources) -> None:
+    known = [archive.name for archive in settings.archives]
+    policies: list[tuple[settings_paths.Path, str]] = [(("assembly",), settings.assembly.count_from)]
+    policies += [(("assembly", "senders", name), other.count_from or "")
+                 for name, other in settings.assembly.senders.items()]
+    for path, name in policies:
+        if name and name not in known:
+            raise sources.error((*path, "count_from"),
+                                f"no archive is named {name}; known: {', '.join(known) or 'none'}.")
+    if all(archive.retrieve == "none" for archive in settings.archives):
+        for number, route in enumerate(settings.routes):
+            if route.prior != "none":
+                raise sources.error(("routes", number, "prior"), "nothing can be fetched: archives names none that is "
+                                                                 "asked with C-GET or C-MOVE.")
+
+
+def _check_callers(settings: Settings, sources: _Sources) -> None:
+    """Who is to call back has to be let in."""
+    allowed = settings.dicom.allowed_calling_ae_titles
+    calling_back = [(("destinations", number, "storage_commitment"), one.ae_title)
+                    for number, one in enumerate(settings.destinations)
+                    if isinstance(one, DicomDestination) and one.storage_commitment]
+    calling_back += [(("archives", number, "retrieve"), one.ae_title)
+                     for number, one in enumerate(settings.archives) if one.retrieve == "move"]
+    for path, title in calling_back:
+        if allowed and title not in allowed:
+            raise sources.error(path, f"{title} calls back, so dicom.allowed_calling_ae_titles must name it.")
 
 
 def _alike(keyword: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from gateway.completion import known_code, missing_from_json, told
+from gateway.fetching import PriorState
 from gateway.ports import CaseDetail, CaseView, DeliveryView
 from gateway.study import Priority
 
@@ -162,6 +163,16 @@ class DocumentForm(BaseModel):
     destination: str
 
 
+class PriorForm(BaseModel):
+    """The patient's newest earlier study of that modality, where the route asks for it. `objects`: that are here."""
+
+    state: PriorState
+    study_instance_uid: str
+    archive: str
+    objects: int
+    error: str
+
+
 class CaseDetailForm(CaseForm):
     """The same with the full result, the order, the versions and the documents."""
 
@@ -172,6 +183,7 @@ class CaseDetailForm(CaseForm):
     instances: int
     documents: list[DocumentForm]
     evidence: list[EvidenceForm]
+    prior: PriorForm | None
 
     @classmethod
     def of_detail(cls, detail: CaseDetail) -> CaseDetailForm:
@@ -181,7 +193,8 @@ class CaseDetailForm(CaseForm):
                    order=None if detail.order is None else dict(detail.order),
                    runs=[RunForm.of(run) for run in detail.runs], instances=detail.instances,
                    documents=[DocumentForm(**document) for document in detail.documents],
-                   evidence=[EvidenceForm.of_json(one) for one in detail.evidence])
+                   evidence=[EvidenceForm.of_json(one) for one in detail.evidence],
+                   prior=None if detail.prior is None else PriorForm(**detail.prior))
 
 
 def _case_fields(view: CaseView) -> dict[str, Any]:

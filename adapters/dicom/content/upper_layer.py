@@ -21,6 +21,8 @@ NO_DATA_SET = 0x0101
 AFFECTED_SOP_CLASS, COMMAND_FIELD, MESSAGE_ID = 0x0002, 0x0100, 0x0110
 RESPONDED_TO, PRIORITY, DATA_SET_TYPE = 0x0120, 0x0700, 0x0800
 STATUS, ERROR_COMMENT, AFFECTED_SOP_INSTANCE = 0x0900, 0x0902, 0x1000
+MOVE_ORIGINATOR = 0x1030
+_TEXTS = frozenset({AFFECTED_SOP_CLASS, ERROR_COMMENT, AFFECTED_SOP_INSTANCE, MOVE_ORIGINATOR})
 
 _COMMAND, _LAST = 1, 2
 _REASONS = {(1, 1): "no reason given", (1, 2): "application context name not supported",
@@ -156,7 +158,7 @@ def decode_command(data: bytes) -> dict[int, int | str]:
         raw = bytes(data[offset + 8:offset + 8 + length])
         if len(raw) != length:
             raise Malformed("the command set is cut short")
-        text = number in {AFFECTED_SOP_CLASS, ERROR_COMMENT, AFFECTED_SOP_INSTANCE}
+        text = number in _TEXTS
         values[number] = raw.decode("ascii", "replace").strip("\0 ") if text else int.from_bytes(raw, "little")
         offset += 8 + length
     return values

@@ -180,7 +180,7 @@ class DicomServer:
     def _on_established(self, event: Any) -> None:
         sender, receiver = sender_of(event.assoc), self._connected[event.assoc]
         with self._change:
-            self._sessions[event.assoc] = _Session(receiver, Tally(sender))
+            self._sessions[event.assoc] = _Session(receiver, Tally(sender, self._settings.ae_title))
         receiver.open()
         self._log.info("association_accepted", calling=sender.name, address=sender.address)
 

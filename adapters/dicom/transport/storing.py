@@ -39,9 +39,13 @@ def failure_status(error: GatewayError) -> int:
 
 @dataclass(slots=True)
 class Tally:
-    """What one association did. `sender`: calling AE title and address."""
+    """What one association did. `sender`: calling AE title and address; `own`: the receiver's AE title.
+
+    `studies`: of the objects that it brought by itself, and not because we had asked for them (C-MOVE).
+    """
 
     sender: Sender
+    own: str = ""
     statuses: Counter[str] = field(default_factory=Counter)
     studies: set[str] = field(default_factory=set)
 
@@ -109,7 +113,8 @@ class StoreRequest:
             tags = self._reception.tags()
             self._require_announced(tags)
             self._reception.finish()
-            self._tally.studies.add(str(tags["StudyInstanceUID"]))
+            if self._tally.own not in (self._command.fields.get(upper_layer.MOVE_ORIGINATOR), ""):
+                self._tally.studies.add(str(tags["StudyInstanceUID"]))
 
     def _require_announced(self, tags: Mapping[str, Any]) -> None:
         """PS3.4 B.2.2; only for what comes over DIMSE: in files the two often differ, and the data set counts."""

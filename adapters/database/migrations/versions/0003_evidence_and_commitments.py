@@ -19,6 +19,7 @@ def _text(name: str) -> sa.Column[str]:
 def upgrade() -> None:
     op.add_column("studies", sa.Column("evidence", sa.JSON(), server_default="[]", nullable=False))
     op.add_column("studies", sa.Column("missing", sa.JSON(), server_default="[]", nullable=False))
+    op.add_column("studies", sa.Column("prior", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("runs", sa.Column("missing", sa.JSON(), server_default="[]", nullable=False))
     op.create_table(
         "evidence",
@@ -47,11 +48,26 @@ def upgrade() -> None:
                             name=op.f("uq_commitments_direction_peer_transaction_uid")))
     op.create_index(op.f("ix_commitments_sop_instance_uid"), "commitments", ["sop_instance_uid"])
     op.create_index(op.f("ix_commitments_next_attempt_at"), "commitments", ["next_attempt_at"])
+    op.create_table(
+        "priors",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        _text("facility"), _text("study_instance_uid"), _text("prior_study_instance_uid"), _text("archive"),
+        _text("archive_ae_title"), _text("state"), _text("error"),
+        sa.Column("objects", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("wait_until", UtcDateTime(), nullable=False),
+        sa.Column("finished_at", UtcDateTime()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_priors")),
+        sa.UniqueConstraint("facility", "study_instance_uid", name=op.f("uq_priors_facility_study_instance_uid")))
+    op.create_index(op.f("ix_priors_prior_study_instance_uid"), "priors", ["prior_study_instance_uid"])
+    op.create_index(op.f("ix_priors_state"), "priors", ["state"])
 
 
 def downgrade() -> None:
+    op.drop_table("priors")
     op.drop_table("commitments")
     op.drop_table("evidence")
     op.drop_column("runs", "missing")
+    op.drop_column("studies", "prior")
     op.drop_column("studies", "missing")
     op.drop_column("studies", "evidence")
