@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import structlog
 
@@ -12,6 +13,8 @@ from gateway.work import Work
 log = structlog.get_logger()
 _LONGEST_SLEEP = 30.0
 _AFTER_FAULT = 1.0
+_REST, _LONGEST_REST = 3.0, 0.15
+"""Times a round's own duration, and seconds: while thousands of studies are received, a round is no trifle."""
 
 
 class AssemblyClock:
@@ -20,14 +23,14 @@ class AssemblyClock:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._poked = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="assembly", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._poked.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
@@ -39,8 +42,11 @@ class AssemblyClock:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopping:
-            self._poked.wait(self._round())
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            left = self._round()
+            self._stopping.wait(min(_REST * (time.monotonic() - began), _LONGEST_REST))
+            self._poked.wait(left)
             self._poked.clear()
 
     def _round(self) -> float:
