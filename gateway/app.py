@@ -248,7 +248,8 @@ class Gateway:
         limit = settings.http.maximum_upload_bytes
         routers = [
             fhir_router(queries, self._messages, self._intake, write_ecg, settings.site.facility, principal_of, limit,
-                        split=split, kept=partial(kept_answer, self._database)),
+                        split=split, kept=partial(kept_answer, self._database),
+                        systems=settings.site.identifier_systems),
             stow_router(self._intake, principal_of, limit, self._departures.left),
             qido_router(self._holdings, principal_of), wado_router(self._holdings, principal_of),
             workitems_router(self._workitems, principal_of)]

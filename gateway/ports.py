@@ -234,6 +234,7 @@ class CaseView:
     cases: tuple[str, ...] = ()
     patient_birth_date: str = ""
     patient_sex: str = ""
+    patient_issuer: str = ""
     study_description: str = ""
     problems: tuple[Mapping[str, str], ...] = ()
     """{code, text}: why undetermined, failed, unsupported or partial."""

@@ -26,7 +26,8 @@ from gateway.study import Priority
 from gateway.triage import explain
 
 _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studies.c.patient_id,
-         studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex, studies.c.modality,
+         studies.c.patient_issuer, studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex,
+         studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
          studies.c.completeness.label("study_completeness"), studies.c.missing)
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
@@ -201,7 +202,7 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
         findings=tuple(row.findings), deliveries=sent, cases=siblings, patient_birth_date=row.patient_birth_date,
         patient_sex=row.patient_sex, study_description=row.description, problems=tuple(problems),
         summary=row.summary, error=row.error, conflict=row.conflict, missing=tuple(row.missing), due_at=row.due_at,
-        band=row.band,
+        band=row.band, patient_issuer=row.patient_issuer,
         place_reasons=tuple({"code": reason.code, "values": reason.values}
                             for reason in explain(case, datetime.now(UTC), policy)))
 

@@ -44,7 +44,7 @@ class Worklist:
     def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
         self.asked.append(where)
         start = int(cursor or 0)
-        following = start + self.page
+        following = start + min(limit, self.page)
         return Page(tuple(self.lines[start:following]), len(self.lines),
                     str(following) if following < len(self.lines) else None)
 

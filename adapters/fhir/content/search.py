@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ SEARCHABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "Device": (("_id", "token"), ("_lastUpdated", "date"), ("identifier", "token")),
 }
 """Resource type → its search parameters and their types."""
-_CONTROLS = frozenset({"_count", "_format", "_page", "_pretty"})
+CONTROLS = frozenset({"_count", "_format", "_page", "_pretty"})
 _JSON_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "application/fhir json", "text/json"})
 DEFAULT_COUNT, LARGEST_COUNT = 50, 200
 _CHUNK = 50
@@ -130,9 +130,8 @@ def parse_search(resource_type: str, parameters: Sequence[tuple[str, str]], *, l
     controls: dict[str, str] = {}
     for name, value in parameters:
         element = f"http.{name.lower()}"
-        if not value.isprintable():
-            raise InvalidStructure(f"The value of {name} holds control characters.", element=element)
-        if name in _CONTROLS:
+        require_printable(name, value)
+        if name in CONTROLS:
             controls[name] = value
         elif name not in known:
             if not lenient:
@@ -144,7 +143,13 @@ def parse_search(resource_type: str, parameters: Sequence[tuple[str, str]], *, l
             queries = _both(queries, more)
             keep += [predicate] if predicate else []
     require_json(controls.get("_format", "json"))
-    return Search(resource_type, queries, tuple(keep), _count(controls), _place(controls), tuple(used))
+    return Search(resource_type, queries, tuple(keep), count_of(controls), _place(controls), tuple(used))
+
+
+def require_printable(name: str, value: str) -> None:
+    """Raises Unreadable naming the parameter."""
+    if not value.isprintable():
+        raise InvalidStructure(f"The value of {name} holds control characters.", element=f"http.{name.lower()}")
 
 
 def require_json(media_type: str) -> None:
@@ -222,7 +227,7 @@ _READERS: dict[str, Reader] = {
     "status": _by_status}
 
 
-def _count(controls: dict[str, str]) -> int:
+def count_of(controls: Mapping[str, str]) -> int:
     text = controls.get("_count", str(DEFAULT_COUNT))
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise InvalidStructure("_count is no whole number.", element="http._count")

@@ -22,6 +22,8 @@ CASE_PATIENT = _own_system("case-patient")
 """Identifier system of a patient whose study names no id: known by the case alone."""
 RECORDING = _own_system("recording")
 """Identifier system of an ECG Observation that was taken in."""
+CASE_STATE = _own_system("case-state")
+"""Code system of the worklist's states (`analysing`)."""
 LABEL = _own_system("label")
 """Code system of the finding labels (`AFIB`)."""
 
@@ -39,6 +41,7 @@ REPLACES = "http://hl7.org/fhir/StructureDefinition/diagnosticReport-replaces"
 
 VERDICT = Code("111413", "DCM", "Overall Assessment")
 RISK = Code("RISK", "99TRIAGE", "Triage risk")
+INTERPRETING = Code("110005", "DCM", "Interpretation")
 PRESENCE = Code("121052", "DCM", "Presence of property")
 THRESHOLD = Code("122411", "DCM", "Threshold Value")
 SOFTWARE = Code("706689003", "SCT", "Application program software")
@@ -72,6 +75,8 @@ REQUEST_INTENT = ("proposal", "plan", "directive", "order", "original-order", "r
 REQUEST_PRIORITY = ("routine", "urgent", "asap", "stat")
 REQUIRED_STATUS: dict[str, tuple[str, ...]] = {
     "DiagnosticReport": REPORT_STATUS, "Observation": OBSERVATION_STATUS, "ServiceRequest": REQUEST_STATUS,
+    "Task": ("draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold",
+             "failed", "completed", "entered-in-error"),
     "ImagingStudy": ("registered", "available", "cancelled", "entered-in-error", "unknown"),
 }
 """Resource type → values of its required `status` (required bindings, which fhir.resources does not check)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,9 +19,11 @@ from adapters.fhir.content.search import SEARCHABLE, parse_search, require_json
 from adapters.fhir.content.search import answer as answer_search
 from adapters.fhir.content.searchset import searchset
 from adapters.fhir.content.stored import case_of, resources_of
+from adapters.fhir.content.task import Site
 from adapters.fhir.transport.answers import FhirRoute, answer, body_of, entity_tag, limited_body
 from adapters.fhir.transport.orders import OrderDesk, Placed
 from adapters.fhir.transport.recordings import Kept, RecordingDesk, Split
+from adapters.fhir.transport.tasks import TaskDesk
 from gateway.orders import MessageLog
 from gateway.ports import EcgWriter, Intake, Queries, ReportQuery
 from gateway.study import Principal, Sender
@@ -38,14 +40,17 @@ PrincipalOf = Callable[[Request], Principal]
 
 def build_router(queries: Queries, log: MessageLog, intake: Intake, ecg_writer: EcgWriter, facility: str,
                  principal_of: PrincipalOf, maximum_bytes: int, *, split: Split,
-                 kept: Kept, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
+                 kept: Kept, systems: Mapping[str, str] | None = None,
+                 now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
     """The router under `/fhir`. `split`: Part 10 bytes → (header, data set). `kept`: control id → what was answered to
-    that message. `maximum_bytes`: of a body, at most 64 MB.
+    that message. `maximum_bytes`: of a body, at most 64 MB. `systems`: issuer of ids as received → the URI that the
+    EHR knows it by, as the reports name it.
 
     Every refusal is an OperationOutcome; every handler takes a Principal, whose name is the sender of what is posted.
     """
     api = FhirApi(queries, OrderDesk(queries, log, facility, now),
-                  RecordingDesk(queries, intake, ecg_writer, split, facility, log, kept, now), principal_of,
+                  RecordingDesk(queries, intake, ecg_writer, split, facility, log, kept, now),
+                  TaskDesk(queries, Site(facility, dict(systems or {}))), principal_of,
                   min(maximum_bytes, _LARGEST_RESOURCE))
 
     def asker(request: Request) -> Principal:
@@ -74,6 +79,7 @@ class FhirApi:
     queries: Queries
     orders: OrderDesk
     recordings: RecordingDesk
+    tasks: TaskDesk
     principal_of: PrincipalOf
     maximum_bytes: int
 
@@ -124,6 +130,8 @@ class FhirApi:
     def _find(self, resource_type: str, resource_id: str) -> Json:
         if resource_type == "Observation" and (sent := self.recordings.read(resource_id)) is not None:
             return sent
+        if resource_type == "Task":
+            return self.tasks.read(resource_id)
         documents, _ = self.queries.reports(ReportQuery(case_id=case_of(resource_id), limit=1))
         for resource in (r for document in documents for r in resources_of(document)):
             if (resource["resourceType"], resource["id"]) == (resource_type, resource_id):
@@ -144,6 +152,8 @@ class FhirApi:
     async def _search(self, request: Request, resource_type: str, parameters: Sequence[tuple[str, str]]) -> Response:
         _require_type(resource_type)
         lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+        if resource_type == "Task":
+            return answer(await run_in_threadpool(self.tasks.search, parameters, _base(request), lenient=lenient))
         search = parse_search(resource_type, parameters, lenient=lenient)
         found = await run_in_threadpool(answer_search, search, self.queries.reports)
         return answer(searchset(search, found, _base(request)))
@@ -151,7 +161,7 @@ class FhirApi:
     async def elsewhere(self, request: Request, rest: str = "") -> Response:
         """404 or 405 as an OperationOutcome."""
         name = rest.split("/", maxsplit=1)[0]
-        if name in SEARCHABLE or name in ("ServiceRequest", "metadata"):
+        if name in SEARCHABLE or name in ("ServiceRequest", "Task", "metadata"):
             raise Refused(405, "not-supported", f"{request.method} is not possible here; GET metadata tells what is.")
         raise _unknown_type()
 
@@ -172,12 +182,12 @@ def _placed(request: Request, placed: Placed) -> Response:
 def _require_type(resource_type: str) -> None:
     if resource_type == "ServiceRequest":
         raise Refused(405, "not-supported", "ServiceRequest is read by its id; it is not searched.")
-    if resource_type not in SEARCHABLE:
+    if resource_type not in (*SEARCHABLE, "Task"):
         raise _unknown_type()
 
 
 def _unknown_type() -> Refused:
-    known = ", ".join(["ServiceRequest", *SEARCHABLE])
+    known = ", ".join(["ServiceRequest", "Task", *SEARCHABLE])
     return Refused(404, "not-supported", f"There is nothing at this address; the resources here are {known}.")
 
 
