@@ -113,14 +113,24 @@ class Receiver:
         log = self.folder / "receiver.log"
         return log.read_text(errors="replace")[-4000:] if log.exists() else "no log"
 
+    def all_rows(self) -> list[tuple[str, str, bool]]:
+        """(path, digest, conflict) of the index, by path."""
+        return sorted(row[1:] for row in self._read())
+
     def rows(self) -> dict[str, tuple[str, str, bool]]:
-        """SOP Instance UID → (path, digest, conflict) of the index."""
+        """The same by SOP Instance UID, where each is there once."""
+        found = self._read()
+        told = {uid: (path, digest, conflict) for uid, path, digest, conflict in found}
+        assert len(told) == len(found), "an object has several rows"
+        return told
+
+    def _read(self) -> list[tuple[str, str, str, bool]]:
         engine = open_database(self.url)
         try:
             with engine.connect() as connection:
                 c = instances.c
                 found = connection.execute(sa.select(c.sop_instance_uid, c.path, c.digest, c.conflict)).all()
-                return {row.sop_instance_uid: (row.path, row.digest, row.conflict) for row in found}
+                return [(row.sop_instance_uid, row.path, row.digest, row.conflict) for row in found]
         finally:
             engine.dispose()
 

@@ -1,0 +1,108 @@
+"""The same object again, and the same SOP Instance UID with other content: over DIMSE and STOW-RS, over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from adapters.database.tables import cases, instances, runs, studies
+from adapters.dicom.content import part10
+from adapters.dicom.transport.scu import send_files
+from tests.peers import hospital
+from tests.peers.gateway_process import GatewayProcess, await_that, gateway
+from tests.peers.receiving import Receiver, digest_of, receiver
+
+pytestmark = [pytest.mark.peer, pytest.mark.slow]
+STOW = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=limit'}
+
+
+@pytest.fixture
+def g(tmp_path: Path) -> Iterator[GatewayProcess]:
+    with gateway(tmp_path / "gateway") as running:
+        yield running
+
+
+def stow(g: GatewayProcess, content: bytes) -> None:
+    body = b"--limit\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n--limit--\r\n"
+    answer = httpx.post(f"{g.url}/dicom-web/studies", content=body, headers=STOW, timeout=60, trust_env=False)
+    assert answer.status_code == 200, answer.text
+
+
+def dimse(port: int, path: Path) -> None:
+    assert not send_files("127.0.0.1", port, "CART", "TRIAGE", [path]).failures
+
+
+def other_content(content: bytes) -> bytes:
+    """The same object with one sample changed."""
+    return content[:-2] + bytes((content[-2] ^ 1, content[-1]))
+
+
+def files(g: GatewayProcess) -> list[Path]:
+    return sorted((g.data / "instances").glob("[0-9a-f][0-9a-f]/*/*"))
+
+
+def test_resends_do_nothing_and_other_content_is_a_conflict(g: GatewayProcess, tmp_path: Path) -> None:
+    content = hospital.ecg("again", study="1.2.826.0.1.3680043.8.498.78.1")
+    first, second = hospital.written(tmp_path / "sent", [content, other_content(content)])
+    dimse(g.dicom_port, first)
+    (item,) = g.await_worklist(lambda items: items and items[0]["state"] == "reported", "the report")
+    assert not item["conflict"]
+
+    def again() -> None:
+        dimse(g.dicom_port, first)
+        stow(g, content)
+
+    again()
+    (kept,) = files(g)
+    before = kept.read_bytes()
+    assert part10.split(before)[1] == part10.split(content)[1]
+    assert [len(g.rows(table)) for table in (studies, instances, cases, runs)] == [1, 1, 1, 1]
+    dimse(g.dicom_port, second)
+    stow(g, second.read_bytes())
+    await_that(lambda: g.worklist()[0]["conflict"], 20, "the conflict in the worklist")
+    g.kill()
+    g.start()
+    again()
+    dimse(g.dicom_port, second)
+    assert kept.read_bytes() == before
+    assert [len(g.rows(table)) for table in (studies, cases)] == [1, 1]
+    (beside,) = set(files(g)) - {kept}
+    assert digest_of(beside) == digest_of(second)
+    assert beside.name.startswith(f"{kept.stem}.")
+    assert [row.conflict for row in g.rows(instances)] == [False, True]
+    shown_as_conflict(g)
+
+
+def shown_as_conflict(g: GatewayProcess) -> None:
+    (item,) = g.worklist()
+    case = g.get(f"/api/cases/{item['case_id']}")
+    assert item["conflict"]
+    assert case["conflict"]
+    assert "object-conflict" in [problem["code"] for problem in case["problems"]]
+    page = httpx.get(f"{g.url}/cases/{item['case_id']}", timeout=30, trust_env=False).text
+    assert "Contradictory" in page
+    assert "same UID with other content" in page
+
+
+def test_a_conflict_is_told_from_the_files_alone(tmp_path: Path) -> None:
+    content = hospital.ecg("again")
+    sent = hospital.written(tmp_path / "sent", [content, other_content(content)])
+    with receiver(tmp_path / "data") as running:
+        for path in sent:
+            dimse(running.port, path)
+        running.kill()
+        without_database(running)
+        running.start()
+        engine_rows = running.all_rows()
+        assert sorted((digest, conflict) for _, digest, conflict in engine_rows) == sorted(
+            [(digest_of(sent[0]), False), (digest_of(sent[1]), True)])
+        dimse(running.port, sent[0])
+        assert len(running.all_rows()) == 2
+
+
+def without_database(running: Receiver) -> None:
+    for path in running.folder.glob("gateway.sqlite*"):
+        path.unlink()
