@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from gateway.errors import Unusable
+from gateway.errors import Unreadable, Unusable
 from gateway.explaining import Explained
 from gateway.operations import Console, Counted, DestinationLoad, Disk, Latency, Queue
 from gateway.views import MOST_VIEWS, SavedView
@@ -56,13 +56,15 @@ class FakeOperations:
 def console(rows: object = None, views: FakeViews | None = None, operations: FakeOperations | None = None) -> Console:
     """`rows`: something with `rows` whose change is to be noticed."""
     return Console(
-        views or FakeViews(), operations or FakeOperations(), lambda: repr(getattr(rows, "rows", None)),
+        views or FakeViews(), operations or FakeOperations(), lambda: tuple(map(id, getattr(rows, "rows", ()))),
         lambda: Disk(420_000_000_000, 0.42),
         lambda: {"ecg_12lead": Latency(1204, 0.0183, 0.0412), "chest_ct": Latency(88, 0.62, 1.4)})
 
 
 def explained(content: bytes) -> Explained:
     """What the rule tester's page gets to show."""
+    if b"BROKEN" in content:
+        raise Unreadable("The file meta cannot be read.")
     taken = b"ECG" in content
     return Explained((("ecg", taken, "series 1 of 1 satisfies every condition" if taken else
                        "Modality is 'MR', the rule wants 'ECG'"), ("chest ct", False, "there is no order")),

@@ -15,13 +15,12 @@ from adapters.web.models import ModelCards, model_forms
 from adapters.web.presentation import duration
 from adapters.web.rendering import Renderer, utc_now
 from adapters.web.rule_tester import Judged, RuleTester
+from adapters.web.sayings import said
 from adapters.web.schemas import DeliveryForm
-from adapters.web.words_operations import SAYINGS
 from gateway.delivery import DeliveryState
 from gateway.operations import Console, DestinationLoad, Latency, is_silent, received_lately
 from gateway.ports import Commands, Health, Inference, Queries
 from gateway.settings import Settings
-from gateway.translation import worded
 
 DEAD_SHOWN = 50
 _SLOW_SECONDS = 600.0
@@ -100,13 +99,15 @@ class OperationsPage:
 
     def _models(self) -> list[tuple[Any, Latency | None]]:
         measured = self.console.latencies()
-        return [(form, measured.get(form.name)) for form in model_forms(self.inference, self.cards)]
+        forms = [form.model_copy(update={"reason": self._worded(form.reason)})
+                 for form in model_forms(self.inference, self.cards)]
+        return [(form, measured.get(form.name)) for form in forms]
 
     def _since(self, time: timedelta) -> str:
         return duration(time.total_seconds(), self.renderer.t)
 
     def _worded(self, text: str) -> str:
-        return worded(text, SAYINGS.get(self.settings.site.language, {}))
+        return said(text, self.settings.site.language)
 
 
 def router(page: OperationsPage, commands: Commands, tester: RuleTester | None) -> APIRouter:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from fastapi import UploadFile
 
 from adapters.web.archive import Member
+from adapters.web.sayings import said
 from adapters.web.uploads import Door, Turns
-from adapters.web.words_operations import SAYINGS
 from gateway.errors import Rejected
 from gateway.explaining import Explained
-from gateway.translation import worded
 
 _MOST_LEFT_OUT = 10
 
@@ -67,4 +66,4 @@ class RuleTester:
         return b""
 
     def _worded(self, text: str) -> str:
-        return worded(text, SAYINGS.get(self.language, {}))
+        return said(text, self.language)

@@ -1,4 +1,4 @@
-"""The strings of the operations page and the rule tester, and what others say in English there, in Russian."""
+"""The strings of the operations page and the rule tester."""
 
 from __future__ import annotations
 
@@ -51,28 +51,4 @@ RUSSIAN = {
     "rules.takes": "берёт", "rules.passes": "пропускает", "rules.none": "Правил нет.",
     "rules.refused": "Этот файл нельзя проверить", "rules.left_out": "Не проверено: {file}: {reason}",
     "rules.anew": "Проверить другой файл", "rules.back": "К состоянию",
-}
-SAYINGS = {
-    "ru": {
-        "{}; {}": "{}; {}", "{}, but an earlier rule leads to the same pipeline":
-            "{}, но более раннее правило ведёт к тому же модулю",
-        "series {} of {} satisfies every condition": "серия {} из {} отвечает всем условиям",
-        "sender is not {}": "отправитель не {}", "there is no order": "направления нет", "no series": "серий нет",
-        "{} is missing, the rule wants {}": "{}: нет, правилу нужно {}",
-        "{} has another value, the rule wants {}": "{}: другое значение, правилу нужно {}",
-        "{} is {}, the rule wants {}": "{}: {}, правилу нужно {}", "{} is not {}": "{}: не {}",
-        "no rule takes it: the study would be shown as unsupported":
-            "ни одно правило его не берёт: исследование будет показано как неподдержанное",
-        "{} reads nothing of it: {}": "{} ничего в нём не читает: {}",
-        "{} reads {} of {} objects ({})": "{} читает объектов: {} из {} ({})",
-        "{} reads {} of {} objects": "{} читает объектов: {} из {}",
-        "This is not a DICOM file: DICM is missing after the preamble.":
-            "Это не файл DICOM: после преамбулы нет DICM.",
-        "The zip archive is damaged.": "Архив zip повреждён.",
-        "This file is encrypted.": "Этот файл зашифрован.",
-        "There is no file to read.": "Файла нет.",
-        "the assembly clock has stopped": "часы сборки исследований остановились",
-        "the database does not answer ({})": "база данных не отвечает ({})",
-        "model {} cannot be loaded: {}": "модель {} не загружается: {}",
-    },
 }

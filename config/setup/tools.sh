@@ -10,6 +10,7 @@ declare -A packages=(
     [storescu]=dcmtk [dciodvfy]=dicom3tools [Orthanc]=orthanc [chromium]=chromium
     [javac]=default-jdk-headless [npm]=npm)
 policy=/usr/sbin/policy-rc.d
+axe=.tools/axe/node_modules/axe-core
 
 find_missing() {
     local program
@@ -58,6 +59,12 @@ install_debian() {
     done
 }
 
+install_axe() {
+    [ -e "$axe/package.json" ] || [ "${TOOLS:-}" = no ] || ! command -v npm >/dev/null ||
+        npm install --silent --no-audit --no-fund --prefix .tools/axe axe-core@4.14.1 </dev/null >/dev/null ||
+        echo "axe-core could not be installed; the tests that need it will be skipped."
+}
+
 missing=() available=() absent=()
 find_missing
 if [ ${#missing[@]} -gt 0 ] && may_install; then
@@ -78,6 +85,7 @@ fi
 [ -d .tools/triton ] || echo "  Triton server      55 MB, from PyPI, by the test that talks to it"
 [ -d .tools/dcmjs-dimse ] || echo "  dcmjs-dimse        about 10 MB, from npm, by the test whose modality it is"
 [ -d .tools/fhir-definitions ] || echo "  FHIR R4 schema     about 10 MB, from npm, by the test that asks it"
+[ -e "$axe/package.json" ] || echo "  axe-core           about 1 MB, from npm: it judges the pages' accessibility"
 skipped=("${absent[@]}")
 [ ${#available[@]} -gt 0 ] || skipped=("${missing[@]}")
 if [ ${#skipped[@]} -gt 0 ]; then
@@ -85,3 +93,4 @@ if [ ${#skipped[@]} -gt 0 ]; then
     echo "  (as root: apt-get install --no-install-recommends ${skipped[*]})"
 fi
 [ ${#available[@]} = 0 ] || install_debian
+install_axe

@@ -211,6 +211,7 @@ list.addEventListener("focusout", releaseLater);
 window.addEventListener("blur", releaseLater);
 
 main.classList.add("has-script");
+performance.mark("interactive");
 stale(false);
 if (history.state?.text && !searched()) {
   form().elements.text.value = history.state.text;

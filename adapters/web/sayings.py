@@ -1,0 +1,145 @@
+"""What other parts say in English where the pages repeat it, in Russian: refusals of files, rules, readiness."""
+
+from __future__ import annotations
+
+from gateway.translation import worded
+
+_RULES = {
+    "{}; {}": "{}; {}",
+    "{}, but an earlier rule leads to the same pipeline": "{}, но более раннее правило ведёт к тому же модулю",
+    "series {} of {} satisfies every condition": "серия {} из {} отвечает всем условиям",
+    "sender is not {}": "отправитель не {}", "there is no order": "направления нет", "no series": "серий нет",
+    "{} is missing, the rule wants {}": "{}: нет, правилу нужно {}",
+    "{} has another value, the rule wants {}": "{}: другое значение, правилу нужно {}",
+    "{} is {}, the rule wants {}": "{}: {}, правилу нужно {}", "{} is not {}": "{}: не {}",
+    "no rule takes it: the study would be shown as unsupported":
+        "ни одно правило его не берёт: исследование будет показано как неподдержанное",
+    "{} reads nothing of it: {}": "{} ничего в нём не читает: {}",
+    "{} reads {} of {} objects ({})": "{} читает объектов: {} из {} ({})",
+    "{} reads {} of {} objects": "{} читает объектов: {} из {}",
+}
+_FILES = {
+    "There is no file to read.": "Файла нет.", "There is no file to explain.": "Файла нет.",
+    "This is not a DICOM file: DICM is missing after the preamble.": "Это не файл DICOM: после преамбулы нет DICM.",
+    "This is no DICOM file: the letters DICM are missing at byte 128.":
+        "Это не файл DICOM: на байте 128 нет букв DICM.",
+    "This file is a DICOM object and {} at once: its preamble or its end is not DICOM's own.":
+        "Этот файл — объект DICOM и одновременно {}: его преамбула или конец не от DICOM.",
+    "a Windows program": "программа Windows", "a program": "программа", "a zip archive": "архив zip",
+    "a PDF document": "документ PDF", "a script": "сценарий", "a GIF picture": "картинка GIF",
+    "a PNG picture": "картинка PNG", "a JPEG picture": "картинка JPEG", "a RAR archive": "архив RAR",
+    "a 7z archive": "архив 7z", "a gzip archive": "архив gzip", "an HTML or XML document": "документ HTML или XML",
+    "The zip archive is damaged.": "Архив zip повреждён.",
+    "The zip archive holds more than {} files.": "В архиве zip больше {} файлов.",
+    "The zip archive unpacks to more than the gateway takes at once.":
+        "Архив zip распаковывается в больший объём, чем шлюз берёт за раз.",
+    "An archive within the archive is not unpacked.": "Архив внутри архива не распаковывается.",
+    "This file is encrypted.": "Этот файл зашифрован.",
+    "The name leads out of the archive: such files are not taken.": "Имя ведёт за пределы архива: такие не берутся.",
+    "This is a link or a device and no plain file.": "Это ссылка или устройство, а не простой файл.",
+    "This file unpacks to more than {} times its size.": "Этот файл распаковывается более чем в {} раз.",
+    "This file of the archive is damaged or packed in an unknown way.":
+        "Этот файл архива повреждён или упакован неизвестным способом.",
+    "The file meta information names no transfer syntax.": "В заголовке файла не назван синтаксис передачи.",
+    "The deflated data set was cut short.": "Сжатый набор данных обрезан.",
+    "The deflated data set inflates to more than 1 GB.": "Сжатый набор данных распаковывается более чем в 1 ГБ.",
+    "The deflated data set cannot be inflated.": "Сжатый набор данных не распаковывается.",
+    "The data set has no {}.": "В наборе данных нет {}.",
+    "{} is no single UID of at most {} characters.": "{} — не один UID длиной до {} знаков.",
+    "{} of the data set is not the one announced.": "{} набора данных не тот, что объявлен.",
+}
+_RECORDINGS = {
+    "No WFDB header (.hea) beside this file names it.": "Ни один заголовок WFDB (.hea) рядом не называет этот файл.",
+    "The WFDB records are longer than the {} bytes taken at once.":
+        "Записи WFDB длиннее {} байт, которые берутся за раз.",
+    "the WFDB record is too long to be a resting ECG": "запись WFDB слишком длинна для ЭКГ покоя",
+    "no signal of the WFDB record is a voltage": "ни один сигнал записи WFDB не является напряжением",
+    "a file of the WFDB record is missing": "не хватает файла записи WFDB",
+    "a file of the WFDB record cannot be opened": "файл записи WFDB не открывается",
+    "the WFDB record is damaged or truncated": "запись WFDB повреждена или обрезана",
+    "a file name of the WFDB record holds a path": "имя файла записи WFDB содержит путь",
+    "a file name of the WFDB record cannot be used": "имя файла записи WFDB непригодно",
+    "an ECG of less than {} samples a second cannot be read": "ЭКГ с частотой менее {} отсчётов в секунду не читается",
+    "the ECG's samples do not fit its leads": "отсчёты ЭКГ не соответствуют отведениям",
+    "an ECG object holds at most {} leads": "в объекте ЭКГ не больше {} отведений",
+    "the file is no NumPy array": "файл не является массивом NumPy",
+    "the array does not hold 12 leads of samples: its shape must be (12, samples)":
+        "в массиве нет 12 отведений: его форма должна быть (12, отсчёты)",
+    "the array holds no sample that is a number": "в массиве нет числовых отсчётов",
+    "the samples are too large for millivolts: the array must be in mV":
+        "отсчёты слишком велики для милливольт: массив должен быть в мВ",
+    "the array holds no plain numbers; pickled objects are never opened":
+        "в массиве не простые числа; объекты pickle никогда не открываются",
+    "the array is not as long as its header says": "длина массива не та, что в заголовке",
+    "the XML is no HL7 v3 AnnotatedECG": "XML не является HL7 v3 AnnotatedECG",
+    "the AnnotatedECG holds no series of waveforms": "в AnnotatedECG нет серии кривых",
+    "the AnnotatedECG tells no time increment or no lead": "в AnnotatedECG нет шага времени или отведения",
+    "the leads of the AnnotatedECG differ in length, or are too long for a resting ECG":
+        "отведения AnnotatedECG разной длины или слишком длинны для ЭКГ покоя",
+    "the AnnotatedECG tells one lead twice": "отведение в AnnotatedECG встречается дважды",
+    "the time increment of the AnnotatedECG is no length of time": "шаг времени AnnotatedECG не является временем",
+    "a lead of the AnnotatedECG is no voltage": "отведение AnnotatedECG не является напряжением",
+    "a lead of the AnnotatedECG holds no samples, or one that is not finite":
+        "в отведении AnnotatedECG нет отсчётов, или отсчёт не конечен",
+    "a number of the AnnotatedECG is none": "число в AnnotatedECG не является числом",
+    "the AnnotatedECG does not tell when it was recorded": "в AnnotatedECG нет времени записи",
+    "the digits of a lead of the AnnotatedECG are no numbers": "отсчёты отведения AnnotatedECG не числа",
+    "the time of the AnnotatedECG is none": "время в AnnotatedECG не является временем",
+    "the XML declares a document type: entities are not taken": "XML объявляет тип документа: сущности не принимаются",
+    "the XML holds no element": "в XML нет элементов",
+    "the XML is nested too deep or holds too many elements": "XML вложен слишком глубоко или слишком велик",
+    "the XML is not well-formed": "XML составлен с ошибкой",
+}
+_PICTURES = {
+    "no reader takes photographs; what is taken: {}": "фотографии никто не читает; принимаются: {}",
+    "the photograph is damaged or truncated": "фотография повреждена или обрезана",
+    "the photograph is too large": "фотография слишком велика",
+    "the file is no NIfTI-1 volume in one file": "файл не является томом NIfTI-1 в одном файле",
+    "the NIfTI header is damaged": "заголовок NIfTI повреждён",
+    "the NIfTI file is shorter than its header says": "файл NIfTI короче, чем сказано в заголовке",
+    "the volume holds no air: it is no CT in Hounsfield units, the only kind taken as NIfTI":
+        "в томе нет воздуха: это не КТ в единицах Хаунсфилда, а только они принимаются как NIfTI",
+    "the NIfTI file holds no single volume of three dimensions": "в файле NIfTI нет одного трёхмерного тома",
+    "the NIfTI volume is empty or too large": "том NIfTI пуст или слишком велик",
+    "the NIfTI voxels are of a kind that is not read": "вид вокселей NIfTI не читается",
+    "the NIfTI header says no place for its voxels": "в заголовке NIfTI нет места вокселей",
+    "the NIfTI file does not tell the patient's orientation: left and right cannot be known":
+        "в файле NIfTI нет положения пациента: лево и право неизвестны",
+    "the voxels of the NIfTI volume have no possible size": "размер вокселей тома NIfTI невозможен",
+    "the NIfTI volume is oblique: its axes must lie along the patient's":
+        "том NIfTI наклонён: его оси должны идти вдоль осей пациента",
+    "DICOM, zips of DICOM, WFDB records (.hea with its signal files), HL7 aECG XML, "
+    ".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes":
+        "DICOM, архивы zip с DICOM, записи WFDB (.hea с файлами сигналов), HL7 aECG XML, "
+        ".npy (12 отведений × отсчёты, мВ, 500 Гц), тома КТ NIfTI-1",
+    "DICOM, zips of DICOM, WFDB records (.hea with its signal files), HL7 aECG XML, "
+    ".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes, PNG or JPEG photographs":
+        "DICOM, архивы zip с DICOM, записи WFDB (.hea с файлами сигналов), HL7 aECG XML, "
+        ".npy (12 отведений × отсчёты, мВ, 500 Гц), тома КТ NIfTI-1, фотографии PNG или JPEG",
+}
+_READINESS = {
+    "the assembly clock has stopped": "часы сборки исследований остановились",
+    "the database does not answer ({})": "база данных не отвечает ({})",
+    "less than {} MiB of disk space are free; try again later": "свободно меньше {} МиБ; повторите позже",
+    "the gateway is being stopped; try again later": "шлюз останавливается; повторите позже",
+    "model {} needs a backend that only a Triton server has": "модели {} нужен сервер Triton",
+    "model {} cannot be loaded: {}": "модель {} не загружается: {}",
+    "config.pbtxt of model {} is of another model": "config.pbtxt модели {} от другой модели",
+    "model {} has no version to serve": "у модели {} нет версии для работы",
+    "the file of model {} is not the one that its config.pbtxt names (SHA-256)":
+        "файл модели {} не тот, что назван в её config.pbtxt (SHA-256)",
+    "model {} has no readable config.pbtxt": "config.pbtxt модели {} не читается",
+    "model {} has no {} in version {}": "у модели {} нет {} в версии {}",
+    "model {} is not in {}": "модели {} нет в {}",
+    "the Triton server did not answer ({})": "сервер Triton не ответил ({})",
+    "the Triton server or the model is not there ({})": "нет сервера Triton или модели ({})",
+    "model {} version {} is not ready on the Triton server": "модель {} версии {} не готова на сервере Triton",
+    "the Triton server has another file of model {} (SHA-256)": "на сервере Triton другой файл модели {} (SHA-256)",
+}
+SAYINGS = {"ru": _FILES | _RECORDINGS | _PICTURES | _READINESS | _RULES}
+"""By language: English → the same. The rules' come last: their templates fit almost anything."""
+
+
+def said(text: str, language: str) -> str:
+    """The text in that language, or as it is."""
+    return worded(text, SAYINGS.get(language, {}))
