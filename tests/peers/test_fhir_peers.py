@@ -23,6 +23,7 @@ from fhirclient.models.imagingstudy import ImagingStudy
 from fhirclient.models.observation import Observation
 from fhirclient.models.operationoutcome import OperationOutcome
 from fhirclient.models.servicerequest import ServiceRequest
+from fhirclient.models.task import Task
 
 from adapters.database.connection import migrate, open_database
 from adapters.database.messages import DatabaseMessageLog
@@ -33,9 +34,11 @@ from adapters.dicom.content.tags import read_tags
 from adapters.dicom.content.waveform_write import write_ecg
 from adapters.fhir.content.report import DiagnosticReportEncoder
 from adapters.fhir.content.stored import resources_of
+from adapters.fhir.content.task import Site
 from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.receiver import build_receiver
 from adapters.fhir.transport.router import build_router
+from adapters.fhir.transport.tasks import TaskDesk
 from adapters.files.store import FileObjectStore
 from gateway.case import Reading
 from gateway.result import Verdict
@@ -51,6 +54,7 @@ from tests.fhir_fakes import (
     service_request,
     stored,
 )
+from tests.unit.test_ups import Worklist
 
 pytestmark = pytest.mark.peer
 ROOT = Path(__file__).parents[2]
@@ -126,6 +130,17 @@ def test_fhirclient_reads_our_transactions(key: Any) -> None:
     (report,) = (e.resource for e in told.entry if isinstance(e.resource, DiagnosticReport))
     assert report.status == "preliminary"
     assert len(report.result) == len([e for e in told.entry if isinstance(e.resource, Observation)])
+
+
+def test_tasks_are_valid_for_the_schema_and_for_fhirclient(schema: jsonschema.Draft6Validator) -> None:
+    found = TaskDesk(Worklist(page=50), Site("SITE", {})).search([("_sort", "-priority")], "http://x/fhir",
+                                                                 lenient=False)
+    told = Bundle(found, strict=True)
+    assert [entry.resource.priority for entry in told.entry][:2] == ["stat", "asap"]
+    for entry in found["entry"]:
+        assert schema_problems(schema, entry["resource"]) == []
+        assert isinstance(Task(entry["resource"], strict=True), Task)
+    assert schema_problems(schema, found | {"entry": []}) == []
 
 
 @pytest.fixture(scope="module")
