@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.errors import GatewayError
-from gateway.pipeline import Analysis, Infer, LoadEcg, LoadVolume, Pipeline, Request, Selection
+from gateway.pipeline import Analysis, Infer, LoadEcg, LoadVolume, Pipeline, Request, Selection, Steps
 from gateway.ports import Inference, Loader
 from gateway.result import Problem, Provenance, Result, Verdict
 from gateway.study import Study
+
+T = TypeVar("T")
 
 
 class Fulfilment:
@@ -37,7 +39,11 @@ def read(pipeline: Pipeline, study: Study, selection: Selection, fulfilment: Ful
     if not selection.instances:
         provenance = Provenance(pipeline.name, pipeline.version, releases)
         return Analysis(undetermined(provenance, selection.problems))
-    steps = pipeline.analyse(study, selection, releases)
+    return drive(pipeline.analyse(study, selection, releases), fulfilment)
+
+
+def drive(steps: Steps[T], fulfilment: Fulfilment) -> T:
+    """Answers what a generator asks for until it ends; what cannot be answered is thrown into it."""
     try:
         request = next(steps)
         while True:
@@ -48,8 +54,8 @@ def read(pipeline: Pipeline, study: Study, selection: Selection, fulfilment: Ful
             else:
                 request = steps.send(answer)
     except StopIteration as finished:
-        analysis: Analysis = finished.value
-        return analysis
+        value: T = finished.value
+        return value
 
 
 def undetermined(provenance: Provenance, problems: tuple[Problem, ...], evidence: tuple[str, ...] = ()) -> Result:

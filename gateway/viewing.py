@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class CaseSources:
     """What there is to show. `instances`: of the study, still on disk; `read`: UIDs that the shown result was made of.
 
-    `findings`: those of the result, in JSON form. `evidence_path`: "" where no map was kept.
+    `findings` and `provenance`: those of the result, in JSON form. `evidence_path`: "" where no map was kept.
     """
 
     run_id: str
@@ -40,6 +40,7 @@ class CaseSources:
     findings: tuple[Mapping[str, Any], ...] = ()
     evidence_path: str = ""
     files_deleted_at: datetime | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class ViewingRows(Protocol):
@@ -65,6 +66,8 @@ PixelReader = Callable[[Instance, int], Pixels]
 reach."""
 EcgReader = Callable[[tuple[Instance, ...]], Ecg]
 """As `gateway.ports.Loader.load_ecg`."""
+TraceMapper = Callable[[CaseSources, Ecg], EvidenceTrace | None]
+"""Where the findings of a result lie in its recording, where none was kept with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,9 @@ class Viewer:
     """What to show of a case. Remembers a few cases and recordings; thread-safe."""
 
     def __init__(self, rows: ViewingRows, read_pixels: PixelReader, read_ecg: EcgReader,
-                 read_file: Callable[[str], bytes]) -> None:
+                 read_file: Callable[[str], bytes], map_trace: TraceMapper = lambda _found, _ecg: None) -> None:
         """`read_file`: path of a kept evidence map → bytes."""
+        self._map_trace = map_trace
         self._rows, self._read_pixels, self._read_ecg, self._read_file = rows, read_pixels, read_ecg, read_file
         self._images: _Recent[ImageView] = _Recent(_SHOWN_AT_ONCE)
         self._recordings: _Recent[EcgView] = _Recent(_RECORDINGS_AT_ONCE)
@@ -158,8 +162,8 @@ class Viewer:
         if not recordings:
             raise Unusable("The study holds no recording that can be shown.")
         ecg = self._read_ecg(recordings)
-        evidence = self._evidence(found)
-        trace = evidence if isinstance(evidence, EvidenceTrace) else None
+        kept = self._evidence(found)
+        trace = kept if isinstance(kept, EvidenceTrace) else self._map_trace(found, ecg)
         return EcgView(version, ecg, tuple(shades_of(found.findings, ecg)), trace, found)
 
     def _evidence(self, found: CaseSources) -> Evidence | None:

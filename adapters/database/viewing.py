@@ -36,7 +36,7 @@ class CaseBackground:
                 documents.c.run_id == row.run_id, documents.c.kind == Kind.EVIDENCE.value)).scalar()
         result = row.result or {}
         return CaseSources(row.run_id, kept, tuple(result.get("evidence", ())), tuple(result.get("findings", ())),
-                           path or "", row.files_deleted_at)
+                           path or "", row.files_deleted_at, result.get("provenance", {}))
 
     def changes(self, case_id: str) -> Mapping[str, tuple[Change, ...]]:
         query = sa.select(runs.c.run_id, runs.c.last_instance_id, runs.c.order_body, runs.c.result).where(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gateway.errors import Unusable
+from gateway.evidence import EvidenceTrace
 from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer, load_ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result
 from gateway.study import Instance, Study
 from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of, undetermined
 from pipelines.ecg_12lead.delineation import delineate
+from pipelines.ecg_12lead.evidence import evidence_of
 from pipelines.ecg_12lead.labels import LEADS
 from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, resample, windows
 from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
@@ -59,6 +61,10 @@ class Ecg12Lead:
             problem = Problem("unreadable-ecg", f"The waveform cannot be read: {refusal.reason}")
             return Analysis(undetermined((problem,), evidence, provenance))
         return (yield from _read(ecg, provenance))
+
+    def evidence_of(self, ecg: Ecg, labels: Sequence[str]) -> Steps[EvidenceTrace | None]:
+        """Where in the recording these findings are told from."""
+        return (yield from evidence_of(ecg, labels))
 
 
 def _newest_longest(instance: Instance) -> tuple[str, float, str]:

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 from gateway.viewing import CaseSources
 from tests.browser.support import NEEDS_CHROMIUM, SCREENS, Desk, desk, needs_axe, serious
 from tests.case_fakes import SIZE, FakeBackground, ct_sources, ecg_sources
-from tests.web_fakes import World, serving, view
+from tests.web_fakes import World, serving
 
 pytestmark = NEEDS_CHROMIUM
 CT, ECG, OLD, LONG = (f"{n:020x}" for n in (1, 2, 12, 15))
