@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
-MOST_REFERENCES = 100_000
+MOST_REFERENCES = 50_000
 """Of one request; a whole day of a scanner has fewer."""
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=1)

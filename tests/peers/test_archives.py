@@ -19,7 +19,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE, build_context, evt
 
 from adapters.dicom.content import query
-from adapters.dicom.transport.retrieve import DicomArchive, storage_contexts
+from adapters.dicom.transport.retrieve import DicomArchive
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import send_files
 from adapters.files.store import FileObjectStore
@@ -132,13 +132,6 @@ def test_objects_come_by_c_get_as_they_are_held(tmp_path: Path, intake: StoreInt
     syntaxes = {tags["SOPInstanceUID"]: tags["TransferSyntaxUID"] for _, _, tags in intake.taken}
     assert syntaxes[f"{SERIES}.3"] == RLELossless
     assert syntaxes[f"{SERIES}.1"] == ExplicitVRLittleEndian
-
-
-def test_no_association_asks_for_more_contexts_than_there_can_be() -> None:
-    for classes in ([], ["1.2.3"], [f"1.2.{n}" for n in range(12)], [f"1.2.{n}" for n in range(300)]):
-        offered = storage_contexts(classes)
-        assert 0 < len(offered) <= 126
-        assert classes == [] or {uid for uid, _ in offered} <= set(classes)
 
 
 # ---------------------------------------------------------------- bad archives
