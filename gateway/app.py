@@ -85,13 +85,15 @@ from adapters.hl7.transport.destination import Hl7Destination
 from adapters.hl7.transport.server import MllpServer
 from adapters.inference.opening import open_inference
 from adapters.inference.repository import fingerprint, model_card
+from adapters.receiver.processes import ReceiverProcesses, Told
+from adapters.receiver.wire import Orders
 from adapters.web.app import build_app
 from adapters.web.batch_work import BatchWork
 from adapters.web.instruments import Instruments
 from adapters.web.latency import Latencies
+from adapters.web.library import library_routers
 from adapters.web.pages_case import CaseParts
 from adapters.web.principal import principal_of
-from adapters.web.library import library_routers
 from adapters.web.server import HttpServer
 from adapters.web.uploads import Door
 from gateway import settings as configuration
@@ -108,6 +110,7 @@ from gateway.health import PartsHealth
 from gateway.housekeeping import Housekeeping, guarded
 from gateway.intake import Gate, ObjectIntake, instance_of
 from gateway.logs import configure_logs
+from gateway.mapping import EvidenceMapper
 from gateway.operations import Console, Disk
 from gateway.pipeline import Ecg, Pipeline, Volume
 from gateway.planning import Planner
@@ -218,9 +221,14 @@ class Gateway:
         self._holdings = DatabaseHoldings(self._database, settings.site.facility,
                                           lambda path: read_instance(path, self._read_tags).tags)
         self._workitems = Workitems(self._queries, self._holdings)
+        self._receivers = ReceiverProcesses(
+            settings.dicom.processes if settings.dicom.processes > 1 else 0,
+            Orders(settings.dicom, settings.log, (settings.data_dir / "instances").resolve(),
+                   settings.storage.free_floor_bytes, tuple(extra_keywords(settings.routes))), self._gate,
+            Told(self._index, self._instruments.count, self._departures.left, self._rebuild))
         self.dicom = DicomServer(settings.dicom, self._intake,
                                  [self._promising.service(), StepScp(self._evidence).service(),
-                                  UpsScp(self._workitems).service()], self._departures.left)
+                                  UpsScp(self._workitems).service()], self._receivers.left, self._receivers.pass_on)
         self.mllp = MllpServer(settings.mllp, settings.site.facility, self._messages, settings.site.timezone)
         self.http = HttpServer(self._build_web(), settings.http)
 
@@ -271,7 +279,8 @@ class Gateway:
 
     def _case_parts(self) -> CaseParts:
         background = CaseBackground(self._database)
-        return CaseParts(Viewer(background, read_pixels, load_ecg, self._files.get), background,
+        mapper = EvidenceMapper(self._pipelines, self._fulfilment, self._inference)
+        return CaseParts(Viewer(background, read_pixels, load_ecg, self._files.get, mapper.map), background,
                          FeedbackRows(self._database), {Kind.SR: tree_of_report, Kind.ORU: tree_of_message})
 
     def _console(self) -> Console:
@@ -303,7 +312,7 @@ class Gateway:
         """Returns when every port listens."""
         self._housekeeping.watch_disk()
         self._index.start()
-        recovered = self._index.rebuild(self._store.walk, partial(read_instance, read_tags=self._read_tags))
+        recovered = self._rebuild()
         self._engine.start()
         self._housekeeping.beat()
         self._housekeeping.sweep_lost(self._engine, datetime.now(UTC))
@@ -313,6 +322,7 @@ class Gateway:
         self._archivist.start()
         self._schedule()
         self.mllp.start()
+        self._receivers.start()
         try:
             self.dicom.start()
         except OSError as error:
@@ -326,6 +336,10 @@ class Gateway:
         for part, answer in PartsHealth(self._checks()).ready()[1].items():
             if answer != "ok":
                 log.warning("part_not_ready", part=part, why=answer)
+
+    def _rebuild(self) -> int:
+        """Index what is on disk and was not told; returns how many objects."""
+        return self._index.rebuild(self._store.walk, partial(read_instance, read_tags=self._read_tags))
 
     def _schedule(self) -> None:
         keeping = self._housekeeping
@@ -346,10 +360,11 @@ class Gateway:
         """
         self._gate.shut("stop", "the gateway is being stopped; try again later")
         with ExitStack() as last_comes_first:
-            for stop in (self._lock.release, self._database.dispose, self._engine.stop, self._index.stop,
+            for stop in (self._lock.release, self._store.close, self._database.dispose, self._engine.stop,
+                         self._index.stop,
                          self._stop_scheduler, self._clock.stop, self._archivist.stop, self._desk.stop,
                          self._departures.stop, self._messages.stop, self._batches.stop, self.http.stop,
-                         self.mllp.stop, self.dicom.stop):
+                         self.mllp.stop, self._receivers.stop, self.dicom.stop):
                 last_comes_first.callback(stop)
         log.info("gateway_stopped")
 

@@ -34,6 +34,9 @@ class DicomSettings(Strict):
     acse_timeout: float = 15
     dimse_timeout: float = 30
     network_timeout: float = 60
+    processes: int = Field(1, ge=1, le=16)
+    """Processes that receive and store. 1: the gateway's own; more: so many besides it, which take over the
+    associations that only store. `maximum_associations` then holds for each."""
     storage_sop_classes: list[str] = []
     """UIDs of private or new storage SOP classes, accepted besides the standard ones."""
     peers: dict[str, PeerAddress] = {}

@@ -36,15 +36,21 @@ class Instruments:
 
     def metered(self, intake: Intake) -> Intake:
         """The same door, counted."""
-        return _MeteredIntake(intake, self._count)
+        return metered(intake, self.count)
 
     def reported(self, pipeline: str, seconds: float) -> None:
         self._seconds.labels(pipeline).observe(seconds)
 
-    def _count(self, protocol: str, stored: Stored | None) -> None:
+    def count(self, protocol: str, stored: Stored | None) -> None:
+        """One object: as it was stored, or None for a refused one."""
         self._objects.labels(protocol, str(stored.outcome) if stored else "refused").inc()
         if stored and stored.outcome is not Outcome.DUPLICATE:
             self._bytes.labels(protocol).inc(stored.size)
+
+
+def metered(intake: Intake, count: Callable[[str, Stored | None], None]) -> Intake:
+    """The same door; `count` is called once for each object, with its protocol."""
+    return _MeteredIntake(intake, count)
 
 
 @dataclass(frozen=True, slots=True)

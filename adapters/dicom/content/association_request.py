@@ -68,6 +68,12 @@ def request_fault(request: bytes) -> Fault | None:
         return Fault("an item of its request reaches beyond the end")
 
 
+def abstract_syntaxes(request: bytes) -> set[str]:
+    """Of every proposed presentation context of a whole A-ASSOCIATE-RQ without fault."""
+    return {name.decode("ascii").rstrip("\0 ") for kind, value in _items(request, _FIXED)
+            if kind == _PRESENTATION_CONTEXT for sub, name in _items(value, 4) if sub == _ABSTRACT_SYNTAX}
+
+
 def _items_fault(items: list[tuple[int, bytes]]) -> Fault | None:
     count = Counter(kind for kind, _ in items)
     if set(count) - {_APPLICATION_CONTEXT, _PRESENTATION_CONTEXT, _USER_INFORMATION}:

@@ -22,7 +22,7 @@ from pynetdicom._handlers import (
 from pynetdicom.transport import ThreadedAssociationServer
 
 from adapters.dicom.content import part10
-from adapters.dicom.content.association_request import LONGEST_REQUEST
+from adapters.dicom.content.association_request import HEAD, LONGEST_REQUEST, abstract_syntaxes, announced
 from adapters.dicom.content.pdu_reader import Command
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.late_events import forgive_late_events
@@ -37,6 +37,7 @@ from gateway.ports import Intake
 from gateway.settings import DicomSettings
 from gateway.study import Sender
 
+_VERIFICATION = "1.2.840.10008.1.1"
 _ENDING = 32
 """Associations beyond the allowed ones whose threads may still be on their way to their end."""
 _LONGEST_PDU = 1024**3
@@ -62,6 +63,20 @@ class Service:
     """Whether the requestor may also be the SCP of these classes (role selection, PS3.7 D.3.3.4)."""
 
 
+PassOn = Callable[[socket.socket], bool]
+"""Takes over a connection whose association request has come and is not read yet; False: it cannot."""
+
+
+class _Unbound(ThreadedAssociationServer):  # type: ignore[misc]  # the library is not typed
+    """Listens nowhere: connections are given to it."""
+
+    def server_bind(self) -> None:
+        """There is nothing to bind."""
+
+    def server_activate(self) -> None:
+        """Nor to listen to."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Session:
     """One association, from the connection to its end."""
@@ -78,10 +93,10 @@ class DicomServer:
     """
 
     def __init__(self, settings: DicomSettings, intake: Intake, services: Sequence[Service] = (),
-                 left: Callable[[SenderLeft], None] = lambda _: None) -> None:
+                 left: Callable[[SenderLeft], None] = lambda _: None, pass_on: PassOn | None = None) -> None:
         """`services`: what is served besides Verification and Storage. `left` is called, in the association's thread,
-        when an association that brought objects is over."""
-        self._services, self._left = services, left
+        when an association that brought objects is over. `pass_on`: who takes over those that only store."""
+        self._services, self._left, self._pass_on = services, left, pass_on
         self._settings = settings
         self._intake = intake
         self._log = structlog.get_logger()
@@ -104,15 +119,27 @@ class DicomServer:
 
     def start(self) -> None:
         """Bind and listen in threads of its own. Raises OSError where the address cannot be bound."""
-        self._server = self._entity.make_server(
-            (self._settings.host, self._settings.port), contexts=self._contexts(), evt_handlers=self._handlers(),
-            server_class=ThreadedAssociationServer)
-        for event, handler in _LIBRARY_LOGS:
-            self._server.unbind(event, handler)  # they would write data sets' attributes to the log
+        self._make_server(ThreadedAssociationServer)
         self._server.socket.listen(_BACKLOG)
-        self._room = WaitingRoom(self._server.socket, self._admit, self._settings.acse_timeout)
+        self._room = WaitingRoom(self._server.socket, self.admit, self._settings.acse_timeout)
         self._room.start()
         self._log.info("dicom_listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
+
+    def start_taking_over(self) -> None:
+        """Listen nowhere: serve what is given to `admit`."""
+        self._make_server(_Unbound)
+
+    def _make_server(self, kind: type[ThreadedAssociationServer]) -> None:
+        self._server = self._entity.make_server(
+            (self._settings.host, self._settings.port), contexts=self._contexts(), evt_handlers=self._handlers(),
+            server_class=kind)
+        for event, handler in _LIBRARY_LOGS:
+            self._server.unbind(event, handler)  # they would write data sets' attributes to the log
+
+    def open_studies(self) -> frozenset[str]:
+        """Study Instance UIDs of what the associations of now have brought."""
+        with self._change:
+            return frozenset(study for one in self._sessions.values() for study in list(one.tally.studies))
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Stop listening, let objects that are being stored finish, abort what is left."""
@@ -146,14 +173,23 @@ class DicomServer:
                         for uid in service.abstract_syntaxes]
         return offered
 
-    def _admit(self, connection: socket.socket, address: Any) -> bool:
-        """Give a connection whose request has come threads of its own, where there is a place."""
+    def admit(self, connection: socket.socket, address: Any) -> bool:
+        """Give a connection whose request has come threads of its own, where there is a place, or pass it on."""
+        if self._pass_on and self._only_stores(connection) and self._pass_on(connection):
+            connection.close()
+            return True
         server = self._server
         if (server is None or len(server.active_associations) >= self._settings.maximum_associations + _ENDING
                 or not self._places.take(connection)):
             return False
         server.process_request(connection, address)
         return True
+
+    def _only_stores(self, connection: socket.socket) -> bool:
+        """Whether the association asked for needs none of the other services."""
+        head = connection.recv(HEAD, socket.MSG_PEEK)
+        request = connection.recv(announced(head), socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return len(request) == announced(head) and abstract_syntaxes(request) <= self._storage_classes | {_VERIFICATION}
 
     def _on_open(self, event: Any) -> None:
         connection = event.assoc.dul.socket.socket
@@ -187,12 +223,12 @@ class DicomServer:
     def _on_close(self, event: Any) -> None:
         with self._change:
             session = self._sessions.pop(event.assoc, None)
-            elsewhere = {study for other in self._sessions.values() for study in list(other.tally.studies)}
+        elsewhere = self.open_studies()
         receiver = self._connected.pop(event.assoc, None)
         if receiver:
             receiver.close()
         if session:
-            self._tell_end(session.tally, frozenset(elsewhere), released=session.receiver.release_requested)
+            self._tell_end(session.tally, elsewhere, released=session.receiver.release_requested)
 
     def _tell_end(self, tally: Tally, elsewhere: frozenset[str], *, released: bool) -> None:
         if tally.studies:

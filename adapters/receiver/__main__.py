@@ -1,0 +1,145 @@
+"""One receiver process: `python -m adapters.receiver LINES CONNECTIONS`, two inherited socket descriptors.
+
+It ends when the engine's process says so, or is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+from adapters.dicom.content.tags import TagStream
+from adapters.dicom.transport.scp import DicomServer
+from adapters.files.store import FileObjectStore
+from adapters.receiver import wire
+from adapters.receiver.wire import Line
+from adapters.web.instruments import metered
+from gateway.intake import Gate, ObjectIntake
+from gateway.logs import configure_logs
+from gateway.study import Instance
+
+_PIECE = 64 * 1024
+_AT_ONCE = 200
+
+
+class Report:
+    """Tells the engine's process, in a thread of its own, what was stored. Implements gateway.intake.Index."""
+
+    def __init__(self, lines: socket.socket) -> None:
+        self._lines = lines
+        self._queue: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="report", daemon=True)
+        self._thread.start()
+
+    def add(self, instance: Instance, *, conflict: bool) -> None:
+        self.tell(wire.instance_to_line(instance, conflict))
+
+    def tell(self, line: Line) -> None:
+        self._queue.put(line)
+
+    def close(self) -> None:
+        """Returns when everything has been told."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (line := self._queue.get()) is not None:
+            told = [line]
+            while len(told) < _AT_ONCE and not self._queue.empty():
+                if (line := self._queue.get()) is None:
+                    self._queue.put(None)
+                    break
+                told.append(line)
+            try:
+                self._lines.sendall(b"".join(map(wire.encode, told)))
+            except OSError:
+                return  # nobody listens any more: the files tell at the next start
+
+
+def serve(lines: socket.socket, connections: socket.socket) -> None:
+    received = wire.Lines()
+    order, *more = received.feed(_until_newline(lines))
+    orders = wire.orders_from_line(order)
+    configure_logs(orders.log)
+    report, gate = Report(lines), Gate()
+    store = FileObjectStore(orders.root, orders.free_floor_bytes)
+    intake = ObjectIntake(store, partial(TagStream, extra_keywords=orders.keywords), report, gate)
+    server = DicomServer(orders.dicom, metered(intake, lambda *what: report.tell(wire.count_to_line(*what))),
+                         left=lambda left: report.tell(wire.left_to_line(left)))
+    server.start_taking_over()
+    threading.Thread(target=_take_over, args=(connections, server), daemon=True).start()
+    threading.Thread(target=_tell_studies, args=(server, report), daemon=True).start()
+    report.tell({"ready": True})
+    try:
+        _obey(lines, received, more, gate)
+    finally:
+        gate.shut("stop", "the gateway is being stopped; try again later")
+        server.stop()
+        store.close()
+        report.close()
+
+
+def _until_newline(lines: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"\n"):
+        received += lines.recv(_PIECE)
+    return received
+
+
+def _obey(lines: socket.socket, received: wire.Lines, come: Sequence[Line], gate: Gate) -> None:
+    """Until the engine's process ends or wants this one to. `come`: what it has said already."""
+    while True:
+        for line in come:
+            if "stop" in line:
+                return
+            if line["gate"]:
+                gate.shut("engine", line["gate"])
+            else:
+                gate.open("engine")
+        piece = lines.recv(_PIECE)
+        if not piece:
+            return
+        come = list(received.feed(piece))
+
+
+def _take_over(connections: socket.socket, server: DicomServer) -> None:
+    while True:
+        word, descriptors, _, _ = socket.recv_fds(connections, 1, 1)
+        if not word:
+            return
+        for descriptor in descriptors:
+            connection = socket.socket(fileno=descriptor)
+            try:
+                admitted = server.admit(connection, connection.getpeername())
+            except OSError:  # it has left meanwhile
+                admitted = False
+            if not admitted:
+                connection.close()
+
+
+def _tell_studies(server: DicomServer, report: Report) -> None:
+    """Which studies are still being brought, whenever that has changed."""
+    told: frozenset[str] = frozenset()
+    pause = threading.Event()
+    while not pause.wait(0.1):
+        if (now := server.open_studies()) != told:
+            told = now
+            report.tell({"open": sorted(now)})
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the engine's process gets it too, and says when to end
+    lines, connections = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    serve(lines, connections)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
