@@ -168,7 +168,7 @@ def elsewhere(tmp: Path) -> str:
 
 @contextmanager
 def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bool = True, url: str = "",
-         **changes: object) -> Iterator[Core]:
+         held_back: Callable[[int, datetime], float] = lambda _study, _at: 0.0, **changes: object) -> Iterator[Core]:
     """A running core in a folder; a second one in the same folder afterwards is a restart."""
     settings = Settings.model_validate({
         "data_dir": tmp, "assembly": {"quiet_seconds": 0.2, "max_wait_seconds": 5},
@@ -185,7 +185,8 @@ def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bo
     publisher = Publisher(encoders, found, files, lambda path: b"source|" * 5)
     pipelines = {"stand_in": pipeline}
     planner = Planner(settings.routes, pipelines, list(found), lambda model: "f")
-    work = Work(Parts(rows, planner, pipelines, Fulfilment(None, inference), inference, publisher, found), settings)
+    work = Work(Parts(rows, planner, pipelines, Fulfilment(None, inference), inference, publisher, found), settings,
+                held_back=held_back)
     engine = DbosEngine(work, url=url or f"sqlite:///{tmp / 'engine.sqlite'}", executor_id="test", workers=2,
                         destinations=list(found))
     work.use(engine)

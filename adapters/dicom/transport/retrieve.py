@@ -25,6 +25,10 @@ log = structlog.get_logger()
 _SUCCESS, _PROCESSING_FAILURE = 0x0000, 0x0110
 _MOST_CONTEXTS = 126
 """Of an association, beside that of C-GET."""
+_SYNTAXES = tuple(f"1.2.840.10008.1.2{end}" for end in (
+    ".1", "", ".4.70", ".4.90", ".4.80", ".5", ".4.91", ".4.81", ".4.50", ".4.51", ".4.57", ".1.99", ".2", ".4.201",
+    ".4.202", ".4.203", ".4.100", ".4.101", ".4.102", ".4.103"))
+"""What archives hold, the usual first. Some refuse a context with many more."""
 
 
 class DicomArchive:
@@ -113,14 +117,11 @@ def storage_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]
     Where the classes are known (and few), each syntax is a context of its own as far as there is room, so that the
     archive can send an object as it holds it; else it chooses one for each class.
     """
-    syntaxes = contexts.transfer_syntaxes()
     named = list(dict.fromkeys(classes)) or contexts.storage_classes()
     named = named[:_MOST_CONTEXTS]
     each = max(1, _MOST_CONTEXTS // len(named))
-    if each == 1:
-        return [(uid, tuple(syntaxes)) for uid in named]
-    alone = syntaxes[:each - 1] if len(syntaxes) > each else syntaxes
-    rest = tuple(syntaxes[len(alone):])
+    alone = _SYNTAXES if each >= len(_SYNTAXES) else _SYNTAXES[:each - 1]
+    rest = _SYNTAXES[len(alone):]
     return [(uid, group) for uid in named for group in [*((one,) for one in alone), *([rest] if rest else [])]]
 
 
