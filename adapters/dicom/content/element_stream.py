@@ -16,6 +16,8 @@ from gateway.errors import Unreadable
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of a wanted element's value; a longer one is stepped over as if it was not wanted."""
 _SNIFFED = 8
+_FILE_META = b"\2\0"
+"""Group 2, little endian as always (PS3.10 7.1)."""
 _LITTLE, _BIG = struct.Struct("<HH2sH"), struct.Struct(">HH2sH")
 
 
@@ -58,6 +60,8 @@ class ElementStream:
             if len(self._pending) < _SNIFFED:
                 self._pending = bytearray(self._pending)
                 return
+            if bytes(self._pending[:2]) == _FILE_META:
+                raise Unreadable("The data set begins with file meta information (group 0002).")
             self._encoding = elements.sniffed(self._pending, self._declared)
         self._read(self._encoding)
 

@@ -24,6 +24,8 @@ from adapters.dicom.transport.reactor import LOOK_SECONDS, Wakeup
 LONGEST_MESSAGE = 64 * 1024 * 1024
 """Bytes of a data set that is no C-STORE's: the library collects it in memory."""
 BUFFER = 512 * 1024
+PROGRESS = 4096
+"""Bytes of a message that must come within the DIMSE time-out."""
 _NEGOTIATING, _ESTABLISHED, _CLOSING = "Sta3", "Sta6", "Sta13"
 _CLOSED, _INVALID = "Evt17", "Evt19"
 """Events of the upper layer's state machine (PS3.8 Table 9-10)."""
@@ -58,7 +60,7 @@ class Receiver:
         self._store: Store | None = None
         self._context = 0
         self._forwarded = 0
-        self._heard_at = 0.0
+        self._heard, self._heard_at = 0, 0.0
         self._established = self._over = False
         self.release_requested = False
         """Whether the peer has asked for the end of the association in good order."""
@@ -138,7 +140,7 @@ class Receiver:
         if not received:
             self._end(_CLOSED)
             return False
-        self._heard_at = time.monotonic()
+        self._note_progress(len(received))
         self._dul._idle_timer.restart()
         try:
             for event in self._reader.feed(received):
@@ -152,7 +154,13 @@ class Receiver:
             self._log.exception("association_failed", address=self._address())
             self._end(_INVALID)
             return False
-        return True
+        return len(received) >= PROGRESS or not self._quiet_too_long()
+
+    def _note_progress(self, count: int) -> None:
+        """A message that comes byte by byte is no better than one that has stopped."""
+        self._heard += count
+        if self._heard >= PROGRESS or self._reader.idle:
+            self._heard, self._heard_at = 0, time.monotonic()
 
     def _act(self, event: Event) -> bool:
         if isinstance(event, Data):
