@@ -14,7 +14,7 @@ ENGLISH = {
     "empty": "No studies yet.",
     "empty_hint": "Send DICOM objects to {ae} on {host}:{port}; they appear here as they arrive.",
     "stale": "Connection lost. The list is as it was at {time}.", "live": "Live", "not_ready": "Not ready",
-    "keys": "j / k: move, Enter: open, u: back", "col_risk": "Risk", "col_verdict": "Verdict", "col_found": "Found",
+    "col_risk": "Risk", "col_verdict": "Verdict", "col_found": "Found",
     "col_patient": "Patient", "col_modality": "Modality", "col_priority": "Priority", "col_waiting": "Waiting",
     "col_state": "State", "col_deliveries": "Deliveries", "state.receiving": "receiving", "state.waiting": "in queue",
     "state.analysing": "analysing", "state.reported": "reported", "state.failed": "failed",
@@ -44,8 +44,7 @@ ENGLISH = {
     "no_result": "There is no result yet.", "no_reading": "No model has read this study.",
     "others": "Other cases of this study", "all": "all", "ready": "ready",
     "status": "Status", "none_found": "No findings were looked for.", "above": "above the threshold",
-    "below": "below the threshold", "counts.analysing": "analysing: {n}", "counts.failed": "failed: {n}",
-    "counts.dead": "deliveries given up: {n}",
+    "below": "below the threshold",
 }
 RUSSIAN = {
     "title": "Рабочий список", "worklist": "Список", "deliveries": "Доставка", "models": "Модели", "api": "API",
@@ -53,7 +52,7 @@ RUSSIAN = {
     "next_page": "Следующая страница", "first_page": "Первая страница", "empty": "Исследований пока нет.",
     "empty_hint": "Отправьте объекты DICOM на {ae}, {host}:{port}; они появятся здесь по мере поступления.",
     "stale": "Связь потеряна. Список на {time}.", "live": "Обновляется", "not_ready": "Не готово",
-    "keys": "j / k: вниз и вверх, Enter: открыть, u: назад", "col_risk": "Риск", "col_verdict": "Заключение",
+    "col_risk": "Риск", "col_verdict": "Заключение",
     "col_found": "Найдено", "col_patient": "Пациент", "col_modality": "Вид", "col_priority": "Срочность",
     "col_waiting": "Ждёт", "col_state": "Состояние", "col_deliveries": "Доставка", "state.receiving": "приём",
     "state.waiting": "в очереди", "state.analysing": "анализ", "state.reported": "готово", "state.failed": "сбой",
@@ -85,7 +84,6 @@ RUSSIAN = {
     "no_reading": "Исследование не прочитано ни одной моделью.",
     "others": "Другие случаи исследования", "all": "все", "ready": "готова", "status": "Статус",
     "none_found": "Признаки не искались.", "above": "выше порога", "below": "ниже порога",
-    "counts.analysing": "в анализе: {n}", "counts.failed": "сбоев: {n}", "counts.dead": "не доставлено: {n}",
 }
 _PARTS = {"en": (ENGLISH, words_case.ENGLISH, words_triage.ENGLISH, words_worklist.ENGLISH, words_operations.ENGLISH,
                  words_prior.ENGLISH),

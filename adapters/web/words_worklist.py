@@ -16,10 +16,10 @@ ENGLISH = {
     "views.name": "Name of the view", "views.do_save": "Save", "views.delete": "Delete the view {view}",
     "views.hint": "The filter is saved, the searched text is not.",
     "held": "{n} changes", "held_alarms": "new pathologies: {n}", "held_show": "Show",
-    "stale_retry": "Trying again.", "keys_title": "Keyboard", "keys_open": "Keys", "close": "Close",
+    "keys_title": "Keyboard", "keys_open": "Keys", "close": "Close",
     "key.j": "next study", "key.k": "previous study", "key.enter": "open the study", "key.slash": "search",
     "key.help": "this help", "key.dot": "show the changes that wait", "key.u": "back to the worklist",
-    "key.escape": "leave the row or the search", "not_normal_row": "not a normal result",
+    "key.escape": "leave the row or the search",
 }
 RUSSIAN = {
     "page_from": "{first}–{last} из {total} исследований", "no_match": "Под этот отбор ничего не подходит.",
@@ -35,8 +35,8 @@ RUSSIAN = {
     "views.save": "Сохранить вид", "views.name": "Название вида", "views.do_save": "Сохранить",
     "views.delete": "Удалить вид {view}", "views.hint": "Сохраняется отбор, но не искомый текст.",
     "held": "Изменений: {n}", "held_alarms": "новых патологий: {n}", "held_show": "Показать",
-    "stale_retry": "Пробуем снова.", "keys_title": "Клавиши", "keys_open": "Клавиши", "close": "Закрыть",
+    "keys_title": "Клавиши", "keys_open": "Клавиши", "close": "Закрыть",
     "key.j": "следующее исследование", "key.k": "предыдущее исследование", "key.enter": "открыть исследование",
     "key.slash": "поиск", "key.help": "эта подсказка", "key.dot": "показать отложенные изменения",
-    "key.u": "назад к списку", "key.escape": "покинуть строку или поиск", "not_normal_row": "это не норма",
+    "key.u": "назад к списку", "key.escape": "покинуть строку или поиск",
 }
