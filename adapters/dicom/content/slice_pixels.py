@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels import apply_color_lut, pixel_array
 
 from adapters.dicom.content.waveform_read import MALFORMED
 from gateway.errors import Transient, Unusable
@@ -45,13 +45,20 @@ def read_pixels(instance: Instance, frame: int) -> Pixels:
 
 
 def _pixels(path: Path, header: Dataset, frame: int) -> Pixels:
-    colour = int(header.get("SamplesPerPixel") or 1) == 3
-    if not colour and not str(header.PhotometricInterpretation).startswith("MONOCHROME"):
+    interpretation = str(header.PhotometricInterpretation)
+    if interpretation.startswith("MONOCHROME"):
+        return _monochrome(_sample(pixel_array(path, index=frame - 1, raw=True), header), header, frame)
+    if interpretation == "PALETTE COLOR":
+        whole = dcmread(path)
+        return _colour(apply_color_lut(pixel_array(whole, index=frame - 1, raw=True), whole))
+    return _colour(pixel_array(path, index=frame - 1))
+
+
+def _colour(values: Array) -> Pixels:
+    """RGB of any depth as 8 bits."""
+    if values.ndim != 3 or values.shape[2] != 3:
         raise Unusable("The image has colours that are not shown here.")
-    values = pixel_array(path, index=frame - 1, raw=not colour)
-    if colour:
-        return Pixels(np.asarray(values >> max(0, values.dtype.itemsize * 8 - 8), np.uint8))
-    return _monochrome(_sample(values, header), header, frame)
+    return Pixels(np.asarray(values >> (values.dtype.itemsize * 8 - 8), np.uint8))
 
 
 def _sample(values: Array, header: Dataset) -> Array:
