@@ -29,6 +29,7 @@ from adapters.web import (
 )
 from adapters.web import health as health_routes
 from adapters.web import problems as problem_details
+from adapters.web.allowed import Allowed
 from adapters.web.compressed import Assets, Compressed
 from adapters.web.entity_tags import EntityTags
 from adapters.web.guard import Guard, allowed_networks
@@ -84,6 +85,7 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     openapi.describe(app)
     app.add_middleware(Guard, settings=settings.http)
     app.add_middleware(EntityTags)
+    app.add_middleware(Allowed, description=app.openapi)
     app.add_middleware(Compressed)
     app.add_middleware(RequestLog, observe=metrics.HttpMetrics(own).observe)
     app.add_middleware(SecurityHeaders)

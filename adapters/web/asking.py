@@ -53,7 +53,7 @@ Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 Word = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 Words = Annotated[list[Word], BeforeValidator(_many), Field(max_length=50)]
 Moment = Annotated[datetime | date | None, BeforeValidator(_moment)]
-Cursor = Annotated[str | None, BeforeValidator(_blank), Field(max_length=500)]
+Cursor = Annotated[Annotated[str, StringConstraints(max_length=500)] | None, BeforeValidator(_blank)]
 
 
 class FilterForm(BaseModel):

@@ -67,7 +67,7 @@ def _add_reads(routes: APIRouter, queries: Queries) -> None:
 
     @routes.get("/{case_id}/documents/{kind}", response_class=Response, summary="Download a document",
                 responses=problems_of(404, 422) | {200: {"description": "The bytes sent.", "content": {
-                    media_type: {"schema": {"type": "string", "format": "binary"}}
+                    media_type: {"schema": {} if "json" in media_type else {"type": "string", "format": "binary"}}
                     for media_type in sorted(SUFFIXES)}}})
     def document(case_id: CaseId, kind: Kind) -> Response:
         """The bytes sent, as they were sent."""

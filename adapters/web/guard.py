@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -18,7 +19,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SMALL_BODY_BYTES = 1024 * 1024
 """Longest body of a request that carries no study: a form or a little JSON."""
-LARGE_BODY_PATHS = ("/api/predict", "/api/studies", "/api/explain", "/operations/rules", "/fhir", "/dicom-web")
+SPOOLED_PATHS = ("/api/predict", "/api/studies", "/api/batch", "/api/explain", "/operations/rules")
+LARGE_BODY_PATHS = (*SPOOLED_PATHS, "/fhir", "/dicom-web")
+UPLOADS_AT_ONCE = 4
+"""All uploads that are on their way have so many times the longest one's bytes at most."""
+IDLE_SECONDS = 60.0
+"""How long the next piece of a body may let wait."""
 
 
 def is_loopback(host: str) -> bool:
@@ -94,21 +100,37 @@ def _hostname(url: str) -> str:
 
 
 class Guard:
-    """ASGI middleware: refuse, or pass on with a limit on the body."""
+    """ASGI middleware: refuse, or pass on with bounds on the body: its length, its pace, and that of all together."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
         self._settings = settings
         self._networks = allowed_networks(settings)
+        self._spooled = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
-        limit = self._settings.maximum_upload_bytes if _takes_studies(scope["path"]) else SMALL_BODY_BYTES
-        app = refusal_at(scope["path"], *refusal) if refusal else self._app
-        await app(scope, _limited(receive, limit), send)
+        if refusal is not None:
+            await refusal_at(scope["path"], *refusal)(scope, receive, send)
+            return
+        body = _Body(receive, self._limit(scope["path"]), self._take if _spools(scope["path"]) else _free)
+        try:
+            await self._app(scope, body, send)
+        finally:
+            self._spooled -= body.taken
+
+    def _limit(self, path: str) -> int:
+        return self._settings.maximum_upload_bytes if _takes_studies(path) else SMALL_BODY_BYTES
+
+    def _take(self, size: int) -> bool:
+        """Uploads lie on disk until they are looked at: all of them together stay within bounds."""
+        if self._spooled + size > UPLOADS_AT_ONCE * self._settings.maximum_upload_bytes:
+            return False
+        self._spooled += size
+        return True
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
@@ -117,37 +139,56 @@ class Guard:
             return 403, "This address is not on the list http.allowed_addresses."
         if not host_allowed(headers.get("host", ""), self._settings):
             return 400, "The Host header does not name this server; http.allowed_hosts lists the names it answers to."
+        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            return 400, "The address holds a character that nothing is named with."
         if scope["method"] not in SAFE_METHODS and not same_origin(headers):
             return 403, "A request that changes something must come from the gateway's own page."
-        return _too_long(headers, scope["path"], self._settings.maximum_upload_bytes)
+        length = headers.get("content-length", "0")
+        limit = self._limit(scope["path"])
+        return (413, _too_long_sentence(limit)) if length.isdigit() and int(length) > limit else None
 
 
 def _takes_studies(path: str) -> bool:
     return path.startswith(LARGE_BODY_PATHS)
 
 
-def _too_long(headers: Headers, path: str, maximum: int) -> tuple[int, str] | None:
-    limit = maximum if _takes_studies(path) else SMALL_BODY_BYTES
-    length = headers.get("content-length", "0")
-    if length.isdigit() and int(length) > limit:
-        return 413, _too_long_sentence(limit)
-    return None
+def _spools(path: str) -> bool:
+    return path.startswith(SPOOLED_PATHS)
+
+
+def _free(_size: int) -> bool:
+    return True
 
 
 def _too_long_sentence(limit: int) -> str:
     return f"The body is longer than the {limit} bytes taken here."
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
-    """The same messages, until the bodies together are longer than `limit` bytes (no Content-Length came)."""
-    seen = 0
+class _Body:
+    """The request's messages, until they are too many bytes, or none comes for too long. `taken`: bytes in the sum of
+    all uploads."""
 
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise HTTPException(413, _too_long_sentence(limit))
+    def __init__(self, receive: Receive, limit: int, take: Callable[[int], bool]) -> None:
+        self._receive, self._limit, self._take = receive, limit, take
+        self._seen = self.taken = 0
+        self._whole = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive() if self._whole else await self._next()
+        size = len(message.get("body", b""))
+        self._seen += size
+        self._whole = self._whole or not message.get("more_body", False)
+        if self._seen > self._limit:
+            raise HTTPException(413, _too_long_sentence(self._limit))
+        if not self._take(size):
+            raise HTTPException(503, "The gateway is busy with other uploads; try again later.")
+        self.taken += size if self._take is not _free else 0
         return message
 
-    return counted
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                return await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(408, f"Nothing came for {IDLE_SECONDS:g} seconds though the body is not whole.",
+                                {"Connection": "close"}) from error

@@ -36,6 +36,11 @@ _OUTCOME: Json = {
     "properties": {"resourceType": {"const": "OperationOutcome"}, "issue": {"type": "array", "items": {
         "type": "object", "required": ["severity", "code"], "properties": {
             "severity": {"type": "string"}, "code": {"type": "string"}, "diagnostics": {"type": "string"}}}}}}
+_ORDER: Json = {
+    "resourceType": "ServiceRequest", "status": "active", "intent": "order", "priority": "urgent",
+    "identifier": [{"system": "urn:oid:1.2.3", "value": "A4711"}],
+    "subject": {"identifier": {"system": "urn:oid:1.2.4", "value": "P00017"}}}
+_STOW = {"200": "All stored.", "202": "Some stored.", "409": "None stored; why, for each."}
 _RESOURCE: Json = {"type": "object", "title": "Resource", "description": "A FHIR R4 resource.",
                    "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}}
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -65,7 +70,9 @@ def complete(openapi: Json) -> Json:
     for path, method, operation in operations(openapi):
         _add_refusals(path, method, operation)
         if path.startswith("/fhir"):
-            _speak_fhir(operation)
+            _speak_fhir(path, method, operation)
+        if path.startswith("/dicom-web/studies") and method == "post":
+            _speak_stow(operation)
         if method == "get" and path.startswith("/api/"):
             _add_tags(operation)
         _add_examples(operation, schemas)
@@ -84,6 +91,7 @@ def _add_refusals(path: str, method: str, operation: Json) -> None:
     statuses |= {404, 422} if "{" in path else set()
     statuses |= {422} if operation.get("parameters") else set()
     statuses |= set(_FHIR_STATUSES) if path.startswith("/fhir") else set()
+    statuses |= {406, 415} if path.startswith("/dicom-web") else set()
     statuses |= {int(status) for status in responses if status.isdigit() and int(status) >= 400}
     for status in sorted(statuses):
         told = responses.setdefault(str(status), {})
@@ -101,13 +109,27 @@ def _refusal(media_type: str, status: int) -> Json:
     return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": says}
 
 
-def _speak_fhir(operation: Json) -> None:
+def _speak_fhir(path: str, method: str, operation: Json) -> None:
     """What FastAPI took for plain JSON is a resource; a body is one too, or the form of a search."""
+    if method in {"post", "put"} and "requestBody" not in operation:
+        form = {"schema": {"type": "object", "additionalProperties": {"type": "string"}}, "example": {"_count": "10"}}
+        body = {"schema": {"$ref": "#/components/schemas/Resource"}, "example": _ORDER}
+        operation["requestBody"] = {"required": True, "content": {
+            "application/x-www-form-urlencoded": form} if path.endswith("/_search") else {_FHIR: body}}
     responses = operation["responses"]
     for status in ("200", "201"):
         told = responses.setdefault(status, {"description": HTTPStatus(int(status)).phrase})
         told["content"] = {_FHIR: {"schema": {"$ref": "#/components/schemas/Resource"},
                                    "example": {"resourceType": "Bundle", "type": "searchset", "total": 0}}}
+
+
+def _speak_stow(operation: Json) -> None:
+    """Store transaction (PS3.18 10.5): OpenAPI has no words for the parts of multipart/related."""
+    operation["description"] = ('The body is multipart/related; type="application/dicom", one Part 10 file in each '
+                                "part (PS3.18 8.7.3.5); the answer tells what became of each instance.")
+    for status, says in _STOW.items():
+        operation["responses"][status] = {"description": says, "content": {
+            _DICOM: {"schema": {"type": "object"}, "example": {}}}}
 
 
 def _add_tags(operation: Json) -> None:
