@@ -9,7 +9,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ from adapters.receiver.processes import ReceiverProcesses, Told
 from adapters.receiver.wire import Orders
 from adapters.web.app import build_app
 from adapters.web.batch_work import BatchWork
+from adapters.web.commitments import router as commitments_router
 from adapters.web.instruments import Instruments
 from adapters.web.latency import Latencies
 from adapters.web.library import library_routers
@@ -260,7 +261,7 @@ class Gateway:
                         systems=settings.site.identifier_systems),
             stow_router(self._intake, principal_of, limit, self._departures.left),
             qido_router(self._holdings, principal_of), wado_router(self._holdings, principal_of),
-            workitems_router(self._workitems, principal_of)]
+            workitems_router(self._workitems, principal_of), commitments_router(self._commitments.shown)]
         zone = ZoneInfo(settings.site.timezone)
         convert = Conversion(zone, frozenset(
             modality for route in settings.routes for modality in self._pipelines[route.pipeline].modalities))
@@ -347,11 +348,15 @@ class Gateway:
             "heartbeat": (keeping.beat, 5), "sweep": (partial(keeping.sweep, self._engine), 15),
             "waiting": (keeping.raise_waiting, 5), "disk": (keeping.watch_disk, 5), "retention": (keeping.retain, 600),
             "clear": (partial(keeping.clear, self._engine), 60), "rates": (self._operations.sample, 60),
-            "silence": (keeping.silent_senders, 300)}
+            "silence": (keeping.silent_senders, 300),
+            "commitments": (self._forget_commitments, 3600)}
         for name, (what, seconds) in rounds.items():
             self._scheduler.add_job(guarded(what, name), "interval", seconds=seconds, id=name, max_instances=1,
                                     coalesce=True)
         self._scheduler.start()
+
+    def _forget_commitments(self) -> int:
+        return self._commitments.forget(now() - timedelta(days=self.settings.storage.retention_days))
 
     def stop(self) -> None:
         """Nothing new is taken in, what was taken is written down, what runs may end; the rest waits for the start.

@@ -94,7 +94,7 @@ def test_variables_override_the_file(written: Path) -> None:
 @pytest.mark.parametrize(("text", "line", "said"), [
     ("site:\n  facility: A\ndicom:\n  prot: 1\n", 4, "dicom.prot: unknown key; did you mean port?"),
     ("dicmo: {}\n", 1, "dicmo: unknown key; did you mean dicom?"),
-    ("\nxyzzy: 1\n", 2, "known here: alarms, assembly"),
+    ("\nxyzzy: 1\n", 2, "known here: alarms, archives, assembly"),
     ("dicom:\n  port: many\n", 2, "dicom.port: input should be a valid integer"),
     ("dicom:\n\n  port: 70000\n", 3, "dicom.port: input should be less than or equal to 65535"),
     ("site: {language: de}\n", 1, "site.language: input should be 'en' or 'ru'"),
@@ -123,6 +123,14 @@ def test_variables_override_the_file(written: Path) -> None:
     ("database_url: mysql://db\n", 1, "database_url: write postgresql+psycopg://"),
     ("a: [1\nb: 2\n", 2, "this is no YAML"),
     ("- a\n", 1, "the file must hold keys with values"),
+    ("assembly:\n  count_from: pacs\n", 2, "assembly.count_from: no archive is named pacs; known: none"),
+    ("assembly:\n  senders:\n    CT1:\n      count_from: pacs\n", 4, "CT1.count_from: no archive is named pacs"),
+    ("routes:\n- name: a\n  pipeline: b\n  prior: newest\n", 4, "routes[0].prior: nothing can be fetched"),
+    ("dicom:\n  allowed_calling_ae_titles: [CT1]\narchives:\n- name: pacs\n  host: a\n  port: 104\n  ae_title: PACS\n"
+     "  retrieve: move\n", 8, "archives[0].retrieve: PACS calls back, so dicom.allowed_calling_ae_titles must name it"),
+    ("dicom:\n  allowed_calling_ae_titles: [CT1]\ndestinations:\n- name: pacs\n  type: dicom\n  host: a\n  port: 104\n"
+     "  ae_title: PACS\n  storage_commitment: true\n", 9, "destinations[0].storage_commitment: PACS calls back"),
+    ("archives:\n- name: a\n  host: b\n  port: 0\n  ae_title: C\n", 4, "archives[0].port"),
 ])
 def test_a_mistake_is_refused_with_file_line_and_key(written: Path, text: str, line: int, said: str) -> None:
     sentence = refused(written, text)
