@@ -288,6 +288,18 @@ def _echo_once_there_is_room(port: int) -> int:
     return echo(port)
 
 
+def test_no_sender_waits_for_a_timer(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("reactor", "receiving"):
+        monkeypatch.setattr(f"adapters.dicom.transport.{module}.LOOK_SECONDS", 60.0)
+    port = start().port
+    peer = Peer("127.0.0.1", port, "TRIAGE", "CT", 10)
+    for _ in range(3):
+        with Association(peer, [(VERIFICATION, ImplicitVRLittleEndian)]) as association:
+            assert association.echo(VERIFICATION, ImplicitVRLittleEndian).status == 0
+    assert not send_files("127.0.0.1", port, "ME", "TRIAGE", [written(tmp_path / "sent.dcm")],
+                          timeout_seconds=10).failures
+
+
 def test_stop_ends_everything(start: Start) -> None:
     before = set(threading.enumerate())
     server = start()

@@ -92,7 +92,8 @@ class Receiver:
             return self._drain(connection)
         if state == _NEGOTIATING:
             return False  # what comes before our answer is read after it
-        self._wakeup.wait(LOOK_SECONDS)
+        if self._dul.event_queue.empty():
+            self._wakeup.wait(LOOK_SECONDS)
         return bool(self._library_reads())
 
     def _drain(self, connection: Any) -> bool:
