@@ -32,6 +32,9 @@ check:
 bench: setup
 	@$(PYTHON_BIN) -m tests.bench $(BENCH)
 
+bench-%: setup
+	@$(PYTHON_BIN) -m tests.bench $*
+
 clean:
 	rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,10 @@
-"""Objects received a second: ours, which syncs each object and its directory entry before it answers, beside DCMTK's
+"""Objects received a second: ours, which syncs and indexes each object before or just after its answer, beside DCMTK's
 storescp, Orthanc and stock pynetdicom, which sync none. Sent by DCMTK's storescu with TCP_NODELAY=1, over one
-association and over four at once."""
+association and over eight at once. Then memory: one object of 2 GB, and a hundred associations at once. Then what an
+object costs the index when it holds a thousand objects and when it holds a million.
+
+BENCH_ROUNDS (3): how often each server takes each load; medians of the ratios within a round count.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,29 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from tests.bench import receivers, studies
-from tests.bench.lines import against_peer, progress, skipped
+from tests.bench import index_cost, receivers, studies
+from tests.bench.gateway_process import Gateway, await_value, gateway
+from tests.bench.large_object import associations_at_once, send_large
+from tests.bench.lines import against_limit, against_peer, progress, skipped
 
-LOADS = {"525KB": (300, (512, 512)), "20KB": (1000, (100, 100))}
+LOADS = {"525KB": (300, (512, 512)), "20KB": (3000, (100, 100))}
 """Objects, and rows and columns of 16 bits each."""
-ASSOCIATIONS = (1, 4)
-ROUNDS = 2
+ASSOCIATIONS = (1, 8)
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+LEAST = {("storescp", 1): 0.65, ("storescp", 8): 0.9, ("Orthanc", 1): 3, ("Orthanc", 8): 3, ("pynetdicom", 1): 3,
+         ("pynetdicom", 8): 3}
+GROWTH_MB = 150
+LARGE_BYTES = 2 * 1024**3
+MANY = 100
+COST_RATIO = 1.2
+Load = tuple[str, int]
 
 
 def write(folder: Path, objects: int, shape: tuple[int, int]) -> list[Path]:
@@ -46,32 +61,67 @@ def send(port: int, paths: list[Path], associations: int) -> float:
     return len(paths) / (time.perf_counter() - began)
 
 
-def measure(name: str, receiver: receivers.Receiver, loads: dict[tuple[str, int], list[Path]]) -> dict[
-        tuple[str, int], float]:
-    """One round: a fresh server takes every load once."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, receiver(Path(folder)) as port:
+def measure(name: str, receiver: receivers.Receiver, folder: Path, loads: dict[Load, list[Path]]) -> dict[Load, float]:
+    """One round: a fresh server takes every load once. What it wrote stays until the end: a file system that has just
+    freed many files makes new ones slowly."""
+    folder.mkdir(parents=True)
+    with receiver(folder) as port:
         found = {key: send(port, paths, key[1]) for key, paths in loads.items()}
     told = ", ".join(f"{size} × {associations}: {rate:.0f}/s" for (size, associations), rate in found.items())
     progress(f"{name}: {told}")
     return found
 
 
-def main() -> None:
-    if not shutil.which("storescu"):
-        skipped("receive", "storescu (DCMTK), which sends, is not installed")
-        return
+def rates(folder: Path) -> None:
     everyone = {"ours": receivers.ours, **receivers.peers()}
-    with tempfile.TemporaryDirectory() as folder:
-        loads = {(size, n): write(Path(folder) / f"{size}-{n}", *load) for size, load in LOADS.items()
-                 for n in ASSOCIATIONS}
-        rounds = [{name: measure(name, receiver, loads) for name, receiver in everyone.items()}
-                  for _ in range(ROUNDS)]
-    for size, associations in loads:
-        rate = {name: median(one[name][size, associations] for one in rounds) for name in everyone}
+    loads = {(size, n): write(folder / f"{size}-{n}", *load) for size, load in LOADS.items() for n in ASSOCIATIONS}
+    rounds = [{name: measure(name, receiver, folder / f"{number}-{name}", loads)
+               for name, receiver in everyone.items()} for number in range(ROUNDS)]
+    for load in loads:
+        size, associations = load
         for peer in everyone:
             if peer != "ours":
-                against_peer(f"receive_{size}_{associations}_associations_per_second", rate["ours"], peer, rate[peer],
-                             note="each object synced")
+                ours, theirs = (median(one[name][load] for one in rounds) for name in ("ours", peer))
+                against_peer(f"receive_{size}_{associations}_associations_per_second", ours, peer, theirs,
+                             note="each object synced and indexed", least=LEAST[peer, associations],
+                             ratio=median(one["ours"][load] / one[peer][load] for one in rounds))
+
+
+def memory(folder: Path) -> None:
+    with gateway(folder / "memory") as running:
+        loads: dict[str, Callable[[], None]] = {
+            "receive_memory_2GB_object_MB": partial(send_large, running.dicom_port, LARGE_BYTES),
+            f"receive_memory_{MANY}_associations_MB": partial(associations_at_once, running.dicom_port, MANY)}
+        for name, sends in loads.items():
+            before = resident_mb(running)
+            Path(f"/proc/{running.pid}/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+            sends()
+            against_limit(name, running.peak_memory_gb() * 1000 - before, GROWTH_MB, digits=0)
+        stored = await_value(lambda: _stored(running, 1 + MANY), 60, "all of them in the index")
+        progress(f"{stored} objects in the index")
+
+
+def _stored(running: Gateway, wanted: int) -> int | None:
+    count = running.ask("SELECT count(*) FROM instances")[0]
+    return int(count) if count >= wanted else None
+
+
+def resident_mb(running: Gateway) -> float:
+    status = Path(f"/proc/{running.pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if shutil.which("storescu"):
+            rates(folder)
+        else:
+            skipped("receive", "storescu (DCMTK), which sends, is not installed")
+        memory(folder)
+        few, many = index_cost.per_object(folder / "index")
+        progress(f"an object costs the index {few * 1e6:.0f} µs among a thousand, {many * 1e6:.0f} µs among a million")
+        against_limit("receive_index_cost_at_a_million_by_that_at_a_thousand", many / few, COST_RATIO)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import os
 import sys
 
 
-def against_peer(name: str, ours: float, peer: str, theirs: float, *, digits: int = 0, note: str = "") -> None:
-    """`ratio` is ours by theirs, whichever is better."""
+def against_peer(name: str, ours: float, peer: str, theirs: float, *, digits: int = 0, note: str = "",
+                 least: float = 0, ratio: float | None = None) -> None:
+    """`ratio` is ours by theirs, whichever is better, or what is given; `least`: what it has to be."""
+    ratio = ours / theirs if ratio is None else ratio
+    wanted = f", at least {least:g}{'' if ratio >= least else ' MISSED'}" if least else ""
     print(f"bench {name}: ours {ours:.{digits}f}{f' ({note})' if note else ''}, peer {peer} {theirs:.{digits}f}, "
-          f"ratio {ours / theirs:.2f}", flush=True)
+          f"ratio {ratio:.2f}{wanted}", flush=True)
 
 
 def against_limit(name: str, ours: float, limit: float, *, digits: int = 2, note: str = "") -> None:

@@ -21,7 +21,7 @@ Receiver = Callable[[Path], AbstractContextManager[int]]
 
 @contextmanager
 def ours(folder: Path) -> Iterator[int]:
-    """A whole gateway on its embedded defaults: every object synced before its answer, and indexed."""
+    """A whole gateway on its embedded defaults: every object synced before its answer, and indexed soon after."""
     with gateway(folder) as running:
         yield running.dicom_port
 

@@ -47,6 +47,12 @@ def ct(key: str, hu: NDArray[np.int16], spacing: tuple[float, float, float]) -> 
                     description="Chest CT")
 
 
+def ct_slices_of_noise(key: str, slices: int) -> list[bytes]:
+    """Slices of 525 KB."""
+    noise = np.random.default_rng(1).integers(-1000, 1000, (slices, _MATRIX, _MATRIX), np.int16)
+    return ct(key, noise, (1.0, 1.0, 1.0))
+
+
 def real_ct() -> list[bytes]:
     """The CT of ../shared/data/chest-ct-lungdx, as it is; empty where it is not here."""
     return [path.read_bytes() for path in sorted(REAL_CT.glob("*.dcm"))]
