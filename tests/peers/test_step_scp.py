@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from pydicom import Dataset
+from pydicom.uid import UID, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import N_CREATE
+from pynetdicom.dsutils import encode
 
 from adapters.database.connection import migrate, open_database
 from adapters.database.evidence import DatabaseEvidence, evidence_of
@@ -125,6 +131,30 @@ def test_notifications_that_lack_something_are_refused(desk: Desk, scanner: Moda
                                                        status: int) -> None:
     assert scanner.create(attributes, "1.9", sop_class=IAN)[0].Status == status
     assert desk.kept() == []
+
+
+def test_a_data_set_that_is_cut_short_is_not_taken_for_a_whole_one(desk: Desk) -> None:
+    whole = encode(dataset({**created(STUDY), **ended({"1.3": ["1.3.1", "1.3.2"]}, "IN PROGRESS")}), True, True)
+    for content in (whole[:-7], whole[:len(whole) // 2 + 1], bytes(range(256)), whole[:40] * 9):
+        assert sent_as_it_is(desk.server.port, content) in (0x0110, 0x0120)
+    assert desk.kept() == []
+    assert sent_as_it_is(desk.server.port, whole) == 0
+
+
+def sent_as_it_is(port: int, content: bytes) -> int:
+    """Status of an N-CREATE with these bytes as its data set (implicit VR little endian)."""
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(STEP, ImplicitVRLittleEndian)
+    association = entity.associate("127.0.0.1", port)
+    request = N_CREATE()
+    request.MessageID, request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = 1, UID(STEP), UID("1.9")
+    request.AttributeList = BytesIO(content)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    association.bind(evt.EVT_DIMSE_RECV, lambda event: answers.put(event.message.command_set.Status))
+    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+    status = int(answers.get(timeout=20))
+    association.abort()
+    return status
 
 
 def test_nothing_is_confirmed_that_is_not_kept(desk: Desk, scanner: Modality) -> None:

@@ -14,6 +14,8 @@ from pynetdicom import evt
 from adapters.dicom.content import attributes as refusals
 from adapters.dicom.content import ian, mpps
 from adapters.dicom.content.attributes import Refused
+from adapters.dicom.content.elements import EXPLICIT, IMPLICIT, walk
+from adapters.dicom.transport import contexts
 from adapters.dicom.transport.scp import Service, sender_of
 from gateway.completion import Evidence, EvidenceKind, EvidenceLog
 from gateway.errors import Transient
@@ -58,11 +60,12 @@ class StepScp:
 
     def _said(self, event: Any, identity: str) -> Sequence[Evidence]:
         read = ian.notified if event.request.AffectedSOPClassUID == ian.SOP_CLASS else mpps.created
-        return read(identity, sender_of(event.assoc).name, self._clock(), _dataset(lambda: event.attribute_list))
+        attributes = _dataset(event, event.request.AttributeList, lambda: event.attribute_list)
+        return read(identity, sender_of(event.assoc).name, self._clock(), attributes)
 
     def _set(self, event: Any) -> None:
         identity = str(event.request.RequestedSOPInstanceUID)
-        modifications = _dataset(lambda: event.modification_list)
+        modifications = _dataset(event, event.request.ModificationList, lambda: event.modification_list)
         known = event.request.RequestedSOPClassUID == mpps.SOP_CLASS and self._evidence.amend(
             EvidenceKind.MPPS, identity, lambda step: mpps.changed(step, self._clock(), modifications))
         if not known:
@@ -85,13 +88,17 @@ def _answered(event: Any, act: Callable[[], Dataset | None]) -> Answer:
         return _status(refusals.PROCESSING_FAILURE, "The gateway failed to process the request."), None
 
 
-def _dataset(read: Callable[[], Any]) -> Dataset:
+def _dataset(event: Any, encoded: Any, read: Callable[[], Any]) -> Dataset:
+    """What the request carries, to its last element: the library takes what was cut short for a whole data set."""
+    if encoded is None:
+        raise Refused(refusals.MISSING_ATTRIBUTE, "There is no data set.")
     try:
-        found = read()
+        implicit = event.context.transfer_syntax == contexts.IMPLICIT_LITTLE_ENDIAN
+        for _ in walk(encoded.getvalue(), IMPLICIT if implicit else EXPLICIT):
+            pass
+        found: Dataset = read()
     except Exception as error:  # the library raises what its decoder happens to meet
         raise Refused(refusals.PROCESSING_FAILURE, "The data set cannot be read.") from error
-    if not isinstance(found, Dataset):
-        raise Refused(refusals.MISSING_ATTRIBUTE, "There is no data set.")
     return found
 
 
