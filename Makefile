@@ -1,10 +1,11 @@
 # make demo   the product at work, on this machine          make test    the whole suite, with real servers
 # make setup  .venv with all that serving needs             make check   ruff, mypy and the quick tests
 # make bench  speed beside other programs, a line each      make clean   removes what these have made
+# make chaos  kills, power cuts, failing disks and hostile senders against the receiver, many of them
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench chaos clean
 .NOTPARALLEL:
 
 help:
@@ -34,6 +35,19 @@ bench: setup
 
 bench-%: setup
 	@$(PYTHON_BIN) -m tests.bench $*
+
+# SEED=7 KILLS=500 CUTS=200 CONNECTS=50000 REQUESTS=3000 MEGABYTES=4000 choose; what is left out is as here.
+ifndef SEED
+SEED := $(shell echo $$RANDOM)
+endif
+chaos:
+	@bash config/setup/tools.sh
+	@bash config/setup/environment.sh test
+	@echo "SEED=$(SEED)"
+	@CHAOS_SEED=$(SEED) CHAOS_RECEIVER_KILLS=$(or $(KILLS),200) CHAOS_POWER_CUTS=$(or $(CUTS),100) \
+	  HOSTILE_CONNECTS=$(or $(CONNECTS),10000) HOSTILE_REQUESTS=$(or $(REQUESTS),300) \
+	  STOW_MEGABYTES=$(or $(MEGABYTES),2000) \
+	  $(PYTHON_BIN) -m pytest -rs $(wildcard tests/peers/test_receiver_*.py) tests/peers/test_stow_stream.py $(PYTEST)
 
 clean:
 	rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
