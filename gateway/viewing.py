@@ -41,6 +41,8 @@ class CaseSources:
     evidence_path: str = ""
     files_deleted_at: datetime | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    kept: frozenset[str] = frozenset()
+    """Kinds of the documents whose files are still there: retention deletes pictures and objects made here."""
 
 
 class ViewingRows(Protocol):

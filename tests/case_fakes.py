@@ -20,6 +20,7 @@ from gateway.viewing import CaseSources, Pixels, Viewer
 
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 SLICES, SIZE = 12, 64
+KINDS = frozenset({"sr", "sc", "oru", "diagnostic_report"})
 
 
 @dataclass
@@ -96,8 +97,8 @@ def ct_sources(label: str = "opacity", run_id: str = "run", form: str = "heat") 
     region = {"sop_instance_uid": instances[7].sop_instance_uid, "frame": 1, "left": 16, "top": 16, "right": 32,
               "bottom": 32}
     found = ({"label": label, "display": "Opacity", "present": True, "region": region},)
-    return CaseSources(run_id, instances, tuple(i.sop_instance_uid for i in instances), found, "map"), {
-        "map": pack(kept)}
+    read = tuple(i.sop_instance_uid for i in instances)
+    return CaseSources(run_id, instances, read, found, "map", kept=KINDS), {"map": pack(kept)}
 
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -115,4 +116,4 @@ def ecg_sources(seconds: float = 10.0, rate: float = 500.0, leads: tuple[str, ..
                "region": {"sop_instance_uid": uid, "channels": told, "start": None, "end": None}}
     recording = Instance(uid, "1.2.840.10008.5.1.4.1.1.9.1.1", "2.25.1", "2.25.2", "1.2.840.10008.1.2.1", uid, 1, uid,
                          {"Modality": "ECG"}, NOW)
-    return CaseSources("run", (recording,), (uid,), (finding,)), ecg
+    return CaseSources("run", (recording,), (uid,), (finding,), kept=KINDS), ecg

@@ -32,11 +32,12 @@ class CaseBackground:
             there = connection.execute(sa.select(instances.c.id).where(
                 instances.c.study_id == row.study_id).limit(1)).first()
             kept = load_study(connection, row.study_id, None).instances if there else ()
-            path = connection.execute(sa.select(documents.c.path).where(
-                documents.c.run_id == row.run_id, documents.c.kind == Kind.EVIDENCE.value)).scalar()
+            paths = {d.kind: d.path for d in connection.execute(sa.select(documents.c.kind, documents.c.path).where(
+                documents.c.run_id == row.run_id, documents.c.path != ""))}
         result = row.result or {}
         return CaseSources(row.run_id, kept, tuple(result.get("evidence", ())), tuple(result.get("findings", ())),
-                           path or "", row.files_deleted_at, result.get("provenance", {}))
+                           paths.get(Kind.EVIDENCE.value, ""), row.files_deleted_at, result.get("provenance", {}),
+                           frozenset(paths))
 
     def changes(self, case_id: str) -> Mapping[str, tuple[Change, ...]]:
         query = sa.select(runs.c.run_id, runs.c.last_instance_id, runs.c.order_body, runs.c.result).where(

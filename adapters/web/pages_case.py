@@ -95,7 +95,7 @@ def _values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
         "words": {name: renderer.t(name) for name in FOR_SCRIPTS},
         "displays": {f["label"]: f["display"] for f in findings},
         "numbers": {run["run_id"]: run["number"] for run in form["runs"]},
-        "reasons": sentences(form.get("place_reasons") or (), renderer.t), "views": _views(form["documents"]),
+        "reasons": sentences(form.get("place_reasons") or (), renderer.t),
         "live": form["state"] in _LIVE_STATES or any(d["state"] == "pending" for d in form["ledger"]),
         "can_cancel": form["state"] in _LIVE_STATES,
         "can_replay": form["state"] in {"failed", "cancelled", "unsupported"} or form["verdict"] == "undetermined",
@@ -115,10 +115,12 @@ def sentence_of(finding: Mapping[str, Any], t: Texts) -> str:
 
 
 def _shown(form: Mapping[str, Any], sources: CaseSources | None) -> dict[str, Any]:
-    """Which viewers there are, and what is gone. A picture is there while its file is."""
+    """Which viewers there are, which documents, and what is gone."""
     instances = sources.instances if sources else ()
+    kinds = sources.kept if sources else {d["kind"] for d in form["documents"]}
     return {"has_images": any(map(is_image, instances)), "has_ecg": bool(sources and waveforms(sources)),
-            "has_picture": any(d["kind"] == Kind.SC for d in form["documents"]),
+            "views": [kind for kind in Kind if kind.value in kinds and kind is not Kind.EVIDENCE],
+            "has_picture": Kind.SC.value in kinds,
             "files_deleted_at": sources.files_deleted_at if sources and not instances else None}
 
 
@@ -128,11 +130,6 @@ def _said(case_id: str, parts: CaseParts) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- documents
-
-
-def _views(documents: Sequence[Mapping[str, str]]) -> list[Kind]:
-    """The kinds that can be looked at or fetched, each once."""
-    return [kind for kind in Kind if any(d["kind"] == kind for d in documents) and kind is not Kind.EVIDENCE]
 
 
 def _add_documents(routes: APIRouter, queries: Queries, parts: CaseParts, renderer: Renderer) -> None:

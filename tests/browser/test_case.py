@@ -35,7 +35,8 @@ def furnish(background: FakeBackground) -> None:
     (recording,) = long.instances
     background.of_case[LONG] = replace(long, instances=(replace(recording, path="long"),))
     background.ecgs["long"] = ecg
-    background.of_case[OLD] = CaseSources("run", (), files_deleted_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+    background.of_case[OLD] = CaseSources(
+        "run", (), files_deleted_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), kept=frozenset({"sr", "sc"}))
     background.before[CT] = (EarlierCase(ECG, "ECG", "Resting ECG", datetime(2025, 5, 6, tzinfo=UTC), "reported",
                                          "pathology", 0.9, ("Atrial fibrillation",), False),)
 
@@ -193,6 +194,12 @@ def test_images_that_were_deleted_are_told_and_the_picture_stays(at: Desk) -> No
     page = at.open(f"/cases/{OLD}")
     expect(page.locator(".viewer .message")).to_contain_text("deleted on 2026-01-02 03:04")
     expect(page.locator("img.picture")).to_be_visible()
+    background = at.world.background
+    background.of_case[OLD] = replace(background.of_case[OLD], kept=frozenset({"sr"}))
+    page.reload()
+    expect(page.locator(".viewer .message")).to_contain_text("was deleted too")
+    expect(page.locator("img.picture")).to_have_count(0)
+    expect(page.locator(".document")).to_have_count(1)
 
 
 def test_fingers_turn_slices(at: Desk) -> None:
