@@ -20,7 +20,6 @@ from gateway.work import now
 
 log = structlog.get_logger()
 PATIENCE = timedelta(seconds=5)
-"""How long an object that is asked for may still be on its way to the index."""
 _LOOK_AGAIN = timedelta(seconds=0.5)
 _ROUND_SECONDS = 2.0
 _AFTER_FAULT = timedelta(seconds=30)
@@ -113,11 +112,13 @@ class CommitmentDesk:
 
     def __init__(self, rows: CommitmentRows, reporter: Reporter, ledger: Ledger, engine: Engine,
                  intact: Callable[[StoredCopy], bool], indexed: Callable[[], object], requested: Requested,
-                 clock: Callable[[], datetime] = now) -> None:
+                 clock: Callable[[], datetime] = now, patience: timedelta = PATIENCE) -> None:
         """`intact`: whether a file is there with its digest. `indexed` returns when what was acknowledged so far is in
-        the index. `requested`: tells the studies (see gateway.completion.EvidenceLog)."""
+        the index; others that are asked for may still be on their way for as long as `patience`. `requested`: tells
+        the studies (see gateway.completion.EvidenceLog)."""
         self._rows, self._reporter, self._ledger, self._engine = rows, reporter, ledger, engine
         self._intact, self._indexed, self._requested, self._clock = intact, indexed, requested, clock
+        self._patience = patience
         self._hands = Hands("commitment", _PEERS_AT_ONCE)
         self._poked = threading.Event()
         self._stopping = threading.Event()
@@ -198,7 +199,7 @@ class CommitmentDesk:
         stored = self._rows.copies(named)
         report = judge(found.request, {uid: [Copy(copy.sop_class_uid, self._intact(copy)) for copy in copies]
                                        for uid, copies in stored.items()})
-        if lacks(report) and at < found.asked_at + PATIENCE:
+        if lacks(report) and at < found.asked_at + self._patience:
             self._rows.again(found.commitment_id, "", at + _LOOK_AGAIN)
             return None
         self._rows.verified(found.commitment_id, report, self._clock())

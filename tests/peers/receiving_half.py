@@ -93,7 +93,8 @@ def receiving_half(folder: Path, **settings: Any) -> Iterator[ReceivingHalf]:
     scp = CommitmentScp(known_peers(told), told.delivery.timeout_seconds)
     asked: list[tuple[str, str, list[str]]] = []
     desk = CommitmentDesk(commitments, scp, rows, queue, is_intact, index.flush,
-                          lambda uid, peer, named, _: asked.append((uid, peer, list(named))))
+                          lambda uid, peer, named, _: asked.append((uid, peer, list(named))),
+                          patience=timedelta(seconds=1.5))
     scp.use(desk)
     server = DicomServer(told.dicom, intake, [scp.service()])
     index.start()

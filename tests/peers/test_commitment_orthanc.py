@@ -10,11 +10,11 @@ import pytest
 from adapters.dicom.transport.scu import send_files
 from tests.dicom_objects import SERIES, STUDY, part10_bytes, slice_dataset
 from tests.peers.dcmtk import free_port
-from tests.peers.gateway_process import await_that
+from tests.peers.gateway_process import await_that, gateway
 from tests.peers.orthanc import AE_TITLE, Orthanc, orthanc
 from tests.peers.receiving_half import receiving_half
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 
 def filled(pacs: Orthanc, folder: Path, count: int) -> list[str]:
@@ -40,8 +40,9 @@ def outcome(pacs: Orthanc, transaction: str) -> dict[str, Any]:
 
 def test_what_orthanc_forwards_with_storage_commitment_is_committed_to(tmp_path: Path) -> None:
     port = free_port()
-    with orthanc(tmp_path / "pacs", knows=port) as pacs, receiving_half(
-            tmp_path / "gateway", dicom={"port": port, "peers": {AE_TITLE: {"host": "127.0.0.1", "port": pacs.port}}}):
+    with orthanc(tmp_path / "pacs", knows=port) as pacs, gateway(
+            tmp_path / "gateway", dicom={"port": port, "peers": {AE_TITLE: {"host": "127.0.0.1", "port": pacs.port}}},
+            assembly={"quiet_seconds": 60}) as running:
         ids = filled(pacs, tmp_path / "files", 12)
         answer = pacs.client.post("/modalities/TRIAGE/store", json={"Resources": ids, "StorageCommitment": True,
                                                                     "Synchronous": True})
@@ -49,6 +50,10 @@ def test_what_orthanc_forwards_with_storage_commitment_is_committed_to(tmp_path:
         report = outcome(pacs, answer.json()["StorageCommitmentTransactionUID"])
         assert report["Status"] == "Success"
         assert len(report["Success"]) == 12
+        (told,) = running.get("/api/commitments")["items"]
+        assert (told["direction"], told["peer"], told["state"], told["objects"]) == ("in", AE_TITLE, "reported", 12)
+        # The request is evidence: the study has not waited for a minute.
+        running.await_worklist(lambda items: items and items[0]["state"] == "unsupported", "the hand-over", 20)
 
 
 def test_orthanc_is_told_what_is_missing(tmp_path: Path) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_context, evt
+from pynetdicom.dimse_primitives import N_ACTION
 
 from adapters.dicom.content import commitment as content
-from gateway.commitment import Reference, Report
+from gateway.commitment import Reference, Report, Request
 from tests.dicom_objects import SERIES, part10_bytes, slice_dataset
 from tests.peers.dcmtk import free_port
 from tests.peers.receiving_half import ReceivingHalf, receiving_half
@@ -118,10 +122,6 @@ def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path) -> None:
 
 
 def whole(number: int) -> Dataset:
-    from io import BytesIO
-
-    from pydicom import dcmread
-
     return dcmread(BytesIO(part10_bytes(slice_dataset(number))))
 
 
@@ -216,3 +216,34 @@ def test_a_peer_that_is_down_or_refuses_is_told_later_and_holds_up_no_other(tmp_
             assert "0x0110" in row["last_error"]
             peer.status = 0
             gateway.await_shown(lambda row: row["state"] == "reported")
+
+
+def test_noise_in_place_of_a_data_set_is_refused(tmp_path: Path) -> None:
+    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
+        context = next(cx for cx in association.accepted_contexts if cx.abstract_syntax == content.SOP_CLASS)
+        for number, noise in enumerate((b"\xff" * 40, b"no data set", b"\x08\0\x99\x11SQ\xff\xff\xff\xff\xff\xff"), 1):
+            request = N_ACTION()
+            request.MessageID, request.ActionTypeID = number, 1
+            request.RequestedSOPClassUID, request.RequestedSOPInstanceUID = content.SOP_CLASS, content.SOP_INSTANCE
+            request.ActionInformation = BytesIO(noise)
+            association._reactor_checkpoint.clear()
+            association.dimse.send_msg(request, context.context_id)
+            _, answer = association.dimse.get_msg(block=True)
+            association._reactor_checkpoint.set()
+            assert answer.Status in (0x0115, 0x0120)
+        assert gateway.shown() == []
+        assert ask(association, ct(1)) == 0
+
+
+def test_a_peer_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, modality() as peer:
+        hanging = {"host": "127.0.0.1", "port": listener.getsockname()[1]}
+        answering = {"host": "127.0.0.1", "port": peer.port}
+        with receiving_half(tmp_path, dicom={"peers": {"HANGS": hanging, "CT1": answering}},
+                            delivery={"timeout_seconds": 30}) as gateway:
+            stored(gateway, 1)
+            gateway.desk.take(Request("1.2.3", "HANGS", (ct(1),)))
+            connection, _ = listener.accept()
+            gateway.desk.take(Request("1.2.4", "CT1", (ct(1),)))
+            assert peer.reports.get(timeout=20).transaction_uid == "1.2.4"
+            connection.close()
