@@ -36,8 +36,8 @@ def add_study(engine: sa.Engine, number: int, **columns: Any) -> int:
             "evidence": [], "missing": [], **columns}).returning(studies.c.id)).scalar_one()
         connection.execute(sa.insert(cases).values(
             case_id=f"c{number}", study_id=study_id, run_id=f"r{number}", state="reported", verdict="pathology",
-            priority="routine", findings=[FOUND, {**FOUND, "present": False, "display": "Other"}], problems=[], received_at=at,
-            lead=True, band=0, weight=0.0, due_at=at, read_at=NOW))
+            priority="routine", findings=[FOUND, {**FOUND, "present": False, "display": "Other"}], problems=[],
+            received_at=at, lead=True, band=0, weight=0.0, due_at=at, read_at=NOW))
     return study_id
 
 
