@@ -54,7 +54,10 @@ def _reader(provenance: Mapping[str, Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class EarlierCase:
-    """A case of another study of the same patient. `found`: displays of present findings."""
+    """A case of another study of the same patient. `found`: displays of present findings.
+
+    `case_id` and `state` are empty for a study that is here only to be looked at beside another.
+    """
 
     case_id: str
     modality: str

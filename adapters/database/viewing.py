@@ -53,11 +53,11 @@ class CaseBackground:
             if own is None or not own.patient_id:
                 return ()
             rows = connection.execute(sa.select(
-                cases, studies.c.modality.label("study_modality"), studies.c.description).join(
-                studies, studies.c.id == cases.c.study_id).where(
+                cases, studies.c.modality.label("study_modality"), studies.c.description,
+                studies.c.first_received_at).outerjoin_from(studies, cases, studies.c.id == cases.c.study_id).where(
                 studies.c.facility == own.facility, studies.c.patient_id == own.patient_id,
                 studies.c.patient_issuer == own.patient_issuer, studies.c.id != own.id).order_by(
-                cases.c.received_at.desc(), cases.c.case_id).limit(limit)).all()
+                studies.c.first_received_at.desc(), cases.c.case_id).limit(limit)).all()
         return tuple(_earlier(row) for row in rows)
 
 
@@ -67,6 +67,6 @@ def _facts(row: Any) -> RunFacts:
 
 
 def _earlier(row: Any) -> EarlierCase:
-    found = tuple(finding["display"] for finding in row.findings if finding["present"])
-    return EarlierCase(row.case_id, row.study_modality, row.description, row.received_at, row.state, row.verdict,
-                       row.risk, found, row.demonstration)
+    found = tuple(finding["display"] for finding in row.findings or () if finding["present"])
+    return EarlierCase(row.case_id or "", row.study_modality, row.description, row.first_received_at, row.state or "",
+                       row.verdict or "", row.risk, found, bool(row.demonstration))

@@ -22,7 +22,7 @@ from adapters.web.rendering import Renderer
 from adapters.web.schemas import CaseDetailForm
 from adapters.web.why_here import sentences
 from adapters.web.words_case import FOR_SCRIPTS
-from gateway.delivery import Kind
+from gateway.delivery import DeliveryState, Kind
 from gateway.document_tree import Node, TreeReader
 from gateway.errors import Unusable
 from gateway.feedback import Feedback, FeedbackStore, Opinion
@@ -35,6 +35,8 @@ from gateway.work import now
 
 _LIVE_STATES = frozenset({"receiving", "waiting", "analysing"})
 _JSON_KINDS = frozenset({Kind.DIAGNOSTIC_REPORT, Kind.JSON})
+_BEST_FIRST = [state.value for state in (DeliveryState.DELIVERED, DeliveryState.PENDING, DeliveryState.UNPROVEN,
+                                         DeliveryState.REFUSED, DeliveryState.DEAD)]
 _FINDING = "finding."
 """Form fields of opinions are named so, followed by the finding's label."""
 
@@ -92,6 +94,7 @@ def _values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
         "ran": result.get("provenance", {}).get("models", ()),
         "measurements": _measured(result.get("measurements", ()), findings),
         "marks": [renderer.mark(d) for d in form["ledger"]], "verdicts": list(Verdict),
+        "sent": worst_by_destination(form["ledger"]),
         "words": {name: renderer.t(name) for name in FOR_SCRIPTS},
         "displays": {f["label"]: f["display"] for f in findings},
         "numbers": {run["run_id"]: run["number"] for run in form["runs"]},
@@ -112,6 +115,15 @@ def sentence_of(finding: Mapping[str, Any], t: Texts) -> str:
     places = next((n for n in (2, 3, 4) if round(probability, n) != round(threshold, n)), 2)
     return t("sentence.present" if finding["present"] else "sentence.absent",
              p=f"{probability:.{places}f}", threshold=f"{threshold:.{places}f}")
+
+
+def worst_by_destination(ledger: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Destination → the state of its delivery that is furthest from delivered."""
+    worst: dict[str, str] = {}
+    for delivery in ledger:
+        states = (delivery["state"], worst.get(delivery["destination"], _BEST_FIRST[0]))
+        worst[delivery["destination"]] = max(states, key=_BEST_FIRST.index)
+    return worst
 
 
 def _shown(form: Mapping[str, Any], sources: CaseSources | None) -> dict[str, Any]:

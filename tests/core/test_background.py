@@ -52,11 +52,14 @@ def test_the_patients_other_studies_newest_first_and_nobody_elses(engine: sa.Eng
     add_study(engine, 3)
     add_study(engine, 1)
     add_study(engine, 2)
+    beside = add_study(engine, 4)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(cases).where(cases.c.study_id == beside))
     for number, other in enumerate(({"patient_id": "P2"}, {"patient_issuer": ""}, {"facility": "OTHER"}), 10):
         add_study(engine, number, **other)
     background = CaseBackground(engine)
     earlier = background.earlier("c1")
-    assert [case.case_id for case in earlier] == ["c2", "c3"]
+    assert [case.case_id for case in earlier] == ["c2", "c3", ""]
     assert (earlier[0].found, earlier[0].verdict, earlier[0].modality) == (("Finding X",), "pathology", "CT")
     assert [case.case_id for case in background.earlier("c1", limit=1)] == ["c2"]
     assert background.earlier("nobody") == ()

@@ -61,7 +61,7 @@ def _gist(segment: Segment) -> str:
     if segment.name != "OBX":
         return ""
     told = segment.get(5, 2) if segment.get(2) in {"CWE", "CE"} else segment.element(5).whole()
-    unit = segment.get(6) if segment.get(6) != "1" else ""
+    unit = "" if segment.get(6) == "1" else segment.get(6, 2) or segment.get(6)
     return f"{segment.get(3, 2) or segment.get(3)}: {told} {unit}".strip()
 
 
