@@ -18,6 +18,7 @@ from adapters.dicom.transport.stow import build_router
 from adapters.dicom.transport.stow_part import StowPart
 from adapters.files.store import FileObjectStore
 from gateway.errors import StorageFull, Transient
+from gateway.intake import SenderLeft
 from gateway.study import Principal, Sender
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
@@ -240,3 +241,19 @@ async def test_a_header_without_end_is_refused_and_not_collected(client: httpx.A
     response = await post(client, body(endless))
     assert response.status_code == 409
     assert "file meta information is too long" in response.text
+
+
+async def test_the_end_of_a_request_is_told_with_the_studies_that_it_brought(intake: StoreIntake) -> None:
+    def principal_of(_: Request) -> Principal:
+        return Principal("pacs")
+
+    left: list[SenderLeft] = []
+    app = FastAPI()
+    app.include_router(build_router(intake, principal_of, LONGEST, left.append))
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+    whole = body(part10_bytes(slice_dataset(1)))
+    assert (await post(client, whole)).status_code == 200
+    assert (await post(client, whole[:-4])).status_code == 400
+    assert (await post(client, b"--limit--\r\n")).status_code == 400
+    assert [(one.sender.name, one.studies, one.released) for one in left] == [
+        ("pacs", frozenset({STUDY}), True), ("pacs", frozenset({STUDY}), False)]
