@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,6 +17,8 @@ from gateway.operations import Counted, DestinationLoad, Queue
 _QUEUES = (CaseState.RECEIVING, CaseState.WAITING, CaseState.ANALYSING)
 _OPEN = (DeliveryState.PENDING, DeliveryState.UNPROVEN, DeliveryState.REFUSED, DeliveryState.DEAD)
 _SPAN = timedelta(hours=1)
+_NEWEST = 100
+"""Deliveries looked through for the last error."""
 
 
 def utc_now() -> datetime:
@@ -40,14 +41,10 @@ class DatabaseOperations:
         return tuple(Queue(state.value, *found.get(state.value, (0, None))) for state in _QUEUES)
 
     def destinations(self, configured: Sequence[str]) -> tuple[DestinationLoad, ...]:
-        query = sa.select(deliveries.c.destination, deliveries.c.state, sa.func.count(),
-                          sa.func.min(deliveries.c.created_at)).where(
-            deliveries.c.state.in_(_OPEN)).group_by(deliveries.c.destination, deliveries.c.state)
         with self._engine.connect() as connection:
-            found: dict[str, _Standing] = {}
-            for name, state, count, oldest in connection.execute(query.order_by(deliveries.c.destination)):
-                found.setdefault(name, {})[DeliveryState(state)] = (count, oldest)
-            return tuple(_load(connection, name, found.get(name, {})) for name in dict.fromkeys([*configured, *found]))
+            loads = [_load(connection, name) for name in dict.fromkeys([*configured, *_named(connection)])]
+        return tuple(load for load in loads
+                     if load.name in configured or load.waiting or load.unproven or load.dead)
 
     def sample(self) -> None:
         """Remember how much each sender has sent by now; forget what is older than an hour."""
@@ -68,29 +65,42 @@ class DatabaseOperations:
             return Counted(self._clock(), dict(rows.all()))
 
 
-_Standing = dict[DeliveryState, tuple[int, datetime]]
-"""State → how many deliveries, and when the oldest was made."""
+def _named(connection: sa.Connection) -> Iterator[str]:
+    """Each destination that ever was, by leaps through the index."""
+    name: str | None = ""
+    while (name := connection.execute(sa.select(sa.func.min(deliveries.c.destination)).where(
+            deliveries.c.destination > name)).scalar()) is not None:
+        yield name
 
 
-def _load(connection: sa.Connection, name: str, standing: _Standing) -> DestinationLoad:
-    mine = deliveries.c.destination == name
+def _load(connection: sa.Connection, name: str) -> DestinationLoad:
+    """State by state: each is a look at its own part of the index."""
+    standing = {state: _standing(connection, name, state) for state in _OPEN}
     success = connection.execute(sa.select(deliveries.c.delivered_at).where(
-        mine, deliveries.c.state == DeliveryState.DELIVERED).order_by(
+        deliveries.c.destination == name, deliveries.c.state == DeliveryState.DELIVERED).order_by(
         deliveries.c.delivered_at.desc()).limit(1)).scalar()
-    waiting, oldest = standing.get(DeliveryState.PENDING, (0, None))
-    unproven, dead, refused = (standing.get(state, (0, None))[0] for state in (
-        DeliveryState.UNPROVEN, DeliveryState.DEAD, DeliveryState.REFUSED))
-    return DestinationLoad(name, waiting, unproven, dead + refused, oldest, success,
-                           _last_error(connection, mine, standing))
+    waiting, oldest = standing[DeliveryState.PENDING]
+    dead = standing[DeliveryState.DEAD][0] + standing[DeliveryState.REFUSED][0]
+    failed = [state for state, (count, _) in standing.items() if count]
+    return DestinationLoad(name, waiting, standing[DeliveryState.UNPROVEN][0], dead, oldest, success,
+                           _last_error(connection, name, failed))
 
 
-def _last_error(connection: sa.Connection, mine: sa.ColumnElement[bool], standing: _Standing) -> str:
-    """Of the newest delivery among the newest of each state: no more than four rows are looked at."""
-    newest: list[tuple[int, str]] = []
-    for state in standing:
-        row: Any = connection.execute(sa.select(deliveries.c.id, deliveries.c.last_error).where(
-            mine, deliveries.c.state == state, deliveries.c.last_error != "").order_by(
-            deliveries.c.id.desc()).limit(1)).first()
-        if row is not None:
-            newest.append((row.id, row.last_error))
-    return max(newest, default=(0, ""))[1]
+def _standing(connection: sa.Connection, name: str, state: DeliveryState) -> tuple[int, datetime | None]:
+    """How many deliveries, and when the first of them was made; counted in the index, whatever their number."""
+    count, first = connection.execute(sa.select(sa.func.count(), sa.func.min(deliveries.c.id)).where(
+        deliveries.c.destination == name, deliveries.c.state == state)).one()
+    oldest = connection.execute(sa.select(deliveries.c.created_at).where(deliveries.c.id == first)).scalar()
+    return int(count), oldest
+
+
+def _last_error(connection: sa.Connection, name: str, states: Sequence[DeliveryState]) -> str:
+    """The newest one among the newest deliveries of each state."""
+    found: list[tuple[int, str]] = []
+    for state in states:
+        newest = sa.select(deliveries.c.id).where(
+            deliveries.c.destination == name, deliveries.c.state == state).order_by(
+            deliveries.c.id.desc()).limit(_NEWEST)
+        found += connection.execute(sa.select(deliveries.c.id, deliveries.c.last_error).where(
+            deliveries.c.id.in_(newest), deliveries.c.last_error != "")).tuples()
+    return max(found, default=(0, ""))[1]

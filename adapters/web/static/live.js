@@ -16,13 +16,14 @@ function subscribe(tell) {
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
 
-// `refresh` returns a promise; one that fails is asked again. `told` hears whether the last one worked.
-export function follow(refresh, told = () => {}) {
-  let [running, wanted, timer, up] = [false, false, 0, false];
+// `refresh` returns a promise; one that fails is asked again. `told` hears whether the last one worked. Between two
+// refreshes at least `pause` milliseconds pass.
+export function follow(refresh, told = () => {}, pause = 0) {
+  let [running, wanted, timer, up, last] = [false, false, 0, false, -pause];
 
   async function run() {
     if (document.hidden || running) { wanted = true; return; }
-    [running, wanted] = [true, false];
+    [running, wanted, last] = [true, false, performance.now()];
     let worked = true;
     try { await refresh(); } catch { worked = false; }
     running = false;
@@ -35,7 +36,7 @@ export function follow(refresh, told = () => {}) {
     timer = setTimeout(run, milliseconds);
   }
 
-  const soon = () => plan(Math.random() * SPREAD_MILLISECONDS);
+  const soon = () => plan(Math.max(last + pause - performance.now(), 0) + Math.random() * SPREAD_MILLISECONDS);
   plan(POLL_MILLISECONDS);
   subscribe((message) => {
     if ("up" in message) up = message.up;

@@ -3,6 +3,7 @@
 import { follow } from "./live.js";
 import { onKey, openHelp, prepareHelp } from "./keys.js";
 
+const PAUSE_MILLISECONDS = 2_000;
 const main = document.getElementById("main");
 
 async function refresh() {
@@ -27,4 +28,4 @@ function isBusy() {
 prepareHelp();
 onKey("?", openHelp);
 onKey("u", () => document.getElementById("back")?.click());
-if (main.dataset.refresh) follow(refresh);
+if (main.dataset.refresh) follow(refresh, undefined, PAUSE_MILLISECONDS);
