@@ -91,7 +91,7 @@ def read_table(content: bytes) -> Table:
         text = content.decode("utf-8-sig")
         first = text.splitlines()[0] if text.strip() else ""
         delimiter = max(",;\t", key=first.count)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise Unusable("The table is no CSV in UTF-8.", element="csv") from error
     if len(rows) < 2 or not any(cell.strip() for cell in rows[0]) or len(rows) > _MOST_ROWS or "\0" in text:

@@ -11,20 +11,38 @@ from adapters.cli import output
 from adapters.cli.options import Config, Json, Limit, Session, Url, session
 from adapters.cli.services import CliServices
 from adapters.web.presentation import as_time, line, mark, proof
+from gateway.case import CaseState
 from gateway.delivery import DeliveryState
 from gateway.errors import Rejected
+from gateway.result import Verdict
+from gateway.study import Priority
 
 CaseId = Annotated[str, typer.Argument(metavar="ID", help="The whole case id, as `cases` lists it.")]
 
 
+Values = list[str] | None
+Modality = Annotated[Values, typer.Option("--modality", help="Only these; may be repeated.")]
+Verdicts = Annotated[list[Verdict] | None, typer.Option("--verdict", help="Only these; may be repeated.")]
+States = Annotated[list[CaseState] | None, typer.Option("--state", help="Only these; may be repeated.")]
+Findings = Annotated[Values, typer.Option("--finding", help="Only with this finding, by its label.")]
+Search = Annotated[str, typer.Option("--search", help="Words in name, patient id or accession number.")]
+
+
 def add_worklist(cli: typer.Typer, services: CliServices) -> None:
-    @cli.command(epilog="Example: triage-gateway worklist --limit 20")
+    @cli.command(epilog="Example: triage-gateway worklist --verdict pathology --limit 20")
     def worklist(url: Url = None, config: Config = None, as_json: Json = False, limit: Limit = 50,
+                 modality: Modality = None, verdict: Verdicts = None, state: States = None, finding: Findings = None,
+                 search: Search = "",
                  cursor: Annotated[str | None, typer.Option("--cursor", help="Where the last list ended.")] = None,
                  ) -> None:
         """The worklist, sickest first, as the page shows it."""
         asked = session(services, url, config)
-        page = asked.remote.get("/api/worklist", limit=limit, cursor=cursor)
+        wanted: dict[str, Any] = {name: list(map(str, values)) for name, values in {
+            "modality": modality, "verdict": verdict, "state": state, "finding": finding}.items() if values}
+        wanted |= {"limit": limit} | ({"cursor": cursor} if cursor else {})
+        # What people search for goes into a body: addresses end up in logs.
+        page = asked.remote.post("/api/worklist/search", wanted | {"text": search}) if search else asked.remote.get(
+            "/api/worklist", **wanted)
         if as_json:
             output.say_json(page)
             return
@@ -43,7 +61,7 @@ def _print_worklist(page: dict[str, Any], asked: Session) -> None:
 
 
 def add_cases(cli: typer.Typer, services: CliServices) -> None:
-    group = typer.Typer(invoke_without_command=True, help="Cases: list them, show, cancel or read one again.",
+    group = typer.Typer(invoke_without_command=True, help="Cases: list, show, cancel, replay, rerun, delete.",
                         epilog="Example: triage-gateway cases show 3f2a9c0b71d4e8a65b90")
     cli.add_typer(group, name="cases")
 
@@ -68,9 +86,39 @@ def add_cases(cli: typer.Typer, services: CliServices) -> None:
 
     @group.command(epilog="Example: triage-gateway cases replay 3f2a9c0b71d4e8a65b90")
     def replay(case_id: CaseId, url: Url = None, config: Config = None) -> None:
-        """Read a case again, or deliver its result again."""
+        """The same version again: read a failed or cancelled case, deliver a reported one."""
         done = session(services, url, config).remote.post(f"/api/cases/{_segment(case_id)}/replay")
         output.say(f"Replayed: {case_id}, run {done['run_id']}")
+
+    _add_case_changes(group, services)
+
+
+def _add_case_changes(group: typer.Typer, services: CliServices) -> None:
+    @group.command(epilog="Example: triage-gateway cases rerun 3f2a9c0b71d4e8a65b90")
+    def rerun(case_id: CaseId, url: Url = None, config: Config = None) -> None:
+        """Read a case anew with the models and rules of now; the new run supersedes the last."""
+        done = session(services, url, config).remote.post(f"/api/cases/{_segment(case_id)}/rerun")
+        output.say(f"Read anew: {case_id}, run {done['run_id']}")
+
+    @group.command(epilog="Example: triage-gateway cases priority 3f2a9c0b71d4e8a65b90 stat")
+    def priority(case_id: CaseId, priority: Annotated[Priority, typer.Argument()], url: Url = None,
+                 config: Config = None) -> None:
+        """Have a case read sooner or later."""
+        session(services, url, config).remote.put(f"/api/cases/{_segment(case_id)}/priority",
+                                                  {"priority": priority.value})
+        output.say(f"Priority {priority.value}: {case_id}")
+
+    @group.command(epilog="Example: triage-gateway cases delete 3f2a9c0b71d4e8a65b90 --force")
+    def delete(case_id: CaseId, url: Url = None, config: Config = None,
+               force: Annotated[bool, typer.Option("--force", help="Also while it is under way.")] = False) -> None:
+        """Delete the study of a case, with all its cases and files; a line of audit stays."""
+        remote = session(services, url, config).remote
+        case = remote.get(f"/api/cases/{_segment(case_id)}")
+        found = remote.post("/api/studies/search", {"study_instance_uid": case["study_instance_uid"]})["items"]
+        if not found:
+            raise Rejected("There is no such study.")
+        remote.delete(f"/api/studies/{found[0]['study_id']}", force=str(force).lower())
+        output.say(f"Deleted: the study of {case_id}")
 
 
 def _segment(case_id: str) -> str:
@@ -123,12 +171,21 @@ def add_deliveries(cli: typer.Typer, services: CliServices) -> None:
     @group.callback()
     def deliveries(context: typer.Context, url: Url = None, config: Config = None, as_json: Json = False,
                    state: Annotated[DeliveryState | None, typer.Option("--state", help="Only these.")] = None,
+                   destination: Annotated[str | None, typer.Option("--destination", help="Only to this one.")] = None,
+                   case: Annotated[str | None, typer.Option("--case", help="Only of this case, by its id.")] = None,
+                   cursor: Annotated[str | None, typer.Option("--cursor", help="Where the last list ended.")] = None,
                    limit: Limit = 100) -> None:
         if context.invoked_subcommand is not None:
             return
         asked = session(services, url, config)
-        found = asked.remote.get("/api/deliveries", state=state.value if state else None, limit=limit)
-        output.say_json(found) if as_json else _print_ledger(found["items"], asked)
+        found = asked.remote.get("/api/deliveries", state=state.value if state else None, limit=limit, cursor=cursor,
+                                 destination=destination, case_id=case)
+        if as_json:
+            output.say_json(found)
+            return
+        _print_ledger(found["items"], asked)
+        if found["next"]:
+            output.say(f"--cursor {found['next']}", "dim")
 
     @group.command(epilog="Example: triage-gateway deliveries retry --destination PACS")
     def retry(delivery_id: Annotated[int | None, typer.Argument(metavar="ID",

@@ -55,7 +55,8 @@ def check(settings: Settings, pipelines: Mapping[str, Pipeline], files: Sequence
         try:
             instance = read_instance(str(path), reader)
         except (Rejected, OSError) as error:
-            explanations.append(Explanation(path, (), f"cannot be read: {error}"))
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            explanations.append(Explanation(path, (), f"not read, so no rule was asked: {why}", readable=False))
         else:
             studies.setdefault(instance.study_instance_uid, []).append(instance)
     for instances in studies.values():

@@ -57,7 +57,7 @@ def add_check(cli: typer.Typer, services: CliServices) -> None:
 
 
 def _explanation_form(explanation: Explanation) -> dict[str, Any]:
-    return {"path": str(explanation.path), "note": explanation.note,
+    return {"path": str(explanation.path), "note": explanation.note, "readable": explanation.readable,
             "rules": [{"rule": rule, "taken": taken, "reason": why} for rule, taken, why in explanation.rules]}
 
 
@@ -65,10 +65,10 @@ def _explain(explanation: Explanation) -> None:
     output.say(str(explanation.path), "bold")
     for rule, taken, why in explanation.rules:
         output.say(f"  {'✓' if taken else '✕'} {rule}: {why}", "green" if taken else "dim")
-    if not any(taken for _, taken, _ in explanation.rules):
+    if explanation.readable and not any(taken for _, taken, _ in explanation.rules):
         output.say("  unsupported: no rule takes it", "yellow")
     if explanation.note:
-        output.say(f"  {explanation.note}")
+        output.say(f"  {explanation.note}", "" if explanation.readable else "yellow")
 
 
 def add_conform(cli: typer.Typer, services: CliServices) -> None:

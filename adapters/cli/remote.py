@@ -25,11 +25,17 @@ class Remote:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
-    def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
+    def get(self, path: str, **query: str | int | list[str] | None) -> dict[str, Any]:
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return self._ask("POST", path, json=body)
+
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._ask("PUT", path, json=body)
+
+    def delete(self, path: str, **query: str) -> None:
+        self._ask("DELETE", path, params=query)
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
@@ -41,6 +47,8 @@ class Remote:
                             "Start it with `triage-gateway serve`, or name another with --url.") from error
         if answer.is_error:
             raise Rejected(_sentence(answer))
+        if answer.status_code == 204:
+            return {}
         return self._json(answer)
 
     def _json(self, answer: httpx.Response) -> dict[str, Any]:

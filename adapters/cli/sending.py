@@ -1,8 +1,10 @@
-"""`send`: files, folders and zips to a DICOM port, usually the gateway's own; WFDB records go as DICOM objects."""
+"""`send`: files, folders and zips to a DICOM port, usually the gateway's own; recordings that are no DICOM go as DICOM
+objects, and other files are skipped."""
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +22,13 @@ from adapters.cli.options import Config
 from adapters.cli.services import CliServices, SendRequest, SentFile
 from adapters.files.conversion import Conversion
 from adapters.files.wfdb_bundle import wrap_record
-from adapters.web.archive import WFDB_SUFFIXES, Bytes, members
+from adapters.web.archive import NOT_DICOM, WFDB_SUFFIXES, Bytes, is_dicom, members
 from adapters.web.recordings import usable
 from gateway.errors import GatewayError, Rejected
 
 LARGEST_ZIP_BYTES = 64 * 1024**3
 _LEFT_OUT = {"DICOMDIR", "Thumbs.db"}
+_HEAD = 132
 _REFUSALS_SHOWN = 20
 
 
@@ -33,43 +36,51 @@ Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, fol
 
 
 def add_send(cli: typer.Typer, services: CliServices) -> None:
-    @cli.command(epilog="Example: triage-gateway send ./studies scan.zip image.dcm record.hea")
+    @cli.command(epilog="Example: triage-gateway send ./studies scan.zip image.dcm record.hea --rate 50")
     def send(paths: Paths, config: Config = None,
              host: Annotated[str | None, typer.Option(help="Else dicom.host of the configuration.")] = None,
              port: Annotated[int | None, typer.Option(min=1, max=65535, help="Else dicom.port.")] = None,
-             called: Annotated[str | None, typer.Option(help="Called AE title, else dicom.ae_title.")] = None,
-             calling: Annotated[str, typer.Option(help="Calling AE title.")] = "TRIAGE-SEND") -> None:
-        """Send DICOM files, and WFDB records (.hea) as DICOM ECG, by C-STORE."""
+             called: Annotated[str | None, typer.Option(help="Called AE title, else dicom.ae_title.",
+                                                        callback=_ae_title)] = None,
+             calling: Annotated[str, typer.Option(help="Calling AE title.", callback=_ae_title)] = "TRIAGE-SEND",
+             rate: Annotated[float | None, typer.Option(min=0.001, help="Objects a second, at most.")] = None) -> None:
+        """Send DICOM files by C-STORE, and WFDB, aECG, .npy and NIfTI files as DICOM; other files are skipped."""
         settings = services.load_settings(config)
         dicom, zone = settings.dicom, ZoneInfo(settings.site.timezone)
         address = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(dicom.host, dicom.host)  # noqa: S104
         with tempfile.TemporaryDirectory() as scratch:
-            files, refused = expand(paths, Path(scratch), zone)
-            if not files and not refused:
+            packing = expand(paths, Path(scratch), zone)
+            files = packing.files
+            if not files and not packing.refused:
                 raise Rejected("There is no file to send in " + ", ".join(str(path) for path in paths) + ".")
             request = SendRequest(address, port or dicom.port, called or dicom.ae_title, calling, tuple(files))
-            sent = _send(services, request) if files else ()
-            told = refused + [(files[file.path], _reason(file)) for file in sent if not file.stored]
-            _summarise(sum(file.stored for file in sent), told)
+            sent = _send(services, request, _Pace(rate)) if files else ()
+            told = packing.refused + [(files[file.path], _reason(file)) for file in sent if not file.stored]
+            _summarise(sum(file.stored for file in sent), told, len(packing.skipped))
         if told:
             raise typer.Exit(1)
 
 
-def expand(paths: Iterable[Path], scratch: Path, zone: tzinfo = UTC) -> tuple[dict[Path, str], list[tuple[str, str]]]:
-    """(file → its name for people, [(name, reason)] of what cannot be read).
+def _ae_title(title: str | None) -> str | None:
+    """AE (PS3.5 6.2): 16 characters at most."""
+    if title is not None and (len(title.strip()) > 16 or not title.strip() or "\\" in title or not title.isascii()):
+        raise typer.BadParameter("an AE title has 1 to 16 plain characters (PS3.5 6.2)")
+    return title
 
-    Zips are unpacked and WFDB records wrapped as DICOM into `scratch`, under numbers for names: what a zip says of
-    paths is never used. `zone`: of the times in WFDB headers.
+
+def expand(paths: Iterable[Path], scratch: Path, zone: tzinfo = UTC) -> Packing:
+    """What is to be sent.
+
+    Zips are unpacked and recordings made DICOM into `scratch`, under numbers for names: what a zip says of paths is
+    never used. `zone`: of times that tell none.
     """
-    packing = _Packing(scratch, zone)
+    packing = Packing(scratch, Conversion(zone))
     for path in _walk(paths):
-        if path.suffix.lower() == ".zip":
-            packing.unpack(path)
-        elif path.suffix.lower() == ".hea":
+        if path.suffix.lower() == ".hea":
             packing.wrap(path)
         elif not _part_of_record(path):
-            packing.files[path] = str(path)
-    return packing.files, packing.refused
+            packing.take(path)
+    return packing
 
 
 def _walk(paths: Iterable[Path]) -> Iterator[Path]:
@@ -89,17 +100,31 @@ def _part_of_record(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packing:
-    """What is to be sent and what is refused, as `expand` returns them."""
+class Packing:
+    """`files`: file → its name for people. `refused`: (name, reason) of what cannot be read. `skipped`: names of what
+    is nothing that could be sent."""
 
     scratch: Path
-    zone: tzinfo
+    convert: Conversion
     files: dict[Path, str] = field(default_factory=dict)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def take(self, path: Path) -> None:
+        """A DICOM file as it lies there; everything else by what it holds."""
+        try:
+            with path.open("rb") as file:
+                if is_dicom(file.read(_HEAD)):
+                    self.files[path] = str(path)
+                    return
+        except OSError as error:
+            self.refused.append((str(path), error.strerror or "it cannot be read"))
+            return
+        self.unpack(path)
 
     def wrap(self, header: Path) -> None:
         try:
-            content = wrap_record(header, zone=self.zone)
+            content = wrap_record(header, zone=self.convert.zone)
         except GatewayError as error:
             self.refused.append((str(header), str(error)))
         else:
@@ -108,10 +133,13 @@ class _Packing:
     def unpack(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                convert = Conversion(self.zone)
-                for member in usable(members(file, path.name, LARGEST_ZIP_BYTES, convert.kind), convert):
-                    name = f"{path}:{member.name}"
-                    if member.reason:
+                for member in usable(members(file, path.name, LARGEST_ZIP_BYTES, self.convert.kind), self.convert):
+                    name = str(path) if member.name == path.name else f"{path}:{member.name}"
+                    if member.reason == NOT_DICOM and path.suffix.lower() == ".zip" and name == str(path):
+                        self.refused.append((name, "This is no zip archive."))
+                    elif member.reason == NOT_DICOM:
+                        self.skipped.append(name)
+                    elif member.reason:
                         self.refused.append((name, member.reason))
                     else:
                         self._keep(member.content, name)
@@ -124,12 +152,28 @@ class _Packing:
         self.files[target] = name
 
 
-def _send(services: CliServices, request: SendRequest) -> Sequence[SentFile]:
+class _Pace:
+    """Lets one object through after the other, `rate` a second at most."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._interval, self._next = 1 / rate if rate else 0.0, time.monotonic()
+
+    def wait(self) -> None:
+        self._next = max(self._next + self._interval, time.monotonic())
+        time.sleep(max(0.0, self._next - time.monotonic()))
+
+
+def _send(services: CliServices, request: SendRequest, pace: _Pace) -> Sequence[SentFile]:
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                    console=Console(stderr=True), transient=True)
     with bar:
         task = bar.add_task(f"{request.called_ae_title}@{request.host}:{request.port}", total=len(request.paths))
-        return services.send_files(request, lambda _path, _status: bar.advance(task))
+
+        def sent(_path: Path, _status: int) -> None:
+            bar.advance(task)
+            pace.wait()
+
+        return services.send_files(request, sent)
 
 
 def _reason(file: SentFile) -> str:
@@ -138,9 +182,10 @@ def _reason(file: SentFile) -> str:
     return f"refused with status 0x{file.status:04X}" + (f": {file.error}" if file.error else "")
 
 
-def _summarise(stored: int, refused: list[tuple[str, str]]) -> None:
+def _summarise(stored: int, refused: list[tuple[str, str]], skipped: int) -> None:
     """How many were taken, then the refusals by reason, each with the files it befell."""
-    output.say(f"Stored {stored}, refused {len(refused)}.", "bold" if not refused else "bold red")
+    others = f", skipped {skipped}" if skipped else ""
+    output.say(f"Stored {stored}, refused {len(refused)}{others}.", "bold" if not refused else "bold red")
     for reason, count in Counter(reason for _, reason in refused).most_common():
         output.say(f"{count} × {reason}", "red")
         names = [name for name, why in refused if why == reason]

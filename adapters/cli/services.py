@@ -49,6 +49,7 @@ class Explanation:
     rules: tuple[tuple[str, bool, str], ...]
     note: str = ""
     """What the pipeline would read of it, or why the file cannot be read."""
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

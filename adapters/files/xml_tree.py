@@ -9,7 +9,7 @@ from xml.parsers import expat
 from gateway.errors import Unusable
 
 DEEPEST = 64
-_MOST_NODES = 200_000
+_MOST_NODES = 50_000
 
 
 @dataclass(slots=True)

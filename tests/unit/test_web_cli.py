@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ from tests.web_fakes import World, fake_object, serving, view
 
 SECOND = f"{2:020x}"
 COMMANDS = (["serve"], ["send"], ["worklist"], ["cases"], ["cases", "show"], ["cases", "cancel"], ["cases", "replay"],
-            ["deliveries"], ["deliveries", "retry"], ["models"], ["validate"], ["train"], ["check"], ["conform"])
+            ["cases", "rerun"], ["cases", "priority"], ["cases", "delete"], ["deliveries"],
+            ["deliveries", "retry"], ["models"], ["validate"], ["train"], ["check"], ["conform"])
 
 
 @dataclass
@@ -210,7 +212,7 @@ def test_send_expands_folders_and_zips_and_tells_the_refusals(tmp_path: Path) ->
     (folder / ".hidden").write_bytes(b"x")
     (folder / "DICOMDIR").write_bytes(b"x")
     with zipfile.ZipFile(folder / "z.zip", "w") as archive:
-        archive.writestr("../../2.dcm", fake_object("2"))
+        archive.writestr("a/2.dcm", fake_object("2"))
         archive.writestr("n.txt", b"notes")
     fakes = Fakes(statuses={fake_object("2"): 0xA700})
     told = run("send", folder, fakes=fakes)
@@ -219,10 +221,9 @@ def test_send_expands_folders_and_zips_and_tells_the_refusals(tmp_path: Path) ->
     assert len(request.paths) == 2
     assert all(tmp_path in path.parents or path.name == "00000001.dcm" for path in request.paths)
     assert told.exit_code == 1
-    assert "Stored 1, refused 2." in told.output
+    assert "Stored 1, refused 1, skipped 1." in told.output
     assert "0xA700" in told.output
-    assert "z.zip:../../2.dcm" in told.output
-    assert "DICM is missing" in told.output
+    assert "z.zip:a/2.dcm" in told.output
     assert not any(path.exists() for path in request.paths if tmp_path not in path.parents)
 
 
@@ -233,6 +234,37 @@ def test_send_of_good_files_is_a_success(tmp_path: Path) -> None:
     assert (told.exit_code, "Stored 1, refused 0." in told.output) == (0, True)
     assert (fakes.asked[0].host, fakes.asked[0].port, fakes.asked[0].called_ae_title) == ("10.0.0.1", 104, "PACS")
     assert run("send", tmp_path / "missing").exit_code == 2
+
+
+def test_send_takes_titles_that_fit_and_a_rate(tmp_path: Path) -> None:
+    (tmp_path / "1.dcm").write_bytes(fake_object("1"))
+    (tmp_path / "2.dcm").write_bytes(fake_object("2"))
+    for option in ("--called", "--calling"):
+        told = run("send", tmp_path, option, "SEVENTEEN_LETTERS")
+        assert (told.exit_code, "16" in told.output) == (2, True)
+    started = time.monotonic()
+    assert run("send", tmp_path, "--rate", 20).exit_code == 0
+    assert time.monotonic() - started >= 0.05  # the pace is a lower bound
+    assert run("send", tmp_path, "--rate", 0).exit_code == 2
+
+
+def test_cases_are_read_anew_hurried_and_deleted(url: str, world: World) -> None:
+    assert f"{2:020x}" in run("cases", "rerun", SECOND, "--url", url).output
+    assert ("rerun", SECOND) in world.commands.asked
+    assert run("cases", "priority", SECOND, "stat", "--url", url).exit_code == 0
+    assert run("cases", "priority", SECOND, "soon", "--url", url).exit_code == 2
+    assert run("cases", "delete", "../etc", "--url", url).exit_code == 1
+
+
+def test_lists_are_narrowed(url: str) -> None:
+    told = json.loads(run("worklist", "--verdict", "pathology", "--modality", "CT", "--json", "--url", url).output)
+    assert {(item["verdict"], item["modality"]) for item in told["items"]} == {("pathology", "CT")}
+    told = json.loads(run("worklist", "--search", "петров", "--json", "--url", url).output)
+    assert [item["case_id"] for item in told["items"]] == [SECOND]
+    told = json.loads(run("deliveries", "--destination", "RIS", "--limit", 1, "--json", "--url", url).output)
+    assert [item["destination"] for item in told["items"]] == ["RIS"]
+    again = run("deliveries", "--destination", "RIS", "--limit", 1, "--cursor", told["next"], "--json", "--url", url)
+    assert json.loads(again.output)["items"][0]["delivery_id"] < told["items"][0]["delivery_id"]
 
 
 def test_send_of_nothing_is_said(tmp_path: Path) -> None:
