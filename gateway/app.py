@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import json
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -125,6 +126,8 @@ from gateway.viewing import Viewer
 from gateway.work import Parts, Work, now
 
 log = structlog.get_logger()
+_SWITCH_SECONDS = 0.001
+"""How long a thread that computes may keep one waiting that answers a sender."""
 _INDEXED_SECONDS = 5.0
 """How long a hand-over waits for the index to take in what was acknowledged."""
 
@@ -393,6 +396,7 @@ def serve(config: Path | None) -> None:
     """Runs until SIGTERM or SIGINT."""
     settings = local.load_settings(config)
     configure_logs(settings.log)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gateway = Gateway(settings)
     with local.until_stopped() as stopping:
         try:

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -195,9 +196,7 @@ class FileObjectStore:
         return self._space[1]
 
     def _directory(self, study_instance_uid: str) -> Path:
-        # not for secrecy: two hex digits keep directories short
-        shard = hashlib.sha1(study_instance_uid.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:2]
-        return self._root / shard / file_name(study_instance_uid)
+        return _study_folder(self._root, study_instance_uid)
 
     def scratch_path(self) -> Path:
         """See `Places`."""
@@ -314,6 +313,13 @@ class FileObjectStore:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 if durable.claim(file.fileno()):
                     self._files.unlink(path)
+
+
+@lru_cache(maxsize=1024)
+def _study_folder(root: Path, study_instance_uid: str) -> Path:
+    # not for secrecy: two hex digits keep directories short
+    shard = hashlib.sha1(study_instance_uid.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:2]
+    return root / shard / file_name(study_instance_uid)
 
 
 def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path, Outcome]]:
