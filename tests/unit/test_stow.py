@@ -251,9 +251,9 @@ async def test_the_end_of_a_request_is_told_with_the_studies_that_it_brought(int
     app = FastAPI()
     app.include_router(build_router(intake, principal_of, LONGEST, left.append))
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
-    whole = body(part10_bytes(slice_dataset(1)))
+    whole = body(part10_bytes(slice_dataset(1)), part10_bytes(slice_dataset(2)))
     assert (await post(client, whole)).status_code == 200
-    assert (await post(client, whole[:-4])).status_code == 400
+    assert (await post(client, whole[:-100])).status_code == 400
     assert (await post(client, b"--limit--\r\n")).status_code == 400
     assert [(one.sender.name, one.studies, one.released) for one in left] == [
         ("pacs", frozenset({STUDY}), True), ("pacs", frozenset({STUDY}), False)]
