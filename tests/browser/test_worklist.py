@@ -214,7 +214,8 @@ def test_a_searched_name_is_found_while_typing_and_stands_in_no_address(at: Desk
     expect(page.locator("#rows > tr")).to_have_count(2, timeout=SOON)
     page.locator("#rows .open").first.click()
     page.wait_for_url("**/cases/*")
-    page.go_back()
+    page.keyboard.press("u")
+    page.wait_for_url(f"{at.url}/")
     expect(page.locator("#rows > tr")).to_have_count(2)
     assert page.get_by_label("Name, ID or accession number").input_value() == "петров"
     assert not [url for url in at.asked if "text=" in url or "%D0" in url]

@@ -22,9 +22,11 @@ from adapters.web.catalogue import texts
 from adapters.web.events import Changes
 from adapters.web.filters import choices, counts
 from adapters.web.fragments import Fragments, fragment
+from adapters.web.server import HttpServer
 from gateway.case import CaseState
 from gateway.errors import Transient
 from gateway.result import Verdict
+from gateway.settings import HttpSettings
 from gateway.views import MOST_VIEWS
 from tests.web_fakes import World, serving, varied_rows, view
 
@@ -142,7 +144,7 @@ def test_the_api_says_nothing_new_in_few_bytes(client: httpx.Client, world: Worl
 
 
 @pytest.mark.parametrize("query", ["modalty=CT", "verdict=sick", "limit=0", "text=ivanova", "received_from=now",
-                                   "priority=now", "modality=" + "x" * 65, "modality=%00", "read=perhaps"])
+                                   "priority=now", "modality=" + "x" * 65, "read=perhaps"])
 def test_a_filter_that_is_not_understood_is_refused(client: httpx.Client, query: str) -> None:
     answer = client.get(f"/api/worklist?{query}")
     assert answer.status_code == 422
@@ -258,6 +260,17 @@ def test_streams_end_when_the_server_stops(world: World) -> None:
         app.state.changes.close()
         list(lines)
         assert httpx.get(f"{url}/events", trust_env=False).status_code == 503
+
+
+def test_a_server_to_which_a_page_listens_stops(world: World) -> None:
+    server = HttpServer(world.app(), HttpSettings(port=0))
+    server.start()
+    with httpx.stream("GET", f"http://127.0.0.1:{server.port}/events", timeout=30, trust_env=False) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        server.stop()
+        assert not server.alive()
+        list(lines)  # to its end: a stream that is cut off raises
 
 
 async def test_a_database_that_does_not_answer_is_no_change() -> None:
