@@ -52,7 +52,7 @@ def judge(client: httpx.Client, content: bytes, name: str = "a.dcm") -> httpx.Re
 
 def test_the_page_tells_what_waits_and_what_fails(client: httpx.Client) -> None:
     page = shown(client.get("/operations").text)
-    for text in ("RIS failing 14 3 h", "EHR failing 1", "PACS fine 0", "0xA700", "In the last 30 min",
+    for text in ("RIS failing 14 3 h", "EHR failing 1", "PACS fine 0", "0xA700", "Rate, last 30 min",
                  "CART dicom heard", "In queue 12 7 min", "18.3 ms 41.2 ms 1204", "Not ready The file", "420.0 GB",
                  "42 %", "database ready", "Given up deliveries", "connection refused"):
         assert text in page, text

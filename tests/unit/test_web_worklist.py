@@ -220,6 +220,7 @@ def test_text_is_packed_and_pictures_are_not(client: httpx.Client) -> None:
 # ---------------------------------------------------------------- notices
 
 
+@pytest.mark.slow
 def test_fifty_pages_hear_of_a_change_and_one_looks(world: World) -> None:
     looks = 0
     state = {"value": 0}
