@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import inspect
@@ -268,7 +269,8 @@ class Gateway:
         zone = ZoneInfo(settings.site.timezone)
         convert = Conversion(zone, frozenset(
             modality for route in settings.routes for modality in self._pipelines[route.pipeline].modalities))
-        library = open_library(self._database, settings.site.facility, self._work.plan, self._store, self._files)
+        library = open_library(self._database, settings.site.facility, self._work.plan, self._store, self._files,
+                               self._engine)
 
         def known(uids: Sequence[str]) -> Sequence[str]:
             self._index.flush()
@@ -401,6 +403,7 @@ def serve(config: Path | None) -> None:
     with local.until_stopped() as stopping:
         try:
             gateway.start()
+            gc.freeze()  # what is there now stays: looking through it again and again would keep senders waiting
             stopping.wait()
         finally:
             gateway.stop()
