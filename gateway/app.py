@@ -235,7 +235,8 @@ class Gateway:
                                  [self._promising.service(), StepScp(self._evidence).service(),
                                   UpsScp(self._workitems).service()], self._receivers.left, self._receivers.pass_on)
         self.mllp = MllpServer(settings.mllp, settings.site.facility, self._messages, settings.site.timezone)
-        self.http = HttpServer(self._build_web(), settings.http)
+        web = self._build_web()
+        self.http = HttpServer(web, settings.http, web.state.changes.close)
 
     def _build_work(self) -> Work:
         settings = self.settings

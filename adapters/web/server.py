@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,10 +14,13 @@ from gateway.settings import HttpSettings
 
 
 class HttpServer:
-    """`start` returns once the port is bound and answers; `stop` lets requests end."""
+    """`start` returns once the port is bound and answers; `stop` lets requests end.
 
-    def __init__(self, app: FastAPI, settings: HttpSettings) -> None:
-        self._app, self._settings = app, settings
+    `end_streams` ends answers that last for as long as their reader listens: the server would wait for them.
+    """
+
+    def __init__(self, app: FastAPI, settings: HttpSettings, end_streams: Callable[[], None] = lambda: None) -> None:
+        self._settings, self._end_streams = settings, end_streams
         self._socket: socket.socket | None = None
         # The server's own access log would write paths and queries; ours writes route templates.
         self._server = uvicorn.Server(uvicorn.Config(
@@ -38,7 +42,7 @@ class HttpServer:
         self._thread.start()
 
     def stop(self) -> None:
-        self._app.state.changes.close()  # pages listen for as long as they are open: the server would wait for them
+        self._end_streams()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(timeout=10)

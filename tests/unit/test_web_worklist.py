@@ -264,7 +264,8 @@ def test_streams_end_when_the_server_stops(world: World) -> None:
 
 
 def test_a_server_to_which_a_page_listens_stops(world: World) -> None:
-    server = HttpServer(world.app(), HttpSettings(port=0))
+    app = world.app()
+    server = HttpServer(app, HttpSettings(port=0), app.state.changes.close)
     server.start()
     with httpx.stream("GET", f"http://127.0.0.1:{server.port}/events", timeout=30, trust_env=False) as answer:
         lines = answer.iter_lines()
