@@ -19,11 +19,16 @@ _LOOK_AGAIN_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """What is to go with a study: paths of its objects and of its documents."""
+    """What is to go with a study: paths of its objects and of its documents, and what the engine has done for it.
+
+    `runs`: (run id, its last attempt); `deliveries`: (delivery id, its last generation).
+    """
 
     study_id: str
     objects: tuple[str, ...]
     documents: tuple[str, ...]
+    runs: tuple[tuple[str, int], ...] = ()
+    deliveries: tuple[tuple[int, int], ...] = ()
 
 
 class ErasingRows(Protocol):
@@ -59,12 +64,20 @@ class ErasingRows(Protocol):
         ...
 
 
+class ForgetfulEngine(Protocol):
+    """Port: the engine, as far as it remembers what it has done."""
+
+    def forget(self, runs: Sequence[tuple[str, int]], deliveries: Sequence[tuple[int, int]]) -> None:
+        """The same run or delivery, should it come again, is new to it. See `Doomed`."""
+        ...
+
+
 class Eraser:
     """Deletes rows and files in an order that a crash leaves to be finished, never half-forgotten."""
 
-    def __init__(self, rows: ErasingRows, store: ObjectStore, documents: DocumentFiles,
+    def __init__(self, rows: ErasingRows, store: ObjectStore, documents: DocumentFiles, engine: ForgetfulEngine,
                  clock: Callable[[], datetime] = now, pause: Callable[[float], None] = time.sleep) -> None:
-        self._rows, self._store, self._documents = rows, store, documents
+        self._rows, self._store, self._documents, self._engine = rows, store, documents, engine
         self._clock, self._pause = clock, pause
 
     def study(self, study_id: str, who: str, *, force: bool) -> None:
@@ -77,6 +90,7 @@ class Eraser:
         for path in doomed.documents:
             self._documents.delete(path)
         self._rows.erase(doomed, who, self._clock(), force=force)
+        self._engine.forget(doomed.runs, doomed.deliveries)
 
     def patient(self, patient_key: str, who: str, *, force: bool) -> None:
         """The patient with all studies: all may go, or none does."""

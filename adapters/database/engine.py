@@ -136,6 +136,17 @@ class DbosEngine:
             DBOS.delete_workflows(list(some))
         return len(old)
 
+    def forget(self, runs: Sequence[tuple[str, int]], deliveries: Sequence[tuple[int, int]]) -> None:
+        """All attempts up to those named, but for what runs this moment: the sweep sees to that should it come again.
+
+        An object that comes again makes the same run, and a database may give a delivery's number again.
+        """
+        ids = [f"run:{run_id}:{attempt}" for run_id, last in runs for attempt in range(last + 1)]
+        ids += [f"delivery:{delivery_id}:{number}" for delivery_id, last in deliveries for number in range(last + 1)]
+        for some in _slices(ids, 500):
+            known = DBOS.list_workflows(workflow_ids=list(some), load_input=False, load_output=False)
+            DBOS.delete_workflows([one.workflow_id for one in known if one.status != "PENDING"])
+
     def recover(self, silent: Sequence[str]) -> int:
         """Take over the pending work of silent executors, and our own that nothing here runs. Returns how many."""
         taken = len(DBOS._recover_pending_workflows(list(silent))) if silent else 0

@@ -44,7 +44,11 @@ class StudyErasing:
             objects = connection.execute(sa.select(instances.c.path).where(instances.c.study_id == row.id)).scalars()
             made = connection.execute(sa.select(documents.c.path).where(
                 documents.c.case_id.in_(_cases(row.id)), documents.c.path != "")).scalars()
-            return Doomed(study_id, tuple(objects), tuple(made))
+            tried = connection.execute(sa.select(runs.c.run_id, runs.c.attempt).where(
+                runs.c.case_id.in_(_cases(row.id)))).tuples()
+            sent = connection.execute(sa.select(deliveries.c.id, deliveries.c.generation).where(
+                deliveries.c.case_id.in_(_cases(row.id)))).tuples()
+            return Doomed(study_id, tuple(objects), tuple(made), tuple(tried), tuple(sent))
 
     def reading(self, study_id: str) -> bool:
         with self._engine.connect() as connection:

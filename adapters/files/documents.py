@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -38,6 +39,8 @@ class DocumentFolder:
             file.unlink(missing_ok=True)
         except OSError as error:
             raise Transient(f"a document could not be deleted: {error.strerror}") from error
+        with contextlib.suppress(OSError):  # others are still in it
+            file.parent.rmdir()
 
     def get(self, path: str) -> bytes:
         try:
