@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import struct
 import threading
@@ -19,17 +20,38 @@ from pydicom.uid import (
 )
 
 from adapters.dicom.content import part10
-from adapters.dicom.content.upper_layer import Context, associate_request
+from adapters.dicom.content.upper_layer import (
+    ABORT,
+    AFFECTED_SOP_CLASS,
+    AFFECTED_SOP_INSTANCE,
+    ASSOCIATE_AC,
+    C_STORE_RQ,
+    COMMAND_FIELD,
+    DATA_SET_TYPE,
+    MESSAGE_ID,
+    P_DATA,
+    PRIORITY,
+    RELEASE_RQ,
+    STATUS,
+    Context,
+    associate_request,
+    command_pdus,
+    dataset_pdus,
+    decode_command,
+    encode_command,
+    pdu,
+)
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.association import Association, Peer
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import VERIFICATION, send_files
 from adapters.files.store import FileObjectStore
 from gateway.errors import Permanent, StorageFull, Transient, Unreadable
+from gateway.intake import SenderLeft
 from gateway.ports import Outcome
 from gateway.settings import DicomSettings
 from tests.dicom_intake import StoreIntake
-from tests.dicom_objects import SERIES, UNCOMPRESSED, part10_bytes, slice_dataset
+from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
 from tests.peers.dcmtk import receiver, run
 
 pytestmark = pytest.mark.peer
@@ -255,6 +277,91 @@ def _received(connection: socket.socket) -> bytes:
         return connection.recv(4096)
     except ConnectionResetError:
         return b""
+
+
+def connected(port: int) -> socket.socket:
+    """An accepted association that may send CT images in explicit VR little endian."""
+    connection = socket.create_connection(("127.0.0.1", port), 20)
+    connection.sendall(associate_request("ME", "TRIAGE", [Context(1, slice_dataset().SOPClassUID,
+                                                                  (str(ExplicitVRLittleEndian),))]))
+    assert connection.recv(65536)[0] == ASSOCIATE_AC
+    return connection
+
+
+def store_pdus(number: int) -> tuple[bytes, bytes]:
+    """(request, data set) as P-DATA-TF."""
+    content = part10.split(part10_bytes(slice_dataset(number)))[1]
+    command = encode_command({AFFECTED_SOP_CLASS: slice_dataset().SOPClassUID, COMMAND_FIELD: C_STORE_RQ,
+                              MESSAGE_ID: number, PRIORITY: 0, DATA_SET_TYPE: 1,
+                              AFFECTED_SOP_INSTANCE: f"{SERIES}.{number}"})
+    return b"".join(command_pdus(1, command, 0)), b"".join(dataset_pdus(1, content, 200))
+
+
+def statuses(connection: socket.socket, count: int) -> list[int]:
+    """Of the next `count` responses."""
+    received, found = b"", list[int]()
+    while len(found) < count:
+        piece = connection.recv(65536)
+        assert piece, "the connection was closed"
+        received += piece
+        while len(received) >= 6 and len(received) >= 6 + int.from_bytes(received[2:6]):
+            size = 6 + int.from_bytes(received[2:6])
+            assert received[0] == P_DATA
+            found.append(int(decode_command(received[12:size])[STATUS]))
+            received = received[size:]
+    return found
+
+
+def test_objects_come_in_any_pieces(start: Start, intake: StoreIntake) -> None:
+    with connected(start().port) as connection:
+        whole = b"".join(part for number in (1, 2, 3) for part in store_pdus(number))
+        for begin in range(0, len(whole), 7):
+            connection.sendall(whole[begin:begin + 7])
+        assert statuses(connection, 3) == [0, 0, 0]
+    assert len(intake.taken) == 3
+
+
+@pytest.mark.parametrize("last_words", [pdu(ABORT, bytes(4)), pdu(RELEASE_RQ, bytes(4)), b""],
+                         ids=["abort", "release", "hang up"])
+def test_an_end_in_the_middle_of_an_object_leaves_nothing(start: Start, intake: StoreIntake, tmp_path: Path,
+                                                          last_words: bytes) -> None:
+    port = start().port
+    with connected(port) as connection:
+        request, dataset = store_pdus(1)
+        connection.sendall(request + dataset[:len(dataset) // 2 // 206 * 206] + last_words)
+        if not last_words:
+            connection.shutdown(socket.SHUT_WR)
+        while _received(connection):
+            pass
+    assert echo(port) == 0
+    assert intake.taken == []
+    assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file()] == []
+
+
+def test_other_requests_between_objects_are_the_librarys(start: Start) -> None:
+    contexts_of = [(slice_dataset().SOPClassUID, ExplicitVRLittleEndian), (VERIFICATION, ImplicitVRLittleEndian)]
+    with Association(Peer("127.0.0.1", start().port, "TRIAGE", "CT", 10), contexts_of) as peer:
+        for number in (1, 2, 3):
+            content = part10.split(part10_bytes(slice_dataset(number)))[1]
+            assert peer.store(contexts_of[0][0], f"{SERIES}.{number}", ExplicitVRLittleEndian, content).status == 0
+            assert peer.echo(*contexts_of[1]).status == 0
+
+
+def test_who_has_left_and_with_which_studies_is_told(intake: StoreIntake, tmp_path: Path) -> None:
+    told: queue.Queue[SenderLeft] = queue.Queue()
+    server = DicomServer(DicomSettings(port=0), intake, left=told.put)
+    server.start()
+    try:
+        send_files("127.0.0.1", server.port, "CT", "TRIAGE", [written(tmp_path / "sent.dcm")])
+        left = told.get(timeout=20)
+        assert (left.sender.name, left.released) == ("CT", True)
+        assert left.studies == {STUDY}
+        with connected(server.port) as connection:
+            connection.sendall(b"".join(store_pdus(2)))
+            assert statuses(connection, 1) == [0]
+        assert told.get(timeout=20).released is False
+    finally:
+        server.stop()
 
 
 def test_a_request_announced_too_long_is_broken_off_at_once(start: Start) -> None:
