@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from gateway.errors import StorageFull
@@ -76,9 +77,10 @@ class ObjectIntake:
             reception.abort()
 
     def _note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored) -> None:
-        if stored.outcome is not Outcome.DUPLICATE:
-            self._index.add(instance_of(tags, stored, sender, self._clock()),
-                            conflict=stored.outcome is Outcome.CONFLICT)
+        # Also what was here before: the process that stored it may have died before it could tell, and what the index
+        # knows already it lets pass.
+        instance = instance_of(tags, stored, sender, self._clock())
+        self._index.add(instance, conflict=stored.outcome is Outcome.CONFLICT or is_beside(instance))
 
 
 class _Reception:
@@ -107,6 +109,11 @@ class _Reception:
 
     def abort(self) -> None:
         self._incoming.abort()
+
+
+def is_beside(instance: Instance) -> bool:
+    """Whether its file is one that the store keeps beside the first of its UID: `<SOP Instance UID>.<digest>.dcm`."""
+    return PurePath(instance.path).stem.startswith(f"{instance.sop_instance_uid}.")
 
 
 def instance_of(tags: Mapping[str, Any], stored: Stored, sender: Sender, received_at: datetime) -> Instance:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +23,7 @@ from adapters.database.tables import cases, documents, facts, instances, senders
 from gateway.case import CaseState
 from gateway.delivery import Kind
 from gateway.errors import GatewayError, Transient
+from gateway.intake import is_beside
 from gateway.study import Instance, Tags
 
 log = structlog.get_logger()
@@ -79,8 +79,7 @@ class InstanceIndex:
             except (GatewayError, OSError) as error:
                 log.error("index_rebuild_unreadable", error=type(error).__name__)
                 continue
-            # The store names a conflicting object `<SOP Instance UID>.<digest>.dcm`.
-            self.add(instance, conflict=Path(path).stem.startswith(f"{instance.sop_instance_uid}."))
+            self.add(instance, conflict=is_beside(instance))
             added += 1
         self.flush()
         return added

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +18,7 @@ from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal, recover
-from gateway.errors import Permanent, StorageFull
+from gateway.errors import Permanent, StorageFull, Unreadable
 from gateway.ports import Outcome, Piece, Stored
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -210,7 +210,7 @@ class FileObjectStore:
             for path, outcome in _candidates(directory, file_name(uids[1]), digest):
                 if not path.exists() and self._link(scratch, descriptor, path):
                     return path, outcome
-                if _dataset_digest(path) == digest:
+                if _holds(path, digest):
                     self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                     return path, Outcome.DUPLICATE
         raise Permanent("Every name for this object is taken.")
@@ -221,20 +221,23 @@ class FileObjectStore:
         with self._locks[hash(uids[1]) % len(self._locks)]:
             for path, outcome in _candidates(directory, file_name(uids[1]), digest):
                 if not path.exists():
-                    return (path, outcome) if self._write_small(path, content) else None
-                if _dataset_digest(path) == digest:
+                    return (path, outcome) if self._write_small(path, content, self._write_whole) else None
+                if _holds(path, digest):
                     self._files.sync_directory(directory)
                     return path, Outcome.DUPLICATE
+                if path.stat().st_size <= len(content) and _is_part(path.read_bytes(), content):
+                    # Another process is just writing the same, or died of it.
+                    return (path, outcome) if self._write_small(path, content, self._replace) else None
         return None
 
-    def _write_small(self, path: Path, content: bytearray) -> bool:
+    def _write_small(self, path: Path, content: bytearray, write: Callable[[Path, bytearray], None]) -> bool:
         """False where the journal takes nothing, or another process has just taken the name."""
         try:
             record = self._journal.append(f"{path.parent.parent.name}/{path.parent.name}/{path.name}", content)
         except OSError:
             return False
         try:
-            self._write_whole(path, content)
+            write(path, content)
         except OSError as error:
             self._journal.void(record)
             if isinstance(error, FileExistsError):
@@ -269,10 +272,10 @@ class FileObjectStore:
             if _is_part(there, content):
                 self._replace(path, content)
                 return
-            if _dataset_digest(path) == digest:
+            if _holds(path, digest):
                 return
 
-    def _replace(self, path: Path, content: bytes) -> None:
+    def _replace(self, path: Path, content: bytes | bytearray) -> None:
         scratch = self.scratch_path()
         self._write_whole(scratch, content)
         for folder in (path.parent.parent, path.parent):
@@ -328,11 +331,19 @@ def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path,
     yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
 
 
-def _is_part(there: bytes, whole: bytes) -> bool:
+def _is_part(there: bytes, whole: bytes | bytearray) -> bool:
     """Whether a file is what a crash left of writing `whole`: each block as it should be, or never written."""
     return len(there) <= len(whole) and all(
         there[at:at + _BLOCK] == whole[at:at + _BLOCK] or whole.startswith(there[at:at + _BLOCK].rstrip(b"\0"), at)
         for at in range(0, len(there), _BLOCK))
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether the file has that data set; one that another process is just writing may have none yet."""
+    try:
+        return _dataset_digest(path) == digest
+    except Unreadable:
+        return False
 
 
 def _dataset_digest(path: Path) -> str:

@@ -29,6 +29,8 @@ from adapters.dicom.transport.association import Association, Peer
 from adapters.dicom.transport.scp import DicomServer
 from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore
+from adapters.receiver.processes import ReceiverProcesses, Told
+from adapters.receiver.wire import Orders
 from gateway.errors import GatewayError
 from gateway.intake import Gate, ObjectIntake
 from gateway.logs import configure_logs
@@ -45,7 +47,7 @@ MakeLayer = Callable[[], FileLayer]
 # ---------------------------------------------------------------- the process
 
 
-def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, ready: Any) -> None:
+def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, processes: int, ready: Any) -> None:
     """Runs until it is killed. Killing its process group ends whatever it has started."""
     os.setsid()
     log = os.open(folder / "receiver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -54,22 +56,34 @@ def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, ready: Any)
     configure_logs(LogSettings(format="json"))
     engine = open_database(url)
     migrate(engine)
-    store = FileObjectStore(folder / "instances", 0, make_layer())
+    store = FileObjectStore(store_root(folder), 0, make_layer())
     index = InstanceIndex(engine, "SITE", lambda _: None, store.delete, "receiver")
     index.start()
-    index.rebuild(store.walk, partial(read_instance, read_tags=read_tags))
-    DicomServer(DicomSettings(port=port), ObjectIntake(store, TagStream, index, Gate())).start()
+    rebuild = partial(index.rebuild, store.walk, partial(read_instance, read_tags=read_tags))
+    rebuild()
+    settings, gate = DicomSettings(port=port), Gate()
+    receivers = ReceiverProcesses(
+        processes, Orders(settings, LogSettings(format="json"), store_root(folder).resolve(), 0, ()), gate,
+        Told(index, lambda *_: None, lambda _: None, rebuild))
+    receivers.start()
+    DicomServer(settings, ObjectIntake(store, TagStream, index, gate), pass_on=receivers.pass_on).start()
     ready.send(True)
     threading.Event().wait()
 
 
+def store_root(folder: Path) -> Path:
+    return folder / "instances"
+
+
 @dataclass
 class Receiver:
-    """`folder`: its data. `make_layer`: the file layer of its store, made in the process."""
+    """`folder`: its data. `make_layer`: the file layer of its store, made in the process. `processes`: how many store
+    besides (on the ordinary file layer)."""
 
     folder: Path
     make_layer: MakeLayer = FileLayer
     database_url: str = ""
+    processes: int = 0
     port: int = field(default_factory=free_port)
     process: Any = None
 
@@ -79,13 +93,14 @@ class Receiver:
 
     @property
     def objects(self) -> Path:
-        return self.folder / "instances"
+        return store_root(self.folder)
 
     def start(self, seconds: float = 60) -> None:
         """Returns once it listens and has rebuilt its index."""
         ours, theirs = _FORKS.Pipe(duplex=False)
         self.process = _FORKS.Process(target=_serve, daemon=False,
-                                      args=(self.folder, self.port, self.url, self.make_layer, theirs))
+                                      args=(self.folder, self.port, self.url, self.make_layer, self.processes,
+                                            theirs))
         self.process.start()
         theirs.close()
         with ours:
@@ -105,6 +120,11 @@ class Receiver:
             self.process.join(20)
             self.process.close()
             self.process = None
+
+    def children(self) -> list[int]:
+        """Process ids of those that store besides."""
+        told = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return sorted(int(one) for path in told for one in path.read_text(encoding="ascii").split())
 
     def alive(self) -> bool:
         return self.process is not None and self.process.is_alive()
@@ -136,8 +156,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver(folder: Path, make_layer: MakeLayer = FileLayer, url: str = "") -> Iterator[Receiver]:
-    running = Receiver(folder, make_layer, url)
+def receiver(folder: Path, make_layer: MakeLayer = FileLayer, url: str = "", processes: int = 0) -> Iterator[Receiver]:
+    running = Receiver(folder, make_layer, url, processes)
     try:
         running.start()
         yield running

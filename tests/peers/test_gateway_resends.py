@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from adapters.database.connection import open_database
 from adapters.database.tables import cases, instances, runs, studies
 from adapters.dicom.content import part10
 from adapters.dicom.transport.scu import send_files
@@ -101,6 +103,23 @@ def test_a_conflict_is_told_from_the_files_alone(tmp_path: Path) -> None:
             [(digest_of(sent[0]), False), (digest_of(sent[1]), True)])
         dimse(running.port, sent[0])
         assert len(running.all_rows()) == 2
+
+
+def test_a_resend_heals_an_index_that_misses_the_object(tmp_path: Path) -> None:
+    """As after the death of a process that had stored it and could not tell."""
+    content = hospital.ecg("again")
+    sent = hospital.written(tmp_path / "sent", [content, other_content(content)])
+    with receiver(tmp_path / "data") as running:
+        for path in sent:
+            dimse(running.port, path)
+        known = running.all_rows()
+        engine = open_database(running.url)
+        with engine.begin() as connection:
+            connection.execute(sa.delete(instances))
+        engine.dispose()
+        for path in sent:
+            dimse(running.port, path)
+        await_that(lambda: running.all_rows() == known, 20, "the index knows both again", running.all_rows)
 
 
 def without_database(running: Receiver) -> None:

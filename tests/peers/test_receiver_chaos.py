@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from adapters.files.durable import FileLayer
 from tests.peers.file_layers import ForgetsContents, ForgetsNames, KillsItself, PowerCut
+from tests.peers.gateway_process import await_that
 from tests.peers.receiving import (
     Receiver,
     Sender,
@@ -72,6 +74,53 @@ def test_nothing_acknowledged_is_lost_by_kill(tmp_path: Path) -> None:
         print(f"{len(acknowledged(working))} objects acknowledged")
         assert len(acknowledged(working)) > 2 * KILLS
     assert not [status for sender in working for status in sender.refused]
+
+
+# ---------------------------------------------------------------- several processes
+
+
+def one_is_killed(running: Receiver, working: list[Sender], chance: random.Random) -> None:
+    """One of those that store, at a moment after the first objects were taken; the others go on."""
+    await_progress(working)
+    running.process.join(chance.uniform(0, 0.25))
+    os.kill(chance.choice(running.children()), signal.SIGKILL)
+    await_progress(working)
+    kept = acknowledged(working)
+    await_that(lambda: kept.keys() <= running.rows().keys(), 30, "the index learns what the dead process has stored")
+
+
+def the_first_is_killed(running: Receiver, working: list[Sender], chance: random.Random) -> None:
+    """The one that the others belong to. They end by themselves."""
+    await_progress(working)
+    running.process.join(chance.uniform(0, 0.25))
+    others = running.children()
+    running.process.kill()
+    running.process.join(20)
+    running.process = None
+    running.start()
+    await_that(lambda: not any(Path(f"/proc/{pid}/stat").exists() for pid in others), 20, "the others have ended")
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+def test_nothing_acknowledged_is_lost_with_several_processes(tmp_path: Path) -> None:
+    kills = max(6, KILLS // 4)
+    print(f"CHAOS_SEED={SEED}, {kills} kills")
+    chance, checked = random.Random(SEED), set[str]()
+    with receiver(tmp_path / "data", processes=2) as running, senders(running.port, SEED, 3) as working:
+        for number in range(kills):
+            if number % 3 == 0:
+                killed_somewhere(running, working, chance)
+                left = scratch_files(running)
+                running.start()
+            else:
+                (one_is_killed if number % 3 == 1 else the_first_is_killed)(running, working, chance)
+                left = set()
+            kept = acknowledged(working)
+            await_that(lambda kept=kept: kept.keys() <= running.rows().keys(), 30, "the index has everything")
+            nothing_is_lost(running, kept, checked)
+            nothing_half_written(running, working, left, checked)
+    # Those whose first process was killed refuse what comes, and end.
+    assert {status for sender in working for status in sender.refused} <= {0xA700}
 
 
 # ---------------------------------------------------------------- power cuts

@@ -139,6 +139,24 @@ def test_an_object_that_breaks_off_leaves_nothing(store: FileObjectStore, tmp_pa
     assert files(tmp_path) == []
 
 
+@pytest.mark.parametrize("kept", [0, 100, 5000, 9000])
+def test_what_another_process_has_only_begun_to_write_is_no_conflict(store: FileObjectStore, kept: int) -> None:
+    content = os.urandom(10_000)
+    path = Path(store.put("1.2", "1.2.3", HEADER, [content]).path)
+    path.write_bytes((HEADER + content)[:kept])
+    assert store.put("1.2", "1.2.3", HEADER, [content]).outcome is Outcome.STORED
+    assert path.read_bytes() == HEADER + content
+    assert store.put("1.2", "1.2.3", HEADER, [content]).outcome is Outcome.DUPLICATE
+
+
+def test_other_content_beside_a_file_without_any_is_a_conflict(store: FileObjectStore) -> None:
+    path = Path(store.put("1.2", "1.2.3", HEADER, [b"one"]).path)
+    path.write_bytes(b"")
+    large = store.put("1.2", "1.2.3", HEADER, [bytes(1_000_000)])
+    assert large.outcome is Outcome.CONFLICT
+    assert Path(large.path) != path
+
+
 def test_the_free_space_floor_stops_everything(tmp_path: Path) -> None:
     store = FileObjectStore(tmp_path, 2**62)
     with pytest.raises(StorageFull):
