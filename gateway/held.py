@@ -57,7 +57,7 @@ class Held:
     """One result of a search.
 
     `tags`: of the (first) instance, patient and study as they stand now. `modalities`, `study_series` and
-    `study_instances` are of the whole study, `series_instances` of the series. `path` is the first instance's file.
+    `study_instances` are of the whole study, `series_instances` of the series. `path` is the (first) instance's file.
     """
 
     level: Level
@@ -70,6 +70,8 @@ class Held:
     study_instances: int
     series_instances: int
     path: str = ""
+    made_here: bool = False
+    """A result of ours."""
 
 
 @dataclass(frozen=True, slots=True)

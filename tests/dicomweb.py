@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import sqlalchemy as sa
 from fastapi import FastAPI, Request
+from pydicom import dcmread
 
-from adapters.database.cases import create_case
 from adapters.database.connection import migrate, open_database
 from adapters.database.held import DatabaseHoldings
 from adapters.database.index import InstanceIndex
@@ -23,9 +24,10 @@ from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.tags import TagStream, read_tags
 from adapters.dicom.transport import qido, stow, wado
 from adapters.files.store import FileObjectStore
-from gateway.case import CaseState
+from gateway.identity import document_series_uid
 from gateway.intake import Gate, ObjectIntake
 from gateway.study import Principal, Sender
+from tests.core.support import elsewhere
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 JSON = "application/dicom+json"
@@ -54,25 +56,24 @@ class Archive:
             self.paths[str(read_tags(header, [dataset])["SOPInstanceUID"])] = stored.path
         assert self.index.flush()
 
-    def keep_result(self, study: str, content: bytes, kind: str = "sr", case_id: str = "case") -> None:
-        """A document of the current run of a case of that study, already filed."""
-        header, dataset = split(content)
-        tags = read_tags(header, [dataset])
-        path = self.folder / f"{kind}.dcm"
-        path.write_bytes(content)
+    def keep_result(self, study: str, content: bytes, kind: str = "sr") -> bytes:
+        """A document of the current run of a case of that study, in the run's own series, already filed."""
         with self.database.begin() as connection:
             study_id = connection.execute(sa.select(studies.c.id).where(studies.c.study_instance_uid == study)).scalar()
-            made = connection.execute(sa.select(cases.c.case_id).where(cases.c.study_id == study_id)).scalar() or (
-                create_case(connection, study_id, "SITE", study, "", received_at=NOW, state=CaseState.REPORTED))
-            run = connection.execute(sa.select(runs.c.run_id).where(runs.c.case_id == made)).scalar()
-            if run is None:
-                run = f"run-of-{made}"
+            case_id = connection.execute(sa.select(cases.c.case_id).where(cases.c.study_id == study_id)).scalar_one()
+            run = f"run-of-{case_id}"
+            if connection.execute(sa.select(runs.c.run_id).where(runs.c.run_id == run)).scalar() is None:
                 connection.execute(sa.insert(runs).values(
-                    run_id=run, case_id=made, number=1, created_at=NOW, last_instance_id=0, destinations=[]))
-                connection.execute(sa.update(cases).where(cases.c.case_id == made).values(run_id=run))
+                    run_id=run, case_id=case_id, number=1, created_at=NOW, last_instance_id=0, destinations=[]))
+                connection.execute(sa.update(cases).where(cases.c.case_id == case_id).values(run_id=run))
+            dataset = dcmread(BytesIO(content))
+            dataset.SeriesInstanceUID = document_series_uid(run, kind)
+            path = self.folder / f"{kind}.dcm"
+            dataset.save_as(path)
             connection.execute(sa.insert(documents).values(
-                run_id=run, case_id=made, kind=kind, identity=tags["SOPInstanceUID"], path=str(path),
-                sop_class_uid=tags["SOPClassUID"], created_at=NOW))
+                run_id=run, case_id=case_id, kind=kind, identity=dataset.SOPInstanceUID, path=str(path),
+                sop_class_uid=dataset.SOPClassUID, created_at=NOW))
+        return path.read_bytes()
 
     def retire(self, study: str) -> None:
         """As retention does: files gone, rows forgotten."""
@@ -95,6 +96,7 @@ class Archive:
 
 @contextmanager
 def archive(folder: Path, url: str = "") -> Iterator[Archive]:
+    url = url or elsewhere(folder)
     database = open_database(url or f"sqlite:///{folder / 'gateway.sqlite'}")
     migrate(database)
     store = FileObjectStore(folder / "objects", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
@@ -14,8 +14,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from adapters.database.held_rows import HELD_KINDS, condition, document_instance, instance_of, something_held, told_once
-from adapters.database.tables import cases, documents, instances, studies
+from adapters.database import held_rows
+from adapters.database.held_rows import MADE_HERE, TOLD_WITHOUT_FILE
+from adapters.database.tables import studies
 from gateway.errors import GatewayError, Transient
 from gateway.held import Describe, Found, Held, HeldQuery, Level, Match, matches
 from gateway.study import Instance, Tags
@@ -26,10 +27,12 @@ _CHUNK = 200
 """Studies that are looked into at a time."""
 _DESCRIBED = 4096
 """Documents whose tags are remembered: their bytes never change."""
-_OF_STUDY = frozenset({
-    "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber", "PatientID",
-    "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "ReferringPhysicianName"})
-"""Attributes that are asked of the study in SQL."""
+_COLUMNS = {"PatientID": "patient_id", "IssuerOfPatientID": "patient_issuer", "PatientName": "patient_name",
+            "PatientBirthDate": "patient_birth_date", "PatientSex": "patient_sex",
+            "AccessionNumber": "accession_number", "IssuerOfAccessionNumberSequence": "accession_issuer",
+            "StudyDescription": "description"}
+_OF_STUDY = frozenset({*_COLUMNS, "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "ReferringPhysicianName"})
+"""Attributes that are the same for the whole study, and asked of it in SQL."""
 _IN_STUDY = "ModalitiesInStudy"
 
 
@@ -55,8 +58,7 @@ class DatabaseHoldings:
     def search(self, query: HeldQuery) -> Found:
         """Newest study first. Raises Transient where the database does not answer."""
         with self._reading() as connection:
-            found = islice(self._walk(connection, query), query.limit + 1)
-            page = list(found)
+            page = list(islice(self._walk(connection, query), query.limit + 1))
         return Found(tuple(page[:query.limit]), len(page) > query.limit)
 
     def instances(self, study: str, series: str = "", instance: str = "") -> tuple[Instance, ...]:
@@ -64,8 +66,8 @@ class DatabaseHoldings:
             row = connection.execute(sa.select(studies).where(*self._study_is(study))).first()
             if row is None:
                 return ()
-            found = self._instances(connection, [row], series, instance)[row.id]
-        return tuple(found)
+            found = _instances(connection, [row], series, instance)[row.id]
+        return tuple(self._whole(one) for one in found)
 
     def deleted_at(self, study: str) -> datetime | None:
         with self._reading() as connection:
@@ -89,21 +91,21 @@ class DatabaseHoldings:
     def _walk(self, connection: sa.Connection, query: HeldQuery) -> Iterator[Held]:
         """Every result from `offset` on, study by study."""
         of_study = [m for m in query.matching if m.keyword in _OF_STUDY]
-        within = tuple(m for m in query.matching if m.keyword not in _OF_STUDY)
-        by_sql = query.level is Level.STUDY and not within
-        rows = self._studies(connection, query, of_study, query.offset if by_sql else 0,
-                             min(query.limit + 1, _CHUNK) if by_sql else _CHUNK)
-        found = self._results(connection, rows, query, within)
-        return islice(found, 0 if by_sql else query.offset, None)
+        below = tuple(m for m in query.matching if m.keyword not in _OF_STUDY)
+        by_sql = query.level is Level.STUDY and not below
+        conditions = [*(held_rows.condition(m) for m in of_study), *held_rows.within(below),
+                      *held_rows.named(connection, below)]
+        rows = self._studies(connection, query, conditions, query.offset if by_sql else 0)
+        return islice(self._results(connection, rows, query, below), 0 if by_sql else query.offset, None)
 
-    def _studies(self, connection: sa.Connection, query: HeldQuery, wanted: Sequence[Match],
-                 offset: int, chunk: int) -> Iterator[list[Any]]:
-        """Rows of studies, `chunk` at a time: each goes on behind the last id."""
-        asked = sa.select(studies).where(studies.c.facility == self._facility, something_held(),
-                                         *(condition(m) for m in wanted)).order_by(studies.c.id.desc())
+    def _studies(self, connection: sa.Connection, query: HeldQuery, conditions: Sequence[sa.ColumnElement[bool]],
+                 offset: int) -> Iterator[list[Any]]:
+        """Rows of studies that may hold results, a chunk at a time: each goes on behind the last id."""
+        chunk = min(query.limit + 1, _CHUNK)
+        asked = sa.select(studies).where(studies.c.facility == self._facility, held_rows.something_held(),
+                                         *conditions).order_by(studies.c.id.desc())
         if query.study:
             asked = asked.where(studies.c.study_instance_uid == query.study)
-        asked = asked.where(*_narrowed(query))
         rows = connection.execute(asked.limit(chunk).offset(offset)).all()
         while rows:
             yield list(rows)
@@ -112,77 +114,82 @@ class DatabaseHoldings:
             rows = connection.execute(asked.where(studies.c.id < rows[-1].id).limit(chunk)).all()
 
     def _results(self, connection: sa.Connection, chunks: Iterator[list[Any]], query: HeldQuery,
-                 within: tuple[Match, ...]) -> Iterator[Held]:
+                 below: tuple[Match, ...]) -> Iterator[Held]:
+        from_file = any(m.keyword.partition(".")[0] not in TOLD_WITHOUT_FILE for m in below)
         for rows in chunks:
-            groups = self._series(connection, rows)
-            objects = self._instances(connection, rows, query.series) if query.level is Level.INSTANCE else {}
+            groups = _series(connection, rows)
+            objects = _instances(connection, rows, query.series) if query.level is Level.INSTANCE else {}
             for row in rows:
-                for held in _told(row, groups[row.id], objects.get(row.id, ()), query):
-                    if matches({**held.tags, _IN_STUDY: list(held.modalities)}, within):
-                        yield held
+                for held in self._told(row, groups[row.id], objects.get(row.id, ()), query):
+                    known = self._described(held) if from_file else held
+                    if matches({**known.tags, _IN_STUDY: list(known.modalities)}, below):
+                        yield self._described(known)
 
-    def _series(self, connection: sa.Connection, rows: Sequence[Any]) -> dict[int, list[_Group]]:
-        """Series of each study: those received in order of arrival, then our results (a series each)."""
-        found: dict[int, list[_Group]] = {row.id: [] for row in rows}
-        uids = {row.id: row.study_instance_uid for row in rows}
-        grouped = sa.select(sa.func.min(instances.c.id).label("first"), sa.func.count().label("count")).where(
-            instances.c.study_id.in_(uids), told_once()).group_by(
-            instances.c.study_id, instances.c.series_instance_uid).subquery()
-        for row in connection.execute(sa.select(instances, grouped.c.count.label("held")).join(
-                grouped, instances.c.id == grouped.c.first).order_by(instances.c.id)):
-            found[row.study_id].append(_Group(instance_of(row, uids[row.study_id]), row.held))
-        for study_id, made in self._documents(connection, rows):
-            found[study_id].append(_Group(made, 1))
-        return found
+    def _told(self, row: Any, groups: Sequence[_Group], objects: Sequence[Instance],
+              query: HeldQuery) -> Iterator[Held]:
+        """The results of one study at the level asked for; of our own no more than their rows tell."""
+        if not groups:
+            return
+        counts = {g.first.series_instance_uid: g.count for g in groups}
+        of_study = _study_tags(row, self._whole(groups[0].first).tags)
+        modalities = tuple(sorted({g.modality for g in groups if g.modality}))
 
-    # ------------------------------------------------------------ instances and our documents
+        def held(first: Instance) -> Held:
+            series = first.series_instance_uid
+            return Held(query.level, row.study_instance_uid, series, first.sop_instance_uid,
+                        {**first.tags, **of_study}, modalities, len(groups), sum(counts.values()),
+                        counts.get(series, 1), first.path, first.sender == MADE_HERE)
 
-    def _instances(self, connection: sa.Connection, rows: Sequence[Any], series: str = "",
-                   instance: str = "") -> dict[int, list[Instance]]:
-        found: dict[int, list[Instance]] = {row.id: [] for row in rows}
-        uids = {row.id: row.study_instance_uid for row in rows}
-        asked = sa.select(instances).where(instances.c.study_id.in_(uids), told_once()).order_by(instances.c.id)
-        if series:
-            asked = asked.where(instances.c.series_instance_uid == series)
-        if instance:
-            asked = asked.where(instances.c.sop_instance_uid == instance)
-        for row in connection.execute(asked):
-            found[row.study_id].append(instance_of(row, uids[row.study_id]))
-        for received in found.values():
-            received.sort(key=_in_order)
-        for study_id, made in self._documents(connection, rows, instance):
-            if not series or made.series_instance_uid == series:
-                found[study_id].append(made)
-        return found
+        if query.level is Level.INSTANCE:
+            yield from (held(one) for one in objects)
+        else:
+            shown = groups if query.level is Level.SERIES else groups[:1]
+            yield from (held(group.first) for group in shown)
 
-    def _documents(self, connection: sa.Connection, rows: Sequence[Any],
-                   instance: str = "") -> Iterator[tuple[int, Instance]]:
-        """(study id, result) of the current runs; one whose file cannot be read is left out and told in the log."""
-        uids = {row.id: row.study_instance_uid for row in rows}
-        asked = sa.select(documents, cases.c.study_id).join(cases, cases.c.run_id == documents.c.run_id).where(
-            cases.c.study_id.in_(uids), documents.c.kind.in_(HELD_KINDS), documents.c.path != "").order_by(
-            documents.c.id)
-        if instance:
-            asked = asked.where(documents.c.identity == instance)
-        known = set()
-        for row in connection.execute(asked).all():
-            if row.identity in known:
-                continue
-            known.add(row.identity)
-            try:
-                yield row.study_id, document_instance(row, uids[row.study_id], self._describe(row.path))
-            except (GatewayError, OSError) as error:
-                log.warning("document_unreadable", kind=row.kind, run=row.run_id, error=type(error).__name__)
+    # ------------------------------------------------------------ our own results
+
+    def _described(self, held: Held) -> Held:
+        """With the tags of its file, where it is a result of ours; those of its study stay as they are now."""
+        return replace(held, tags={**self._tags(held.path), **held.tags}) if held.made_here else held
+
+    def _whole(self, instance: Instance) -> Instance:
+        if instance.sender != MADE_HERE:
+            return instance
+        return replace(instance, tags={**self._tags(instance.path), **instance.tags})
+
+    def _tags(self, path: str) -> Tags:
+        """None, and a line in the log, where the file of a result cannot be read."""
+        try:
+            return self._describe(path)
+        except (GatewayError, OSError) as error:
+            log.warning("document_unreadable", error=type(error).__name__)
+            return {}
 
 
-def _narrowed(query: HeldQuery) -> Iterator[sa.ColumnElement[bool]]:
-    """Searches by instance or series UID look only into the studies that hold one."""
-    for match in query.matching:
-        if match.keyword == "SOPInstanceUID" and match.values:
-            here = sa.select(instances.c.study_id).where(instances.c.sop_instance_uid.in_(match.values))
-            made = sa.select(cases.c.study_id).join(documents, documents.c.run_id == cases.c.run_id).where(
-                documents.c.identity.in_(match.values))
-            yield sa.or_(studies.c.id.in_(here), studies.c.id.in_(made))
+def _series(connection: sa.Connection, rows: Sequence[Any]) -> dict[int, list[_Group]]:
+    """Series of each study: those received in order of arrival, then our results (a series each)."""
+    found: dict[int, list[_Group]] = {row.id: [] for row in rows}
+    uids = {row.id: row.study_instance_uid for row in rows}
+    for study_id, first, count in held_rows.series(connection, uids):
+        found[study_id].append(_Group(first, count))
+    for study_id, made in held_rows.documents_of(connection, uids):
+        found[study_id].append(_Group(made, 1))
+    return found
+
+
+def _instances(connection: sa.Connection, rows: Sequence[Any], series: str = "",
+               instance: str = "") -> dict[int, list[Instance]]:
+    """Instances of each study, those received by series and instance number, then our results."""
+    found: dict[int, list[Instance]] = {row.id: [] for row in rows}
+    uids = {row.id: row.study_instance_uid for row in rows}
+    for study_id, received in held_rows.instances_of(connection, uids, series, instance):
+        found[study_id].append(received)
+    for of_study in found.values():
+        of_study.sort(key=_in_order)
+    for study_id, made in held_rows.documents_of(connection, uids, instance):
+        if not series or made.series_instance_uid == series:
+            found[study_id].append(made)
+    return found
 
 
 def _in_order(instance: Instance) -> tuple[int, str, int]:
@@ -192,33 +199,6 @@ def _in_order(instance: Instance) -> tuple[int, str, int]:
 
 def _integer(value: Any) -> int:
     return value if isinstance(value, int) else 2**31
-
-
-def _told(row: Any, groups: Sequence[_Group], objects: Sequence[Instance], query: HeldQuery) -> Iterator[Held]:
-    """The results of one study at the level asked for."""
-    if not groups:
-        return
-    counts = {g.first.series_instance_uid: g.count for g in groups}
-    of_study = _study_tags(row, groups[0].first.tags)
-    modalities, total = tuple(sorted({g.modality for g in groups if g.modality})), sum(counts.values())
-
-    def held(first: Instance) -> Held:
-        series = first.series_instance_uid
-        return Held(query.level, row.study_instance_uid, series, first.sop_instance_uid, {**first.tags, **of_study},
-                    modalities, len(groups), total, counts.get(series, 1), first.path)
-
-    if query.level is Level.STUDY:
-        yield held(groups[0].first)
-    elif query.level is Level.SERIES:
-        yield from (held(g.first) for g in groups)
-    else:
-        yield from (held(one) for one in objects)
-
-
-_COLUMNS = {"PatientID": "patient_id", "IssuerOfPatientID": "patient_issuer", "PatientName": "patient_name",
-            "PatientBirthDate": "patient_birth_date", "PatientSex": "patient_sex",
-            "AccessionNumber": "accession_number", "IssuerOfAccessionNumberSequence": "accession_issuer",
-            "StudyDescription": "description"}
 
 
 def _study_tags(row: Any, first: Tags) -> dict[str, Any]:

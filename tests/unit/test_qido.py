@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from adapters.database.held_rows import MODALITIES
 from adapters.dicom.content import qido
+from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
+from adapters.dicom.content.sr import StructuredReportEncoder
 from gateway.errors import Unreadable
 from gateway.held import Level, Match, matches
+from gateway.identity import document_series_uid
+from tests import builders as b
 from tests.dicom_objects import SERIES, STUDY, part10_bytes, slice_dataset
 from tests.dicomweb import JSON, Archive, archive
 
@@ -32,16 +39,21 @@ def result_of(study: str, **attributes: Any) -> bytes:
     return made(study, 99, 1, Modality="SR", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.34", **attributes)
 
 
+def fill(kept: Archive) -> None:
+    """Anna: two CT series, an MR and our report; Boris, who came later: one CT."""
+    anna = {"PatientName": "Ivanova^Anna=Иванова^Анна", "PatientID": "P-7", "AccessionNumber": "A-7",
+            "StudyDate": "20250131", "StudyTime": "081500", "StudyID": "S7", "ReferringPhysicianName": "Petrov^P"}
+    kept.keep(*(made(ANNA, series, number, **anna) for series in (1, 2) for number in (1, 2, 3)))
+    kept.keep(made(ANNA, 3, 1, **(anna | {"Modality": "MR"})))
+    kept.keep(made(BORIS, 1, 1, PatientName="Smith_Jones^Boris", PatientID="P%8", StudyDate="20250201",
+                   AccessionNumber="A-8"))
+    kept.keep_result(ANNA, result_of(ANNA))
+
+
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     with archive(tmp_path_factory.mktemp("qido")) as kept:
-        anna = {"PatientName": "Ivanova^Anna=Иванова^Анна", "PatientID": "P-7", "AccessionNumber": "A-7",
-                "StudyDate": "20250131", "StudyTime": "081500", "StudyID": "S7", "ReferringPhysicianName": "Petrov^P"}
-        kept.keep(*(made(ANNA, series, number, **anna) for series in (1, 2) for number in (1, 2, 3)))
-        kept.keep(made(ANNA, 3, 1, **(anna | {"Modality": "MR"})))
-        kept.keep(made(BORIS, 1, 1, PatientName="Smith_Jones^Boris", PatientID="P%8", StudyDate="20250201",
-                       AccessionNumber="A-8"))
-        kept.keep_result(ANNA, result_of(ANNA))
+        fill(kept)
         yield kept
 
 
@@ -59,7 +71,7 @@ async def found(held: Archive, path: str, **parameters: Any) -> list[Dataset]:
     return [Dataset.from_json(one) for one in response.json()]
 
 
-@pytest.mark.parametrize(("parameters", "expected"), [
+QUERIES: list[tuple[dict[str, Any], list[str]]] = [
     ({}, [BORIS, ANNA]),
     ({"StudyInstanceUID": f"{ANNA},{BORIS}"}, [BORIS, ANNA]), ({"0020000D": ANNA}, [ANNA]),
     ({"StudyInstanceUID": "1.2.3"}, []),
@@ -76,7 +88,24 @@ async def found(held: Archive, path: str, **parameters: Any) -> list[Dataset]:
     ({"ModalitiesInStudy": "SR"}, [ANNA]), ({"ModalitiesInStudy": "US"}, []),
     ({"PatientID": "P-7", "StudyDate": "20250201"}, []), ({"PatientName": "*"}, [BORIS, ANNA]),
     ({"PatientName": ""}, [BORIS, ANNA]), ({"limit": 1}, [BORIS]), ({"limit": 1, "offset": 1}, [ANNA]),
-    ({"offset": 2}, []), ({"limit": 0}, []), ({"ModalitiesInStudy": "CT", "offset": 1}, [ANNA])])
+    ({"offset": 2}, []), ({"limit": 0}, []), ({"ModalitiesInStudy": "CT", "offset": 1}, [ANNA])]
+
+
+BELOW: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("series", {"Modality": "MR"}, [f"{ANNA}.3"]), ("series", {"Modality": "M*"}, [f"{ANNA}.3"]),
+    ("series", {"SeriesNumber": "2"}, [f"{ANNA}.2"]), ("series", {"SeriesNumber": "02"}, []),
+    ("series", {"Modality": "CT", "StudyDate": "20250201"}, [f"{BORIS}.1"]), ("series", {"Modality": "US"}, []),
+    ("instances", {"InstanceNumber": "3"}, [f"{ANNA}.1.3", f"{ANNA}.2.3"]),
+    ("instances", {"SeriesNumber": "99"}, [f"{ANNA}.99.1"]),
+    ("instances", {"Modality": "SR", "InstanceNumber": "1"}, [f"{ANNA}.99.1"]),
+    ("instances", {"SeriesInstanceUID": f"{ANNA}.2", "InstanceNumber": "1"}, [f"{ANNA}.2.1"]),
+    ("instances", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.34"}, [f"{ANNA}.99.1"]),
+    ("instances", {"ImageType": "AXIAL", "PatientID": "P%8"}, [f"{BORIS}.1.1"]),
+    ("instances", {"SliceThickness": "5", "StudyDate": "20250201"}, [f"{BORIS}.1.1"]),
+    ("instances", {"SOPInstanceUID": f"{BORIS}.1.1", "Modality": "MR"}, [])]
+
+
+@pytest.mark.parametrize(("parameters", "expected"), QUERIES)
 async def test_studies_are_matched_as_the_standard_says(held: Archive, parameters: dict[str, Any],
                                                         expected: list[str]) -> None:
     assert await studies(held, **parameters) == expected
@@ -112,6 +141,33 @@ async def test_relational_searches_tell_the_study_and_page_alike(held: Archive) 
     (one,) = await found(held, "instances", SOPInstanceUID=f"{ANNA}.99.1")
     assert (one.PatientID, one.Modality) == ("P-7", "SR")
     assert [s.Modality for s in await found(held, "series", Modality="MR")] == ["MR"]
+
+
+@pytest.mark.parametrize(("level", "parameters", "expected"), BELOW)
+async def test_what_lies_below_studies_is_matched(held: Archive, level: str, parameters: dict[str, Any],
+                                                  expected: list[str]) -> None:
+    keyword = "SOPInstanceUID" if level == "instances" else "SeriesInstanceUID"
+    told = [str(getattr(d, keyword)) for d in await found(held, level, **parameters)]
+    assert told == expected
+
+
+async def test_the_series_of_a_result_is_found(held: Archive) -> None:
+    (one,) = await found(held, "instances", SOPInstanceUID=f"{ANNA}.99.1")
+    (series,) = await found(held, "series", SeriesInstanceUID=one.SeriesInstanceUID)
+    assert (series.Modality, series.SeriesNumber, series.PatientID) == ("SR", 99, "P-7")
+    both = await found(held, "series", SeriesInstanceUID=f"{one.SeriesInstanceUID},{BORIS}.1")
+    assert [s.Modality for s in both] == ["CT", "SR"]
+
+
+@pytest.mark.parametrize(("encoder", "kind"), [(StructuredReportEncoder(), "sr"), (SecondaryCaptureEncoder(), "sc")])
+def test_what_is_told_of_results_without_opening_them_is_true(encoder: Any, kind: str) -> None:
+    """The index knows a document's series and modality by its run and kind."""
+    reading = b.reading("ct")
+    document = encoder.encode(reading, None, "")
+    dataset = dcmread(io.BytesIO(document.content))
+    assert dataset.SeriesInstanceUID == document_series_uid(reading.run.run_id, kind)
+    assert (dataset.Modality, dataset.InstanceNumber) == (MODALITIES[kind], 1)
+    assert dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
 
 
 async def test_fields_are_included_from_the_index_and_from_the_object(held: Archive) -> None:

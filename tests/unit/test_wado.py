@@ -15,7 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian
 
-from adapters.dicom.content import frames
+from adapters.dicom.content import frames, transcode
+from adapters.dicom.transport import answers
+from adapters.dicom.transport.answers import Part
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
 from tests.dicomweb import JSON, Archive, archive, parts_of
 
@@ -145,15 +147,16 @@ async def test_one_object_comes_without_parts_where_asked(held: Archive) -> None
 async def test_results_are_part_of_their_study_until_retention(tmp_path: Path) -> None:
     report = slice_dataset(1)
     report.SOPClassUID, report.Modality = "1.2.840.10008.5.1.4.1.1.88.34", "SR"
-    report.SeriesInstanceUID, report.SOPInstanceUID = f"{STUDY}.9", f"{STUDY}.9.1"
+    report.SOPInstanceUID = f"{STUDY}.9.1"
     for keyword in ("Rows", "Columns"):
         delattr(report, keyword)
-    image, made = part10_bytes(slice_dataset(1)), part10_bytes(report)
+    image = part10_bytes(slice_dataset(1))
     with archive(tmp_path) as kept:
         kept.keep(image)
-        kept.keep_result(STUDY, made)
+        made = kept.keep_result(STUDY, part10_bytes(report))
+        series = dcmread(io.BytesIO(made)).SeriesInstanceUID
         assert [body for _, body in parts_of(await kept.get(f"studies/{STUDY}", AS_STORED))] == [image, made]
-        assert parts_of(await kept.get(f"studies/{STUDY}/series/{STUDY}.9", AS_STORED))[0][1] == made
+        assert parts_of(await kept.get(f"studies/{STUDY}/series/{series}", AS_STORED))[0][1] == made
         kept.retire(STUDY)
         left = await kept.get(f"studies/{STUDY}", AS_STORED)
         assert left.status_code == 206
@@ -377,3 +380,25 @@ async def test_damaged_pixels_come_as_stored_and_are_refused_decoded(held: Archi
     ((head, body),) = parts_of(await held.get(here, DICOM))
     assert (head["content-type"].rpartition("=")[2], body) == ("1.2.840.10008.1.2.4.90", kept)
     assert (await held.get(here + "/metadata")).json()[0]["00080018"]["Value"] == [uid]
+
+
+# ---------------------------------------------------------------- memory
+
+
+def test_parts_are_read_while_they_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcode, "_PIECE", 1000)
+    opened: list[int] = []
+
+    def parts() -> Iterator[Part]:
+        for number in range(3):
+            opened.append(number)
+            path = tmp_path / str(number)
+            path.write_bytes(bytes(2500))
+            yield Part("application/dicom", transcode.stored_pieces(path))
+
+    body = answers.pieces_of(parts(), "b")
+    assert opened == []
+    sent = [next(body) for _ in range(5)]
+    assert [len(piece) for piece in sent[1:]] == [1000, 1000, 500, 2]
+    assert opened == [0], "the next part is not touched before this one is sent"
+    assert b"".join([*sent, *body]).endswith(b"\r\n--b--\r\n")

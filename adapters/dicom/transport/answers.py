@@ -111,15 +111,15 @@ def multipart(media_type: str, parts: Iterable[Part], status: int = 200) -> Stre
     """multipart/related (RFC 2387) with parts of that type, sent while they are read."""
     boundary = secrets.token_hex(16)
     kind = f'multipart/related; type="{media_type}"; boundary={boundary}'
-    return StreamingResponse(_pieces(parts, boundary), status, media_type=kind)
+    return StreamingResponse(pieces_of(parts, boundary), status, media_type=kind)
 
 
 def single(part: Part, status: int = 200) -> StreamingResponse:
     return StreamingResponse(iter(part.pieces), status, media_type=part.content_type)
 
 
-def _pieces(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
-    """Where reading fails half-way the closing boundary never comes, and the client knows that it lacks something."""
+def pieces_of(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
+    """The body. Where reading fails half-way the closing boundary never comes, and the client knows that it lacks something."""
     for part in parts:
         location = f"Content-Location: {part.location}\r\n" if part.location else ""
         yield f"--{boundary}\r\nContent-Type: {part.content_type}\r\n{location}\r\n".encode()
