@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from PIL import ImageChops
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from gateway.study import Priority
 from tests.browser.support import (
@@ -203,6 +203,24 @@ def test_a_choice_narrows_the_list_and_stands_in_the_address(at: Desk) -> None:
     assert len(rows_of(page)) == 2
     page.get_by_role("link", name="Clear filter").click()
     assert len(rows_of(page)) == len(at.world.queries.rows)
+
+
+def test_an_answer_about_the_list_before_changes_nothing(at: Desk) -> None:
+    page = listening(at)
+    held: dict[str, Route] = {}
+    page.route("**/fragments/worklist*", lambda route: held.setdefault(route.request.method, route))
+    page.get_by_label("Modality").select_option("CT")
+    at.world.queries.rows = [SICK, *at.world.queries.rows]
+    while held.keys() != {"POST", "GET"}:
+        page.wait_for_timeout(20)
+    held["POST"].continue_()
+    expect(page.locator(".total")).to_have_text("1–3 of 3 studies")
+    with page.expect_response("**/fragments/worklist*") as late:
+        held["GET"].continue_()
+    late.value.finished()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert len(rows_of(page)) == 3
+    page.unroute("**/fragments/worklist*")
 
 
 def test_a_searched_name_is_found_while_typing_and_stands_in_no_address(at: Desk) -> None:

@@ -118,6 +118,7 @@ async function choose(extra = []) {
   for (const [name, value] of extra) body.append(name, value);
   const { at, fresh } = await fragmentOf(await fetch("/fragments/worklist", { method: "POST", body }));
   if (mine !== turn) return;
+  turn += 1; // what was asked for meanwhile is about the list before
   asOf = at;
   hold(null);
   showWhole(fresh);
