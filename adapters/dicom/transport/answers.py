@@ -119,7 +119,8 @@ def single(part: Part, status: int = 200) -> StreamingResponse:
 
 
 def pieces_of(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
-    """The body. Where reading fails half-way the closing boundary never comes, and the client knows that it lacks something."""
+    """The body. Where reading fails half-way the closing boundary never comes, and the client knows that it lacks some.
+    """
     for part in parts:
         location = f"Content-Location: {part.location}\r\n" if part.location else ""
         yield f"--{boundary}\r\nContent-Type: {part.content_type}\r\n{location}\r\n".encode()
