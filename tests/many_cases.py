@@ -26,6 +26,8 @@ from gateway.triage import place
 
 LABELS = ("AFIB", "PVC", "CLBBB", "STACH", "LAD")
 STATES = ("reported",) * 16 + ("failed", "unsupported", "waiting", "cancelled")
+_RUN_STATES = {"failed": "failed", "cancelled": "cancelled", "waiting": "superseded"}
+"""No run of the seed waits: there is nothing to read."""
 _AT_ONCE = 5000
 _FAMILIES = ("Ivanova", "Okafor", "Schmidt", "Moreau", "Tanaka", "García", "Иванов", "Lindqvist")
 
@@ -86,7 +88,8 @@ class _Rows:
             "read_at": at + timedelta(hours=1) if findings and self._chance.random() < 0.6 else None}
         where = place(standing(row, conflict=False), self._now, DEFAULT_TRIAGE)
         row |= {"band": where.band, "weight": where.weight, "due_at": where.due_at, "rises_at": where.rises_at}
-        run = {"run_id": run_id, "case_id": case_id, "number": 1, "state": state, "created_at": at,
+        run = {"run_id": run_id, "case_id": case_id, "number": 1, "state": _RUN_STATES.get(state, "reported"),
+               "priority": row["priority"], "created_at": at,
                "finished_at": at, "last_instance_id": n, "destinations": ["PACS", "RIS"], "order_body": None,
                "result": None}
         return {"cases": [row], "case_findings": [{"code": code, "case_id": case_id} for code in present],

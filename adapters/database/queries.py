@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from adapters.database.cases import standing
 from adapters.database.connection import TRIAGE
 from adapters.database.filtering import Counts, Remembered, listed
 from adapters.database.priors import prior_of_case
+from adapters.database.studies import storable
 from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.case import Completeness
@@ -23,13 +23,15 @@ from gateway.errors import Unusable
 from gateway.ports import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
 from gateway.settings import TriageSettings
 from gateway.study import Priority
-from gateway.triage import explain
+from gateway.triage import Band, explain
 
 _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studies.c.patient_id,
          studies.c.patient_issuer, studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex,
          studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
          studies.c.completeness.label("study_completeness"), studies.c.missing)
+_NOT_OURS = "the cursor is not one that this list gave"
+_HEAVIEST = 1000
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
 
 
@@ -219,9 +221,16 @@ def _encode(row: Any) -> str:
 
 
 def _decode(cursor: str) -> tuple[Any, ...]:
+    """Raises Unusable for whatever this list has not given."""
     try:
-        band, weight, due_at, case_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return (sa.literal(int(band)), sa.literal(float(weight)),
-                sa.literal(datetime.fromisoformat(due_at), cases.c.due_at.type), sa.literal(str(case_id)))
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise Unusable("the cursor is not one that this list gave", element="cursor") from error
+        band, weight, due_at, case_id = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        due = datetime.fromisoformat(due_at)
+        known = (type(band) is int and Band.PATHOLOGY <= band <= Band.READ and type(weight) in (int, float)
+                 and abs(weight) < _HEAVIEST and due.utcoffset() == timedelta() and isinstance(case_id, str)
+                 and storable(case_id) == case_id)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Unusable(_NOT_OURS, element="cursor") from error
+    if not known:
+        raise Unusable(_NOT_OURS, element="cursor")
+    return (sa.literal(band), sa.literal(float(weight)), sa.literal(due, cases.c.due_at.type),
+            sa.literal(case_id, sa.Text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +20,7 @@ from adapters.database.queries import DatabaseQueries
 from adapters.database.tables import cases
 from gateway.browsing import EVERYTHING, WorklistFilter
 from gateway.case import CaseState
+from gateway.errors import Unusable
 from gateway.ports import CaseView
 from gateway.result import Verdict
 from gateway.study import Priority
@@ -83,6 +86,19 @@ def test_facets_count_what_each_choice_would_find(database: sa.Engine, where: Wo
     assert facets["modality"] == Counter(case.modality for case in rest)
     rest = [case for case in everything if passes(case, replace(where, finding=frozenset()))]
     assert facets["finding"] == Counter(f["code"] for case in rest for f in case.findings if f["present"])
+
+
+@pytest.mark.parametrize("key", [
+    "x", 7, [], [0, 0, 0, 0], [0, 0.5, "2026-01-01T00:00:00", "a"], [0, 0.5, "0001-01-01T00:00:00+14:00", "a"],
+    [10**30, 0.5, "2026-01-01T00:00:00+00:00", "a"], [0, 1e300, "2026-01-01T00:00:00+00:00", "a"],
+    [0, float("inf"), "2026-01-01T00:00:00+00:00", "a"], [0, 0.5, "2026-01-01T00:00:00+00:00", "\ud800"],
+    [0, 0.5, "2026-01-01T00:00:00+00:00", "\0"], [0, 0.5, "2026-01-01T00:00:00+00:00", 7],
+    [True, 0.5, "2026-01-01T00:00:00+00:00", "a"]], ids=repr)
+def test_a_cursor_that_this_list_did_not_give_is_refused(database: sa.Engine, key: object) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+    for hostile in (cursor, cursor[:-3], "ы", "[" * 5000, "AAAA"):
+        with pytest.raises(Unusable, match="cursor"):
+            DatabaseQueries(database, lambda _: b"").worklist(10, hostile)
 
 
 def test_waiting_alone_raises_a_case(tmp_path: Path) -> None:
