@@ -21,6 +21,8 @@ from gateway.result import Verdict
 from gateway.study import Instance, Order, Patient, Sender
 from tests.core.support import Core, MemoryDestination, core, instance
 
+pytestmark = pytest.mark.slow
+
 
 def library_of(c: Core, tmp: Path) -> Library:
     return open_library(c.database, "SITE", c.work.plan, FileObjectStore(tmp / "instances", 0), c.documents,
