@@ -105,6 +105,7 @@ BELOW: list[tuple[str, dict[str, Any], list[str]]] = [
     ("instances", {"SOPInstanceUID": f"{BORIS}.1.1", "Modality": "MR"}, [])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "expected"), QUERIES)
 async def test_studies_are_matched_as_the_standard_says(held: Archive, parameters: dict[str, Any],
                                                         expected: list[str]) -> None:

@@ -21,6 +21,7 @@ from adapters.dicom.transport.answers import Part
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
 from tests.dicomweb import JSON, Archive, archive, parts_of
 
+pytestmark = pytest.mark.slow
 DICOM = 'multipart/related; type="application/dicom"'
 AS_STORED = DICOM + "; transfer-syntax=*"
 OCTETS = 'multipart/related; type="application/octet-stream"'
