@@ -122,14 +122,15 @@ class BatchWork:
             self._end(batch, "failed", f"The batch could not be read ({type(error).__name__}).")
 
     def _read_all(self, batch: Batch) -> None:
-        source, wanted = self._source(batch), batch.list()
-        records = source.plan(None if wanted is None else [name for name in read_table(wanted).records() if name])
-        state = batch.state
-        batch.change(state="running", total=len(records))
-        for record in records[state.done + state.refused + state.failed:]:
-            if self._stopping.is_set():
-                return
-            batch.add(self._result(source, record))
+        wanted = batch.list()
+        with self._source(batch) as source:
+            records = source.plan(None if wanted is None else [name for name in read_table(wanted).records() if name])
+            state = batch.state
+            batch.change(state="running", total=len(records))
+            for record in records[state.done + state.refused + state.failed:]:
+                if self._stopping.is_set():
+                    return
+                batch.add(self._result(source, record))
         self._end(batch, "done", "")
 
     def _source(self, batch: Batch) -> Source:

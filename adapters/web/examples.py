@@ -53,7 +53,8 @@ def fits(name: str, schema: Mapping[str, Any]) -> bool:
     if name not in VALUES:
         return False
     value = VALUES[name]
-    kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": Mapping, "array": list}
+    kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool,
+                             "object": Mapping, "array": list}
     options = [one.get("type") for one in schema.get("anyOf", [schema])]
     if any("enum" in one and value in one["enum"] for one in schema.get("anyOf", [])):
         return True

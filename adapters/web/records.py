@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
@@ -29,8 +29,8 @@ class Record:
     reason: str = ""
 
 
-class Source(Protocol):
-    """Where a batch's files are."""
+class Source(AbstractContextManager["Source"], Protocol):
+    """Where a batch's files are; used within its context."""
 
     def plan(self, wanted: Sequence[str] | None) -> list[Record]:
         """The records, in a lasting order; `wanted`: paths of a table, None: all there are."""
@@ -59,15 +59,26 @@ class Reading:
             return ""
 
 
-class ZipRecords:
+class ZipRecords(Source):
     """Records of a zip on disk."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self._path, self._reading = path, reading
+        self._open = ExitStack()
+
+    def __enter__(self) -> ZipRecords:
+        """Raises Unreadable."""
+        file = self._open.enter_context(self._path.open("rb"))
+        self._archive, infos = self._open.enter_context(opened(file, self._reading.limit))
+        self._infos = {info.filename: info for info in infos}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def plan(self, wanted: Sequence[str] | None) -> list[Record]:
-        with self._path.open("rb") as file, opened(file, self._reading.limit) as (archive, infos):
-            found = _grouped(infos, lambda info: beginning(archive, info, _ENOUGH_FOR_UIDS), self._reading)
+        found = _grouped(list(self._infos.values()), lambda info: beginning(self._archive, info, _ENOUGH_FOR_UIDS),
+                         self._reading)
         if wanted is None:
             return found
         known = {name: record for record in found for name in (record.name, *record.files)}
@@ -75,10 +86,9 @@ class ZipRecords:
                 for path in dict.fromkeys(_tidy(path) for path in wanted)]
 
     def objects(self, record: Record) -> Iterator[Member]:
-        names = set(record.files)
-        with self._path.open("rb") as file, opened(file, self._reading.limit) as (archive, infos):
-            kept = (member(archive, info, self._reading.convert.kind) for info in infos if info.filename in names)
-            yield from usable(kept, self._reading.convert)
+        kept = (member(self._archive, self._infos[name], self._reading.convert.kind)
+                for name in dict.fromkeys(record.files) if name in self._infos)
+        return usable(kept, self._reading.convert)
 
 
 def _named(path: str, record: Record | None) -> Record:
@@ -120,11 +130,13 @@ class _Begin(Protocol):
     def __call__(self, info: ZipInfo, /) -> tuple[bytes, str]: ...
 
 
-class FolderRecords:
+class FolderRecords(Source):
     """Records under a folder that the configuration opens to batches; nothing outside of it is ever read."""
 
     def __init__(self, root: Path, reading: Reading) -> None:
         self._root, self._reading = root.resolve(), reading
+
+    def __exit__(self, *_: object) -> None: ...
 
     def plan(self, wanted: Sequence[str] | None) -> list[Record]:
         """Raises Rejected nowhere: what is not there or leads out is a record that says so."""

@@ -117,15 +117,15 @@ def test_the_records_of_a_zip_are_its_headers_arrays_and_studies(tmp_path: Path)
         **{f"w/{n}": c for n, c in files.items()}, "n/1.npy": npy(beats()), "e.xml": aecg(), "d/same.dcm": ecg(),
         "d/other.dcm": ecg(scale=0.9), "readme.txt": b"hello", "w/more.dat": b"1", "../evil.npy": npy(beats()),
         "labels.csv": b"a,b\n1,2\n"})
-    records = ZipRecords(path, READING)
-    found = {one.name: one for one in records.plan(None)}
+    with ZipRecords(path, READING) as records:
+        found = {one.name: one for one in records.plan(None)}
+        kinds = {name: [member.made_of or "dicom" for member in records.objects(one)]
+                 for name, one in found.items() if not one.reason}
+        named = records.plan(["w/rec", "./n/1", "gone", "w/rec"])
     assert set(found) == {"w/rec", "n/1.npy", "e.xml", "d/same.dcm", "d/other.dcm", "../evil.npy"}
     assert "leads out" in found["../evil.npy"].reason
-    kinds = {name: [member.made_of or "dicom" for member in records.objects(one)]
-             for name, one in found.items() if not one.reason}
     assert kinds == {"w/rec": ["wfdb"], "n/1.npy": ["npy"], "e.xml": ["aecg"], "d/same.dcm": ["dicom"],
                      "d/other.dcm": ["dicom"]}
-    named = records.plan(["w/rec", "./n/1", "gone", "w/rec"])
     assert [(one.name, bool(one.reason)) for one in named] == [("w/rec", False), ("n/1", False), ("gone", True)]
 
 
