@@ -1,5 +1,5 @@
 """`python -m gateway` is the console script `triage-gateway`."""
 
-from gateway.app import main
+from gateway.app.commands import main
 
 main()
