@@ -46,6 +46,10 @@ _FILES = {
     "The deflated data set cannot be inflated.": "Сжатый набор данных не распаковывается.",
     "The data set has no {}.": "В наборе данных нет {}.",
     "{} is no single UID of at most {} characters.": "{} — не один UID длиной до {} знаков.",
+    "The data set begins with file meta information (group 0002).":
+        "Набор данных начинается с метаданных файла (группа 0002).",
+    "{} is no UID: it has other characters than digits and dots.":
+        "{} — не UID: в нём есть знаки кроме цифр и точек.",
     "{} of the data set is not the one announced.": "{} набора данных не тот, что объявлен.",
 }
 _RECORDINGS = {

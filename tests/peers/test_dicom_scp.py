@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -18,6 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     RLELossless,
 )
+from structlog.testing import LogCapture
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.upper_layer import (
@@ -61,6 +63,14 @@ PROPOSALS = {ImplicitVRLittleEndian: "--propose-implicit", ExplicitVRLittleEndia
              RLELossless: "--propose-rle"}
 
 Start = Callable[..., DicomServer]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unlogged() -> Iterator[None]:
+    """Nothing is written while pytest exchanges the streams: a receiver's threads outlive a test."""
+    structlog.configure(processors=[LogCapture()])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from structlog.testing import LogCapture
 
 from adapters.dicom.content import part10
 from adapters.dicom.content import upper_layer as ul
@@ -29,6 +31,15 @@ MR = "1.2.840.10008.5.1.4.1.1.4"
 UID = f"{SERIES}.1"
 EXPLICIT, IMPLICIT, BIG = ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian
 ABORT = 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def log() -> Iterator[LogCapture]:
+    """Nothing is written while pytest exchanges the streams: the receiver's threads outlive a test."""
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    yield capture
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +133,8 @@ REFUSED = {
     "another SOP class": (with_uid("SOPClassUID", MR), 0xA900, "SOPClassUID"),
     "another SOP instance": (with_uid("SOPInstanceUID", "1.2.3"), 0xA900, "SOPInstanceUID"),
     "two study UIDs": (with_uid("StudyInstanceUID", "1.2\\1.3"), 0xA900, "StudyInstanceUID"),
+    "letters in a UID": (with_uid("StudyInstanceUID", "1.2.x"), 0xA900, "StudyInstanceUID is no UID"),
+    "a path for a UID": (with_uid("SeriesInstanceUID", "../../etc/passwd"), 0xA900, "SeriesInstanceUID is no UID"),
     "nothing": (b"", 0xA900, "SOPClassUID"),
     "cut in a value": (encoded()[:-100], 0xC000, "cut short"),
     "cut in a head": (encoded()[:-512 - 8], 0xC000, "cut short"),
@@ -139,13 +152,14 @@ REFUSED = {
 
 @pytest.mark.usefixtures("nothing_more")
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_bad_object_is_refused_with_its_reason(server: DicomServer, name: str,
-                                                 capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_object_is_refused_with_its_reason(server: DicomServer, name: str, log: LogCapture) -> None:
     content, status, word = REFUSED[name]
+    log.entries.clear()
     response = sent(server, content)
     assert response.status == status, response
-    (line,) = [line for line in capfd.readouterr().out.splitlines() if "object_refused" in line]
-    assert f"0x{status:04X}" in line
+    (line,) = [line for line in log.entries if line["event"] == "object_refused"]
+    assert (line["status"], line["calling"]) == (f"0x{status:04X}", "CT")
+    assert word in line["reason"]
     assert word in response.comment
 
 
@@ -246,12 +260,13 @@ PART_OF_IT = next(ul.dataset_pdus(1, encoded() * 300, 16384))
                          ids=["after the command", "between fragments", "in a PDU's head", "in a value's head",
                               "in a value"])
 def test_a_sender_that_goes_quiet_is_aborted_and_leaves_nothing(server: DicomServer, stop: bytes,
-                                                                capfd: pytest.CaptureFixture[str]) -> None:
+                                                                log: LogCapture) -> None:
+    log.entries.clear()
     with Raw(server.port) as raw:
         raw.command({})
         raw.send(stop)
         assert raw.pdu()[0] == ABORT
-    assert "sender_went_quiet" in capfd.readouterr().out
+    assert "sender_went_quiet" in [line["event"] for line in log.entries]
 
 
 @pytest.mark.usefixtures("nothing_more")

@@ -25,6 +25,7 @@ MOST_INFLATED = 1024**3
 """Bytes that a deflated data set may grow to; a small object that grows beyond is an attack or an accident."""
 
 LONGEST_UID = 64
+_IN_UIDS = str.maketrans("", "", "0123456789.")
 _INFLATED_AT_ONCE = 256 * 1024
 _LONGEST_REMEMBERED = 128
 
@@ -222,6 +223,8 @@ def _require(tags: Mapping[str, Any]) -> None:
             raise Unusable(f"The data set has no {keyword}.", element=keyword)
         if not isinstance(uid, str) or len(uid) > LONGEST_UID:
             raise Unusable(f"{keyword} is no single UID of at most {LONGEST_UID} characters.", element=keyword)
+        if uid.translate(_IN_UIDS):
+            raise Unusable(f"{keyword} is no UID: it has other characters than digits and dots.", element=keyword)
 
 
 def identity(header: bytes, dataset: Sequence[bytes]) -> dict[str, str]:

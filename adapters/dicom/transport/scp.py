@@ -152,12 +152,13 @@ class DicomServer:
             self._change.wait_for(lambda: self._busy == 0, timeout=grace_seconds)
         with self._change:
             established = list(self._sessions)
-        for association in server.active_associations:
+        ending = server.active_associations
+        for association in ending:
             if association in established and association.is_established:
                 association.abort()
             else:
                 _hang_up(association)
-        for association in established:  # one whose peer left before it said who it is holds nothing to wait for
+        for association in {*established, *ending}:
             association.join(grace_seconds)
 
     def _handlers(self) -> list[tuple[Any, Any]]:
