@@ -33,10 +33,11 @@ _SUSPECT_BYTES, _SUSPECT_RATIO = 64 * 1024 * 1024, 200
 _LEFT_OUT = {"DICOMDIR", ".DS_Store", "Thumbs.db"}
 _PREAMBLE = 128
 _DRIVE = re.compile(r"[A-Za-z]:")
-_DISGUISED = {b"MZ": "a Windows program", b"\x7fELF": "a program", b"PK\3\4": "a zip archive",
-              b"%PDF": "a PDF document", b"#!": "a script", b"\xca\xfe\xba\xbe": "a program",
-              b"\xcf\xfa\xed\xfe": "a program", b"GIF8": "a GIF picture", b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture",
-              b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive"}
+_DISGUISED = {
+    b"MZ": "a Windows program", b"\x7fELF": "a program", b"\xca\xfe\xba\xbe": "a program",
+    b"\xcf\xfa\xed\xfe": "a program", b"#!": "a script", b"%PDF": "a PDF document", b"GIF8": "a GIF picture",
+    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"PK\3\4": "a zip archive",
+    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive"}
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 _DAMAGED_WORDS = "This file of the archive is damaged or packed in an unknown way."
 NOT_DICOM = "This is not a DICOM file: DICM is missing after the preamble."

@@ -191,6 +191,20 @@ def test_a_batch_is_read_while_nobody_waits_and_fills_a_sample(client: httpx.Cli
     assert client.get(where).status_code == 404
 
 
+def test_the_readmes_examples_run(running: GatewayProcess, tmp_path: Path) -> None:
+    (tmp_path / "ecg.npy").write_bytes(npy(ecg_signal(1.4)))
+    (tmp_path / "ecgs.zip").write_bytes(zipped(**{"one.npy": npy(ecg_signal(1.5))}))
+    (tmp_path / "sample.csv").write_text("record,AFIB\none,\n")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^curl .*$", readme, re.MULTILINE)
+    assert len(lines) >= 6
+    for line in lines:
+        command = line.replace("http://127.0.0.1:8080", running.url).replace("curl", "curl -sS --fail-with-body", 1)
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        assert done.stdout
+
+
 def test_hostile_uploads_are_refused_in_words_and_leave_nothing(running: GatewayProcess, client: httpx.Client) -> None:
     before, worklist = files_of(running), len(running.worklist())
     page = b"<html><script>alert(1)</script></html>"
