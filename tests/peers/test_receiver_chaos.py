@@ -1,6 +1,6 @@
 """kill -9 and power cuts at seeded moments while two senders load the receiver: what was acknowledged is there.
 
-CHAOS_RECEIVER_KILLS (24) and CHAOS_POWER_CUTS (12) set how often, CHAOS_SEED (1) which moments. `make chaos` does 200.
+CHAOS_RECEIVER_KILLS (20) and CHAOS_POWER_CUTS (10) set how often, CHAOS_SEED (1) which moments. `make chaos` does 200.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tests.peers.receiving import (
 )
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
-KILLS = int(os.environ.get("CHAOS_RECEIVER_KILLS", "24"))
-CUTS = int(os.environ.get("CHAOS_POWER_CUTS", "12"))
+KILLS = int(os.environ.get("CHAOS_RECEIVER_KILLS", "20"))
+CUTS = int(os.environ.get("CHAOS_POWER_CUTS", "10"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 
