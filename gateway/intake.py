@@ -90,6 +90,7 @@ class _Reception:
                  note: Callable[[Mapping[str, Any], Stored], None]) -> None:
         self._incoming, self._stream, self._check, self._note = incoming, stream, check, note
         self._tags: Mapping[str, Any] | None = None
+        self._stored: Stored | None = None
 
     def write(self, piece: Piece) -> None:
         self._stream.feed(piece)
@@ -103,11 +104,13 @@ class _Reception:
     def finish(self) -> Stored:
         tags = self.tags()
         self._check()
-        stored = self._incoming.finish(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
-        self._note(tags, stored)
-        return stored
+        self._stored = self._incoming.finish(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
+        return self._stored
 
     def abort(self) -> None:
+        stored, self._stored = self._stored, None
+        if stored is not None:
+            self._note(self.tags(), stored)
         self._incoming.abort()
 
 

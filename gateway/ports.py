@@ -91,11 +91,14 @@ class Reception(Protocol):
         ...
 
     def finish(self) -> Stored:
-        """Store it durably and hand it to the index. Raises Unreadable, Unusable, StorageFull, Transient."""
+        """Store it durably. Raises Unreadable, Unusable, StorageFull, Transient.
+
+        It is handed to the index by `abort`, which always comes last: the peer may be answered before.
+        """
         ...
 
     def abort(self) -> None:
-        """Nothing stays. After `finish`, or again, it does nothing."""
+        """Nothing stays of what was not finished. Again, it does nothing."""
         ...
 
 

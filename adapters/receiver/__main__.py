@@ -5,6 +5,7 @@ It ends when the engine's process says so, or is gone.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import signal
@@ -26,6 +27,7 @@ from gateway.study import Instance
 
 _PIECE = 64 * 1024
 _AT_ONCE = 200
+_GATHER_SECONDS = 0.03
 
 
 class Report:
@@ -34,6 +36,7 @@ class Report:
     def __init__(self, lines: socket.socket) -> None:
         self._lines = lines
         self._queue: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="report", daemon=True)
         self._thread.start()
 
@@ -45,11 +48,13 @@ class Report:
 
     def close(self) -> None:
         """Returns when everything has been told."""
+        self._closing.set()
         self._queue.put(None)
         self._thread.join()
 
     def _work(self) -> None:
         while (line := self._queue.get()) is not None:
+            self._closing.wait(_GATHER_SECONDS)  # one waking up for many: senders are being answered meanwhile
             told = [line]
             while len(told) < _AT_ONCE and not self._queue.empty():
                 if (line := self._queue.get()) is None:
@@ -75,6 +80,7 @@ def serve(lines: socket.socket, connections: socket.socket) -> None:
     server.start_taking_over()
     threading.Thread(target=_take_over, args=(connections, server), daemon=True).start()
     threading.Thread(target=_tell_studies, args=(server, report), daemon=True).start()
+    gc.freeze()
     report.tell({"ready": True})
     try:
         _obey(lines, received, more, gate)

@@ -21,9 +21,10 @@ Receiver = Callable[[Path], AbstractContextManager[int]]
 
 @contextmanager
 def ours(folder: Path) -> Iterator[int]:
-    """A whole gateway on its embedded defaults: every object synced before its answer, and indexed soon after."""
-    with gateway(folder) as running:
-        yield running.dicom_port
+    """A whole gateway with two receiver processes: every object synced before its answer, and indexed soon after."""
+    port = free_port()
+    with gateway(folder, dicom={"port": port, "processes": 2}):
+        yield port
 
 
 @contextmanager

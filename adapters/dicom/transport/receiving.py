@@ -43,7 +43,7 @@ class Store(Protocol):
         ...
 
     def abort(self) -> None:
-        """The rest never comes."""
+        """It is over: answered, or the rest never comes."""
         ...
 
 
@@ -199,12 +199,13 @@ class Receiver:
             self._answer()
 
     def _answer(self) -> None:
-        store, self._store = self._store, None
+        store = self._store
         if store is None:
             return
         command = store.finish()
         longest = self._association.requestor.maximum_length
         self._send(b"".join(upper_layer.command_pdus(self._context, command, longest)))
+        self._drop()
 
     def _send(self, response: bytes) -> None:
         connection, sent = self._dul.socket.socket, 0

@@ -82,7 +82,6 @@ class StoreRequest:
         if self._failure is None:
             self._guarded(self._store)
         status, comment = self._failure or (SUCCESS, "")
-        self.abort()
         self._tally.count(status)
         return self._response(status, comment)
 
