@@ -50,5 +50,5 @@ chaos:
 	  $(PYTHON_BIN) -m pytest -rs $(wildcard tests/peers/test_receiver_*.py) tests/peers/test_stow_stream.py $(PYTEST)
 
 clean:
-	rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
