@@ -51,10 +51,6 @@ class FileLayer:
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
 
-    def preallocate(self, descriptor: int, size: int) -> None:
-        """Reserve `size` bytes from the start: the file grows to it."""
-        os.posix_fallocate(descriptor, 0, size)
-
     def write(self, descriptor: int, piece: Piece) -> int:
         """All of `piece` at the file's position; returns how many bytes."""
         size = memoryview(piece).nbytes

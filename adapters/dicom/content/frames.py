@@ -115,13 +115,6 @@ def decodable(transfer_syntax_uid: str) -> bool:
         return False
 
 
-def require_numbers(image: Image, numbers: Sequence[int]) -> None:
-    """Raises Unusable where the object has no such frame. `numbers` are 1-based."""
-    if max(numbers) > image.frames:
-        raise Unusable(f"The object has {image.frames} frame{'s' if image.frames > 1 else ''}; "
-                       f"there is no frame {max(numbers)}.", element="frames")
-
-
 def encoded_frame(image: Image, number: int) -> bytes:
     """The bit stream of one frame as it is stored, of encapsulated pixel data. `number` is 1-based."""
     with reading(), image.path.open("rb") as file:

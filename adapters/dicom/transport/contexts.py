@@ -11,7 +11,6 @@ from pynetdicom.sop_class import Verification
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
-STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 
 
 class SharedContexts(list[Any]):

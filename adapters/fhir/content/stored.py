@@ -10,8 +10,6 @@ from adapters.fhir.content.datatypes import Json, moment
 from gateway import identity
 from gateway.ports import StoredDocument
 
-TYPES = ("DiagnosticReport", "Observation", "ImagingStudy", "Device", "Patient")
-
 
 def resource_id(case_id: str, resource_type: str, full_url: str) -> str:
     """At most 64 characters (R4 2.24.0.1): the case id for the report, `case id.hash` for its parts."""

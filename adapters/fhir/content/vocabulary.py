@@ -20,8 +20,6 @@ DEVICE = _own_system("device")
 """Identifier system of models and pipelines: SHA-256 over name, version and file hashes."""
 CASE_PATIENT = _own_system("case-patient")
 """Identifier system of a patient whose study names no id: known by the case alone."""
-RECORDING = _own_system("recording")
-"""Identifier system of an ECG Observation that was taken in."""
 CASE_STATE = _own_system("case-state")
 """Code system of the worklist's states (`analysing`)."""
 LABEL = _own_system("label")
@@ -80,4 +78,3 @@ REQUIRED_STATUS: dict[str, tuple[str, ...]] = {
     "ImagingStudy": ("registered", "available", "cancelled", "entered-in-error", "unknown"),
 }
 """Resource type → values of its required `status` (required bindings, which fhir.resources does not check)."""
-DEVICE_STATUS = ("active", "inactive", "entered-in-error", "unknown")
