@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from pydicom.dataset import Dataset
 
+from adapters.dicom.content.uids import is_uid
 from gateway.errors import Unusable
 
 INVALID_VALUE = 0x0106
@@ -20,8 +20,6 @@ MISSING_VALUE = 0x0121
 RESOURCE_LIMITATION = 0x0213
 MOST_ITEMS = 100_000
 """Of one sequence; a whole day of a scanner has fewer objects."""
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_LONGEST_UID = 64
 
 
 class Refused(Unusable):
@@ -30,10 +28,6 @@ class Refused(Unusable):
     def __init__(self, status: int, reason: str, element: str = "", error_id: int = 0) -> None:
         super().__init__(reason, element=element)
         self.status, self.error_id = status, error_id
-
-
-def is_uid(text: str) -> bool:
-    return len(text) <= _LONGEST_UID and _UID.fullmatch(text) is not None
 
 
 def uid(dataset: Dataset, keyword: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from adapters.dicom.content.uids import is_uid
 from gateway.commitment import MOST_REFERENCES, Failed, Reason, Reference, Report, Request
 from gateway.errors import Unusable
 
@@ -19,7 +20,6 @@ ALL_COMMITTED, FAILURES_EXIST = 1, 2
 MISSING_ATTRIBUTE = 0x0120
 INVALID_ARGUMENT = 0x0115
 RESOURCE_LIMITATION = 0x0213
-_LONGEST_UID = 64
 
 
 class BadCommitment(Unusable):
@@ -112,7 +112,7 @@ def _uid(dataset: Dataset, keyword: str) -> str:
     if value is None or value == "":
         raise BadCommitment(MISSING_ATTRIBUTE, f"{keyword} is missing.", keyword)
     text = str(value)
-    if len(text) > _LONGEST_UID or not all(part.isascii() and part.isdigit() for part in text.split(".")):
+    if not is_uid(text):
         raise BadCommitment(INVALID_ARGUMENT, f"{keyword} is no UID.", keyword)
     return text
 

@@ -14,6 +14,7 @@ from adapters.dicom.content import elements, part10, values
 from adapters.dicom.content.element_stream import ElementStream, Value
 from adapters.dicom.content.elements import Data, Element, Encoding
 from adapters.dicom.content.keywords import KEYWORDS
+from adapters.dicom.content.uids import LONGEST_UID
 from gateway.errors import Unreadable, Unusable
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -24,7 +25,6 @@ GE_PRIVATE_IMPLICIT = "1.2.840.113619.5.2"
 MOST_INFLATED = 1024**3
 """Bytes that a deflated data set may grow to; a small object that grows beyond is an attack or an accident."""
 
-LONGEST_UID = 64
 _IN_UIDS = str.maketrans("", "", "0123456789.")
 _INFLATED_AT_ONCE = 256 * 1024
 _LONGEST_REMEMBERED = 128

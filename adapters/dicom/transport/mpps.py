@@ -15,6 +15,7 @@ from adapters.dicom.content import attributes as refusals
 from adapters.dicom.content import ian, mpps
 from adapters.dicom.content.attributes import Refused
 from adapters.dicom.content.elements import EXPLICIT, IMPLICIT, walk
+from adapters.dicom.content.uids import is_uid
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.scp import Service, sender_of
 from gateway.completion import Evidence, EvidenceKind, EvidenceLog
@@ -45,7 +46,7 @@ class StepScp:
         """The response's attributes: the identity that the gateway chose where the peer left that open."""
         asked = event.request.AffectedSOPInstanceUID
         identity = str(asked or generate_uid())
-        if not refusals.is_uid(identity):
+        if not is_uid(identity):
             raise Refused(refusals.INVALID_INSTANCE, "The SOP Instance UID is no UID.", "AffectedSOPInstanceUID")
         said = self._said(event, identity)
         if said and not self._evidence.create(said):

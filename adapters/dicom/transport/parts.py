@@ -27,8 +27,11 @@ class Taker(Protocol):
 
 
 class PartReader:
-    """Feed it the body, of which a part may have few and short headers; `open_part` gets each part's media type (lower case, without parameters, empty where the part
-    does not tell) and gives who takes it."""
+    """Feed it the body, of which a part may have few and short headers.
+
+    `open_part` gets each part's media type (lower case, without parameters, empty where the part does not tell) and
+    gives who takes it.
+    """
 
     def __init__(self, boundary: bytes, open_part: Callable[[str], Taker]) -> None:
         self._open_part = open_part

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import structlog
 
 from adapters.dicom.content import part10, upper_layer
 from adapters.dicom.content.pdu_reader import Command
+from adapters.dicom.content.uids import is_uid
 from gateway.errors import GatewayError, Rejected, Transient, Unreadable, Unusable
 from gateway.ports import Intake, Reception
 from gateway.study import Sender
@@ -23,9 +23,6 @@ CLASS_NOT_SUPPORTED = 0x0122
 OUT_OF_RESOURCES = 0xA700
 DATA_SET_DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
-_LONGEST_UID = 64
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-"""PS3.5 9.1, but for leading zeros: many senders have them."""
 
 
 def failure_status(error: GatewayError) -> int:
@@ -98,7 +95,7 @@ class StoreRequest:
     def _fault_of_command(self, abstract_syntax: str) -> tuple[int, str] | None:
         if self._sop_class != abstract_syntax:
             return CLASS_NOT_SUPPORTED, "The SOP class is not that of the presentation context."
-        if len(self._sop_instance) > _LONGEST_UID or not _UID.fullmatch(self._sop_instance):
+        if not is_uid(self._sop_instance):
             return INVALID_INSTANCE, "The Affected SOP Instance UID is missing or no UID."
         if not self._command.has_dataset:
             return CANNOT_UNDERSTAND, "The request has no data set."
