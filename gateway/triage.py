@@ -120,7 +120,10 @@ def place(case: Standing, now: datetime, policy: TriageSettings) -> Place:
 
 def explain(case: Standing, now: datetime, policy: TriageSettings) -> tuple[Reason, ...]:
     """Why the case stands where it does, the weightiest first. Codes: `band.*`, `risk`, `assumed`, `priority`,
-    `overdue`, `in_time`, `narrow`, `demonstration`; each has words in every language of the site."""
+    `overdue`, `in_time`, `narrow`, `demonstration`; each has words in every language of the site.
+
+    Waiting is told as the time since when, so that the reasons stay the same until the place changes.
+    """
     steps = steps_passed(case, now, policy)
     band = _band(case, steps)
     told = [Reason(f"band.{_why_band(case, band, steps)}", {})]
@@ -130,9 +133,9 @@ def explain(case: Standing, now: datetime, policy: TriageSettings) -> tuple[Reas
     boost = getattr(policy.boost, case.priority.value)
     if boost:
         told.append(Reason("priority", {"priority": case.priority.value, "boost": boost}))
-    waited, allowed = (now - case.received_at).total_seconds(), budget(case.priority, policy).total_seconds()
-    told.append(Reason("overdue" if steps else "in_time",
-                       {"waited": waited, "budget": allowed, "boost": round(steps * policy.overdue_step, 6)}))
+    told.append(Reason("overdue" if steps else "in_time", {
+        "since": case.received_at.isoformat(), "budget": budget(case.priority, policy).total_seconds(),
+        "boost": round(steps * policy.overdue_step, 6)}))
     if _narrow_normal(case):
         told.append(Reason("narrow", {"boost": policy.narrow_boost}))
     if case.demonstration and policy.demonstration_penalty:

@@ -20,7 +20,6 @@ from adapters.web.principal import Asker
 from adapters.web.problems import not_found
 from adapters.web.rendering import Renderer
 from adapters.web.schemas import CaseDetailForm
-from adapters.web.why_here import sentences
 from adapters.web.words_case import FOR_SCRIPTS
 from gateway.delivery import DeliveryState, Kind
 from gateway.document_tree import Node, TreeReader
@@ -98,7 +97,7 @@ def _values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
         "words": {name: renderer.t(name) for name in FOR_SCRIPTS},
         "displays": {f["label"]: f["display"] for f in findings},
         "numbers": {run["run_id"]: run["number"] for run in form["runs"]},
-        "reasons": sentences(form.get("place_reasons") or (), renderer.t),
+        "reasons": renderer.why_here(form),
         "live": form["state"] in _LIVE_STATES or any(d["state"] == "pending" for d in form["ledger"]),
         "can_cancel": form["state"] in _LIVE_STATES,
         "can_replay": form["state"] in {"failed", "cancelled", "unsupported"} or form["verdict"] == "undetermined",

@@ -47,9 +47,13 @@ class Renderer:
     def line(self, form: Form) -> Line:
         """With the words for why it stands where it does."""
         reasons = form["place_reasons"]
-        here = sentences(reasons, self.t)
+        here = self.why_here(form)
         place = " ".join(text for text, reason in zip(here, reasons, strict=True) if reason["code"] in _UNEXPECTED)
         return replace(line(form, self.t, self._clock()), here=here, place=place)
+
+    def why_here(self, form: Form) -> tuple[str, ...]:
+        """One sentence for each reason."""
+        return sentences(form.get("place_reasons") or (), self.t, self._clock())
 
     def mark(self, delivery: Form) -> Mark:
         return mark(delivery, self.t)

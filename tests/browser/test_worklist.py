@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from PIL import ImageChops
@@ -316,6 +317,17 @@ def test_demonstration_is_marked_on_every_row(at: Desk) -> None:
     page = at.open(screen="phone")
     marked = page.locator("#rows > tr:has(.demo:visible)").evaluate_all("rows => rows.map(row => row.id.slice(2))")
     assert marked == [row.case_id for row in at.world.queries.rows if row.demonstration]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_many_deliveries_stay_within_the_list(at: Desk, screen: str) -> None:
+    row = at.world.queries.rows[0]
+    at.world.queries.rows = [replace(row, deliveries=row.deliveries[:1] * 14)]
+    page = at.open(screen=screen)
+    expect(page.locator("#rows .dot")).to_have_count(14)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    edge = page.evaluate("document.querySelector('.worklist').getBoundingClientRect().right")
+    assert max(page.locator("#rows .dot").evaluate_all("all => all.map(d => d.getBoundingClientRect().right)")) <= edge
 
 
 def test_waiting_stands_against_its_budget_and_overdue_is_told(at: Desk) -> None:

@@ -97,6 +97,13 @@ def test_the_explanation_names_the_band_and_is_not_about_another_case(case: Stan
     assert ("overdue" in codes) <= (NOW - case.received_at >= budget(case.priority, policy))
 
 
+@given(CASES, POLICIES)
+def test_the_explanation_stays_the_same_until_the_place_changes(case: Standing, policy: TriageSettings) -> None:
+    rises = place(case, NOW, policy).rises_at
+    later = NOW + timedelta(days=9) if rises is None else rises - timedelta(microseconds=1)
+    assert explain(case, later, policy) == explain(case, NOW, policy)
+
+
 def test_the_order_of_the_bands() -> None:
     order = [at(verdict=Verdict.PATHOLOGY, risk=0.9), at(verdict=Verdict.PATHOLOGY, risk=0.2),
              at(verdict=Verdict.UNDETERMINED), at(CaseState.WAITING), at(verdict=Verdict.NORMAL, risk=0.1),

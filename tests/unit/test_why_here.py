@@ -20,13 +20,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def test_every_reason_has_words(case: Standing) -> None:
     reasons = [{"code": r.code, "values": r.values} for r in explain(case, NOW, TriageSettings())]
     for language in ("en", "ru"):
-        told = sentences(reasons, texts(language))
+        told = sentences(reasons, texts(language), NOW)
         assert len(told) == len(reasons)
         assert all(sentence.strip() and "{" not in sentence for sentence in told)
 
 
 @pytest.mark.parametrize(("language", "said"), [
-    ("en", "It waits for 3 h 00, 15 min are allowed: +0.30."), ("ru", "Ждёт 3 ч 00, отведено 15 мин: +0.30.")])
+    ("en", "It waits for 3 h 05, 15 min are allowed: +0.30."), ("ru", "Ждёт 3 ч 05, отведено 15 мин: +0.30.")])
 def test_waiting_is_told_in_hours_and_minutes(language: str, said: str) -> None:
-    reason = {"code": "overdue", "values": {"waited": 10_800.0, "budget": 900.0, "boost": 0.3}}
-    assert sentences([reason], texts(language)) == (said,)
+    reason = {"code": "overdue", "values": {"since": "2026-03-01T08:55:00+00:00", "budget": 900.0, "boost": 0.3}}
+    assert sentences([reason], texts(language), NOW) == (said,)
