@@ -20,7 +20,7 @@ class Kind(StrEnum):
     DIAGNOSTIC_REPORT = "diagnostic_report"
     JSON = "json"
     EVIDENCE = "evidence"
-    """Where the evidence lies (gateway/evidence.py): kept for the page, never delivered."""
+    """Where the evidence lies (gateway/evidence_map.py): kept for the page, never delivered."""
 
 
 MEDIA_TYPES: dict[Kind, str] = {

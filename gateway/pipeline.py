@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.evidence import Evidence
+from gateway.evidence_map import EvidenceMap
 from gateway.result import ModelRelease, Problem, Result
 from gateway.study import Instance, Study
 
@@ -134,7 +134,7 @@ class Analysis:
 
     result: Result
     picture: Picture | None = None
-    evidence: Evidence | None = None
+    evidence: EvidenceMap | None = None
 
 
 @dataclass(frozen=True, slots=True)

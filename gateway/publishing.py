@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.case import Reading
 from gateway.delivery import Destination, Document, Kind
 from gateway.documents import Encoder, require_agreement
-from gateway.evidence import pack
+from gateway.evidence_map import pack
 from gateway.identity import document_uid
 from gateway.pipeline import Analysis, Picture
 from gateway.repository import DocumentFiles, Filed

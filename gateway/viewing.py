@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import Permanent, Unusable
-from gateway.evidence import Bytes, Evidence, EvidenceTrace, EvidenceVolume, unpack
+from gateway.evidence_map import Bytes, EvidenceMap, EvidenceTrace, EvidenceVolume, unpack
 from gateway.identity import digest
 from gateway.pipeline import Ecg
 from gateway.stacks import Stack, stacks_of
@@ -168,7 +168,7 @@ class Viewer:
         trace = kept if isinstance(kept, EvidenceTrace) else self._map_trace(found, ecg)
         return EcgView(version, ecg, tuple(shades_of(found.findings, ecg)), trace, found)
 
-    def _evidence(self, found: CaseSources) -> Evidence | None:
+    def _evidence(self, found: CaseSources) -> EvidenceMap | None:
         """A map that cannot be read hides no picture."""
         if not found.evidence_path:
             return None

@@ -11,7 +11,7 @@ import numpy as np
 from adapters.hl7.content.message_tree import tree_of_message
 from adapters.web.pages_case import CaseParts
 from gateway.delivery import Kind
-from gateway.evidence import EvidenceVolume, pack
+from gateway.evidence_map import EvidenceVolume, pack
 from gateway.feedback import Feedback, GivenFeedback
 from gateway.history import Change, EarlierCase
 from gateway.pipeline import Ecg

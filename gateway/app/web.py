@@ -45,11 +45,11 @@ from gateway.app.reading import Reading
 from gateway.app.receiving import Receiving
 from gateway.commands import GatewayCommands, Predictor
 from gateway.delivery import Kind
+from gateway.evidence_mapper import EvidenceMapper
 from gateway.explaining import Explained, explain, study_alone
 from gateway.health import PartsHealth
 from gateway.intake import instance_of
 from gateway.library import Library
-from gateway.mapping import EvidenceMapper
 from gateway.operations import Console, Disk
 from gateway.ports import Outcome, Stored
 from gateway.study import Sender

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from gateway.evidence import EvidenceVolume, as_bytes
+from gateway.evidence_map import EvidenceVolume, as_bytes
 from gateway.pipeline import Array, Floats, KeyImage, Volume
 from gateway.result import ImageRegion
 from pipelines.chest_ct.grid import Working, turned_back
@@ -47,7 +47,7 @@ class Reading:
         return int(np.argmax(self.lungs.whole[self.view.slabs].sum((1, 2))))
 
     def heat(self, label: str, shown: int) -> Floats:
-        """Evidence in [0, 1] for a label on the working picture of one shown slab, inside the body."""
+        """EvidenceMap in [0, 1] for a label on the working picture of one shown slab, inside the body."""
         if label == UNUSUAL:
             square = np.clip((self.error[shown] - ERROR_SHOWN[0]) / (ERROR_SHOWN[1] - ERROR_SHOWN[0]), 0, 1)
         else:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.evidence import EvidenceTrace, as_bytes
+from gateway.evidence_map import EvidenceTrace, as_bytes
 from gateway.pipeline import Ecg, Floats, Steps, infer
 from pipelines.ecg_12lead.labels import LEADS, OUTPUTS
 from pipelines.ecg_12lead.preprocess import RATE, WINDOW, band_pass, fill_gaps, in_order, resample, windows

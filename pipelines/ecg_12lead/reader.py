@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gateway.errors import Unusable
-from gateway.evidence import EvidenceTrace
+from gateway.evidence_map import EvidenceTrace
 from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer, load_ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result
 from gateway.study import Instance, Study

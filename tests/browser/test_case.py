@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from gateway.evidence import EvidenceTrace, pack
+from gateway.evidence_map import EvidenceTrace, pack
 from gateway.history import Change, EarlierCase
 from gateway.settings import Settings
 from gateway.viewing import CaseSources

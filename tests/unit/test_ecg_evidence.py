@@ -11,8 +11,8 @@ import pytest
 
 from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import NotReady
-from gateway.evidence import EvidenceTrace
-from gateway.mapping import EvidenceMapper
+from gateway.evidence_map import EvidenceTrace
+from gateway.evidence_mapper import EvidenceMapper
 from gateway.pipeline import Array, Ecg
 from gateway.reading import Fulfilment, drive
 from gateway.result import ModelRelease

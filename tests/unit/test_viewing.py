@@ -14,7 +14,7 @@ import pytest
 from adapters.web.pixel_codec import differences
 from adapters.web.viewing import MISSING, microvolts
 from gateway.errors import Permanent, Unusable
-from gateway.evidence import EvidenceTrace, pack
+from gateway.evidence_map import EvidenceTrace, pack
 from gateway.pipeline import Ecg
 from gateway.stacks import stacks_of
 from gateway.viewing import CaseSources, Pixels, Viewer, version_of

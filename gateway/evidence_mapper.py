@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from gateway.errors import GatewayError
-from gateway.evidence import EvidenceTrace
+from gateway.evidence_map import EvidenceTrace
 from gateway.pipeline import Ecg, Pipeline
 from gateway.ports import Inference
 from gateway.reading import Fulfilment, drive

@@ -60,7 +60,7 @@ class EvidenceTrace:
             raise ValueError("an evidence trace is uint8 (labels, leads, steps) with a positive step")
 
 
-Evidence = EvidenceVolume | EvidenceTrace
+EvidenceMap = EvidenceVolume | EvidenceTrace
 
 
 def as_bytes(share: NDArray[Any]) -> Bytes:
@@ -68,7 +68,7 @@ def as_bytes(share: NDArray[Any]) -> Bytes:
     return np.asarray(np.rint(np.clip(np.nan_to_num(share), 0, 1) * 255), np.uint8)
 
 
-def pack(evidence: Evidence) -> bytes:
+def pack(evidence: EvidenceMap) -> bytes:
     """Length of the JSON header (4 bytes, little endian), header, values deflated: the same bytes for the same map."""
     if isinstance(evidence, EvidenceVolume):
         told: dict[str, Any] = {"type": "volume", "slices": evidence.slices, "planes": evidence.planes,
@@ -80,7 +80,7 @@ def pack(evidence: Evidence) -> bytes:
     return struct.pack("<I", len(header)) + header + zlib.compress(np.ascontiguousarray(evidence.values).tobytes(), 6)
 
 
-def unpack(content: bytes) -> Evidence:
+def unpack(content: bytes) -> EvidenceMap:
     """Raises Permanent where the bytes are no map."""
     try:
         (length,) = struct.unpack_from("<I", content)
@@ -102,7 +102,7 @@ def _values(packed: bytes, shape: tuple[int, ...]) -> Bytes:
     return np.frombuffer(plain, np.uint8).reshape(shape)
 
 
-def _told(told: Mapping[str, Any], values: Bytes) -> Evidence:
+def _told(told: Mapping[str, Any], values: Bytes) -> EvidenceMap:
     labels = tuple(told["labels"])
     if told["type"] == "trace":
         return EvidenceTrace(labels, tuple(told["leads"]), values, float(told["step"]))

@@ -1,4 +1,4 @@
-"""Evidence maps and their bytes: what is kept is what comes back, and nothing else is taken for one."""
+"""EvidenceMap maps and their bytes: what is kept is what comes back, and nothing else is taken for one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import Permanent
-from gateway.evidence import EvidenceTrace, EvidenceVolume, as_bytes, pack, unpack
+from gateway.evidence_map import EvidenceTrace, EvidenceVolume, as_bytes, pack, unpack
 
 VOLUME = EvidenceVolume(("nodule",), np.arange(24, dtype=np.uint8).reshape(1, 2, 3, 4), (("1.2", 1), ("1.3", 1)),
                         (0, -1), 0)
