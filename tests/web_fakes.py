@@ -21,6 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from adapters.files.conversion import Conversion
 from adapters.web.app import build_app
 from adapters.web.uploads import Door
+from gateway.archive import Missing
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import NotReady, StorageFull, Transient, Unreadable, Unusable
@@ -29,9 +30,9 @@ from gateway.result import ModelRelease
 from gateway.settings import Settings, TriageSettings
 from gateway.study import Priority, Sender
 from gateway.triage import budget
-from tests.web_console import FakeOperations, FakeViews, console
 from tests.browsing import passes
 from tests.case_fakes import FakeBackground, MemoryFeedback
+from tests.web_console import FakeOperations, FakeViews, console
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_NAME = "Константинопольская-Преображенская^Александра-Виктория^Святославовна"
@@ -249,7 +250,7 @@ class FakeCommands:
     def retry_delivery(self, delivery_id: int) -> None:
         self.asked.append(("retry", delivery_id))
         if delivery_id not in {d.delivery_id for d in self.queries.deliveries()}:
-            raise Unusable("There is no such delivery.")
+            raise Missing("There is no such delivery.")
 
     def retry_dead(self, destination: str = "") -> int:
         self.asked.append(("retry_dead", destination))

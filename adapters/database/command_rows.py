@@ -24,6 +24,7 @@ from adapters.database.tables import (
     senders,
     studies,
 )
+from gateway.archive import Missing
 from gateway.case import CaseState
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
@@ -113,7 +114,7 @@ class CommandRows(DatabaseRepository):
         with self._engine.connect() as connection:
             state = connection.execute(sa.select(deliveries.c.state).where(deliveries.c.id == delivery_id)).scalar()
         if state is None:
-            raise Unusable("there is no such delivery", element="delivery_id")
+            raise Missing("there is no such delivery", element="delivery_id")
         if state == DeliveryState.PENDING:
             return self.hurry(delivery_id, now)
         tickets = self.revive(deliveries.c.id == delivery_id, now)

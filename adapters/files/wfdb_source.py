@@ -43,7 +43,8 @@ def read_wfdb(header: Path, *, zone: tzinfo = UTC) -> EcgSource:
         comments = " \n".join(record.comments or [])
         recorded_at = _recorded_at(record.base_datetime, header, zone)
     except FileNotFoundError:
-        raise Unusable("a file of the WFDB record is missing") from None
+        raise Unusable(
+            "a signal file that the WFDB header names is missing: send it together with the .hea file") from None
     except OSError as error:
         raise Transient("a file of the WFDB record cannot be opened") from error
     except _DAMAGED:

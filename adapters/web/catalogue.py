@@ -9,7 +9,7 @@ from gateway.phrases import PHRASES
 
 ENGLISH = {
     "title": "Triage worklist", "worklist": "Worklist", "deliveries": "Deliveries", "models": "Models", "api": "API",
-    "skip": "Skip to the list", "case": "Case", "back": "Back to the worklist",
+    "skip": "Skip to the content", "case": "Case", "back": "Back to the worklist",
     "page_of": "{shown} of {total} studies", "next_page": "Next page", "first_page": "First page",
     "empty": "No studies yet.",
     "empty_hint": "Send DICOM objects to {ae} on {host}:{port}; they appear here as they arrive.",
@@ -48,7 +48,7 @@ ENGLISH = {
 }
 RUSSIAN = {
     "title": "Рабочий список", "worklist": "Список", "deliveries": "Доставка", "models": "Модели", "api": "API",
-    "skip": "К списку", "case": "Случай", "back": "К рабочему списку", "page_of": "{shown} из {total} исследований",
+    "skip": "К содержанию", "case": "Случай", "back": "К рабочему списку", "page_of": "{shown} из {total} исследований",
     "next_page": "Следующая страница", "first_page": "Первая страница", "empty": "Исследований пока нет.",
     "empty_hint": "Отправьте объекты DICOM на {ae}, {host}:{port}; они появятся здесь по мере поступления.",
     "stale": "Связь потеряна. Список на {time}.", "live": "Обновляется", "not_ready": "Не готово",

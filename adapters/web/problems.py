@@ -107,4 +107,11 @@ def _what_is_invalid(error: RequestValidationError) -> tuple[str, str]:
     """The sentence and the parameter's name; the value itself is not repeated."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    match first["type"]:
+        case "json_invalid":
+            return f"The body is no JSON: {first['ctx']['error']} at character {first['loc'][-1]}.", "body"
+        case "extra_forbidden":
+            return f"{where}: there is no such field here; /docs names those that are.", where
+        case "model_attributes_type" if where == "body":
+            return "The body must be a JSON object, sent with Content-Type: application/json.", where
     return f"{where}: {first['msg']}.", where

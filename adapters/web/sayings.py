@@ -58,7 +58,8 @@ _RECORDINGS = {
         "Записи WFDB длиннее {} байт, которые берутся за раз.",
     "the WFDB record is too long to be a resting ECG": "запись WFDB слишком длинна для ЭКГ покоя",
     "no signal of the WFDB record is a voltage": "ни один сигнал записи WFDB не является напряжением",
-    "a file of the WFDB record is missing": "не хватает файла записи WFDB",
+    "a signal file that the WFDB header names is missing: send it together with the .hea file":
+        "нет файла сигналов, названного в заголовке WFDB: пришлите его вместе с файлом .hea",
     "a file of the WFDB record cannot be opened": "файл записи WFDB не открывается",
     "the WFDB record is damaged or truncated": "запись WFDB повреждена или обрезана",
     "a file name of the WFDB record holds a path": "имя файла записи WFDB содержит путь",

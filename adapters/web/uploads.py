@@ -146,7 +146,7 @@ def _take_all(door: Door, uploads: Sequence[UploadFile], sender: Sender) -> Uplo
             refused.append(RefusedFile(name=member.name, reason=reason))
     if not any(counts.values()):
         first = refused[0].reason if refused else "The upload holds no file that could be a study."
-        raise Refusal(422, f"{first} {door.taken}", refused=[r.model_dump() for r in refused])
+        raise Refusal(422, f"{first.rstrip('.')}. {door.taken}", refused=[r.model_dump() for r in refused])
     return Uploaded(**counts, refused=refused, studies=list(door.known(list(studies))))
 
 

@@ -86,6 +86,16 @@ def test_refusals_are_problems_with_a_sentence(client: httpx.Client, path: str, 
     assert word in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("body", "kind", "words"), [
+    ("{bad", "application/json", "no JSON"), ("[]", "application/json", "Content-Type: application/json"),
+    ("{}", "text/plain", "Content-Type: application/json"),
+    ('{"q": "x"}', "application/json", "q: there is no such field")])
+def test_a_body_that_is_not_understood_says_what_to_send(
+        client: httpx.Client, body: str, kind: str, words: str) -> None:
+    answer = client.post("/api/worklist/search", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, words in answer.json()["detail"]) == (422, True)
+
+
 def test_case_tells_its_result_order_versions_and_ledger(client: httpx.Client) -> None:
     case = client.get(f"/api/cases/{SECOND}").json()
     assert case.keys() >= CONTRACT
@@ -143,7 +153,7 @@ def test_commands_reach_the_port(client: httpx.Client, world: World) -> None:
 def test_commands_refuse_what_is_not_there_or_not_in_a_state_for_it(client: httpx.Client, world: World) -> None:
     assert client.post(f"/api/cases/{SECOND}/cancel").status_code == 409
     assert client.post("/api/cases/00/cancel").status_code == 404
-    assert client.post("/api/deliveries/999999/retry").status_code == 409
+    assert client.post("/api/deliveries/999999/retry").status_code == 404
     assert client.put(f"/api/cases/{SECOND}/priority", json={"priority": "now"}).status_code == 422
     assert ("cancel", "00") not in world.commands.asked
 

@@ -80,7 +80,7 @@ def test_a_zip_holds_records_in_folders_beside_other_objects(client: httpx.Clien
     assert told["stored"] == 2
     assert {r["name"]: r["reason"] for r in told["refused"]} == {
         "y/other.dat": "No WFDB header (.hea) beside this file names it.",
-        "z/rec.hea": "a file of the WFDB record is missing"}
+        "z/rec.hea": "a signal file that the WFDB header names is missing: send it together with the .hea file"}
 
 
 def test_a_zip_sent_twice_makes_the_same_object_though_its_header_has_no_date(
