@@ -30,16 +30,16 @@ from gateway.fetching import (
     should_count,
     should_fetch,
 )
-from gateway.hands import Hands
 from gateway.routing import route_study
 from gateway.settings import Settings
 from gateway.study import Study
 from gateway.work import now
+from gateway.workers import Workers
 
 log = structlog.get_logger()
 _ROUND_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
-_MOST_HANDS = 16
+_MOST_WORKERS = 16
 _LAST_WORDS_SECONDS = 5.0
 _BETWEEN_TRIES = timedelta(seconds=5)
 
@@ -106,7 +106,7 @@ class Archivist:
         self._priors = any(route.prior == "newest" for route in settings.routes)
         self._tried: dict[int, Tried] = {}
         self._considered: dict[int, int] = {}
-        self._hands = Hands("archivist", _MOST_HANDS)
+        self._workers = Workers("archivist", _MOST_WORKERS)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="archivist", daemon=True)
 
@@ -119,7 +119,7 @@ class Archivist:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        self._hands.rest(_LAST_WORDS_SECONDS)
+        self._workers.wait(_LAST_WORDS_SECONDS)
 
     def waits(self, study_id: int, at: datetime) -> float:
         """Seconds that a complete study still waits for its prior."""
@@ -163,7 +163,7 @@ class Archivist:
                 self._consider(study_id)
         wanted = self._rows.open_priors() if self._priors else ()
         for prior in wanted:
-            self._hands.give(("prior", prior.study_instance_uid), partial(self._look_for, prior))
+            self._workers.start(("prior", prior.study_instance_uid), partial(self._look_for, prior))
         self._forget(names)
         return bool(heard or wanted)
 
@@ -180,10 +180,10 @@ class Archivist:
         if archive is None:
             return
         at, tried = self._clock(), self._tried.get(study_id, Tried())
-        if should_count(heard, tried, at, policy) and self._hands.give(
+        if should_count(heard, tried, at, policy) and self._workers.start(
                 ("count", archive.name), partial(self._count, archive, uid)):
             tried = replace(tried, counted_at=at)
-        if archive.retrieves and should_fetch(heard, tried, at, self._settings.assembly) and self._hands.give(
+        if archive.retrieves and should_fetch(heard, tried, at, self._settings.assembly) and self._workers.start(
                 ("fetch", archive.name), partial(self._fetch, archive, uid)):
             tried = replace(tried, fetched_at=at, fetches=tried.fetches + 1)
         self._tried[study_id] = tried

@@ -14,9 +14,9 @@ import structlog
 from gateway.commitment import Copy, Promise, Report, Request, judge, lacks, report_again
 from gateway.delivery import DeliveryState, Receipt
 from gateway.errors import GatewayError, Transient
-from gateway.hands import Hands
 from gateway.repository import DeliveryTicket, Engine
 from gateway.work import now
+from gateway.workers import Workers
 
 log = structlog.get_logger()
 PATIENCE = timedelta(seconds=5)
@@ -119,7 +119,7 @@ class CommitmentDesk:
         self._rows, self._reporter, self._ledger, self._engine = rows, reporter, ledger, engine
         self._intact, self._indexed, self._requested, self._clock = intact, indexed, requested, clock
         self._patience = patience
-        self._hands = Hands("commitment", _PEERS_AT_ONCE)
+        self._workers = Workers("commitment", _PEERS_AT_ONCE)
         self._poked = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="commitment-desk", daemon=True)
@@ -133,7 +133,7 @@ class CommitmentDesk:
         self._poked.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        self._hands.rest(_LAST_WORDS_SECONDS)
+        self._workers.wait(_LAST_WORDS_SECONDS)
 
     def poke(self) -> None:
         """Something was asked or answered."""
@@ -171,7 +171,7 @@ class CommitmentDesk:
         for found in self._rows.open(self._clock(), _AT_ONCE):
             if not self._stopping.is_set():
                 # What is left over because its peer is being dealt with is found again in a later round.
-                self._hands.give(found.request.peer, partial(self._deal_with, found))
+                self._workers.start(found.request.peer, partial(self._deal_with, found))
 
     def _deal_with(self, found: Open) -> None:
         try:

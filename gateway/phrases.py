@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import lacking
+from gateway import completion_words
 
 PHRASES: dict[str, dict[str, str]] = {
     "en": {
@@ -16,7 +16,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "not_normal": "Not analysed to the end: this is not a normal result",
         "summary_normal": "None of the conditions looked for was found.",
         "summary_not_normal": "Nothing found, but not called normal", "summary_not_read": "The study could not be read",
-        **lacking.ENGLISH,
+        **completion_words.ENGLISH,
     },
     "ru": {
         "normal": "Норма", "pathology": "Патология", "undetermined": "Не определено",
@@ -30,7 +30,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "summary_normal": "Ни один из искомых признаков не найден.",
         "summary_not_normal": "Признаки не найдены, но исследование не признано нормой",
         "summary_not_read": "Исследование не удалось прочитать",
-        **lacking.RUSSIAN,
+        **completion_words.RUSSIAN,
     },
 }
 

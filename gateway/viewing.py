@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from gateway.errors import Permanent, Unusable
 from gateway.evidence_map import Bytes, EvidenceMap, EvidenceTrace, EvidenceVolume, unpack
 from gateway.identity import digest
+from gateway.image_stacks import Stack, stacks_of
 from gateway.pipeline import Ecg
-from gateway.stacks import Stack, stacks_of
 from gateway.study import Instance
 
 WAVEFORM_CLASSES = "1.2.840.10008.5.1.4.1.1.9."

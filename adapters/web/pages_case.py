@@ -26,9 +26,9 @@ from gateway.document_tree import Node, TreeReader
 from gateway.errors import Unusable
 from gateway.feedback import Feedback, FeedbackStore, Opinion
 from gateway.history import CaseHistory
+from gateway.image_stacks import is_image
 from gateway.ports import Commands, Queries, StoredDocument
 from gateway.result import Verdict
-from gateway.stacks import is_image
 from gateway.viewing import CaseSources, Viewer, waveforms
 from gateway.work import now
 

@@ -15,8 +15,8 @@ from adapters.web.pixel_codec import differences
 from adapters.web.viewing import MISSING, microvolts
 from gateway.errors import Permanent, Unusable
 from gateway.evidence_map import EvidenceTrace, pack
+from gateway.image_stacks import stacks_of
 from gateway.pipeline import Ecg
-from gateway.stacks import stacks_of
 from gateway.viewing import CaseSources, Pixels, Viewer, version_of
 from tests.case_fakes import SLICES, FakeBackground, ct_sources, ecg_sources, slice_instance, slice_pixels
 from tests.web_fakes import World, serving

@@ -12,7 +12,7 @@ from gateway.errors import Transient
 log = structlog.get_logger()
 
 
-class Hands:
+class Workers:
     """Bounded in number; daemon threads, so that a process can always end."""
 
     def __init__(self, name: str, most: int) -> None:
@@ -20,7 +20,7 @@ class Hands:
         self._busy: set[Hashable] = set()
         self._change = threading.Condition()
 
-    def give(self, key: Hashable, work: Callable[[], None]) -> bool:
+    def start(self, key: Hashable, work: Callable[[], None]) -> bool:
         """Do it in a thread, unless (False) something of the same key is being done, or too much is."""
         with self._change:
             if key in self._busy or len(self._busy) >= self._most:
@@ -29,7 +29,7 @@ class Hands:
         threading.Thread(target=self._do, args=(key, work), name=self._name, daemon=True).start()
         return True
 
-    def rest(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait so long at most until nothing is being done."""
         with self._change:
             self._change.wait_for(lambda: not self._busy, timeout=seconds)
