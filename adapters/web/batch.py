@@ -49,8 +49,9 @@ class BatchForm(BaseModel):
         return cls(**{name: getattr(state, name) for name in cls.model_fields})
 
 
-class BatchList(BaseModel):
+class BatchPage(BaseModel):
     items: list[BatchForm]
+    next: str | None
 
 
 class RecordFinding(BaseModel):
@@ -118,10 +119,17 @@ def _add_orders(routes: APIRouter, work: BatchWork) -> None:
         response.headers["Location"] = f"/api/batch/{batch.state.batch_id}"
         return BatchForm.of(batch.state)
 
-    @routes.get("", response_model=BatchList, summary="List batches")
-    def every() -> BatchList:
-        """The newest first; they are kept for `batch.keep_hours` after their end, and there are never many."""
-        return BatchList(items=[BatchForm.of(batch.state) for batch in work.all()])
+    @routes.get("", response_model=BatchPage, summary="List batches", responses=problems_of(422))
+    def every(limit: Limit = DEFAULT_LIMIT,
+              cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{1,40}$")] = None) -> BatchPage:
+        """The newest first; they are kept for `batch.keep_hours` after their end."""
+        states = [batch.state for batch in work.all()]
+        start = next((place for place, state in enumerate(states, 1) if state.batch_id == cursor), 0)
+        if cursor is not None and not start:
+            raise Refusal(422, "The cursor is not one that this list gave, or its batch is gone: begin anew.")
+        page = states[start:start + limit]
+        return BatchPage(items=[BatchForm.of(state) for state in page],
+                         next=page[-1].batch_id if start + limit < len(states) else None)
 
     @routes.get("/{batch_id}", response_model=BatchForm, summary="See how far a batch is", responses=problems_of(404))
     def progress(batch_id: BatchId) -> BatchForm:

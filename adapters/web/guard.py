@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ UPLOADS_AT_ONCE = 4
 """All uploads that are on their way have so many times the longest one's bytes at most."""
 IDLE_SECONDS = 60.0
 """How long the next piece of a body may let wait."""
+SLOWEST_BYTES_A_SECOND = 1024
+"""Of a whole body, on the average."""
 
 
 def is_loopback(host: str) -> bool:
@@ -172,6 +175,7 @@ class _Body:
         self._receive, self._limit, self._take = receive, limit, take
         self._seen = self.taken = 0
         self._whole = False
+        self._began = time.monotonic()
 
     async def __call__(self) -> Message:
         message = await self._receive() if self._whole else await self._next()
@@ -186,9 +190,10 @@ class _Body:
         return message
 
     async def _next(self) -> Message:
+        left = self._began + IDLE_SECONDS + self._seen / SLOWEST_BYTES_A_SECOND - time.monotonic()
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(min(IDLE_SECONDS, max(0.0, left))):
                 return await self._receive()
         except TimeoutError as error:
-            raise HTTPException(408, f"Nothing came for {IDLE_SECONDS:g} seconds though the body is not whole.",
+            raise HTTPException(408, "The body stopped coming, or comes too slowly, though it is not whole.",
                                 {"Connection": "close"}) from error
