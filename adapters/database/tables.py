@@ -166,6 +166,12 @@ cases = sa.Table(
     sa.Column("rises_at", UtcDateTime, index=True),
 )
 sa.Index("ix_cases_worklist", cases.c.lead, cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
+sa.Index("ix_cases_read", cases.c.lead, cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id,
+         sqlite_where=cases.c.read_at.is_not(None), postgresql_where=cases.c.read_at.is_not(None))
+for _chosen in (("verdict",), ("state",), ("priority",), ("modality",), ("modality", "verdict")):
+    # The same order within what is filtered by: its first page needs no walk past all that is sicker.
+    sa.Index(f"ix_cases_by_{'_'.join(_chosen)}", cases.c.lead, *(cases.c[name] for name in _chosen),
+             cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
 
 sa.Index("ix_cases_counts", cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority, cases.c.modality,
          cases.c.pipeline)

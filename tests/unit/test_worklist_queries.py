@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from adapters.database.cases import raise_waiting
 from adapters.database.connection import migrate, open_database, writing
-from adapters.database.filtering import Remembered
+from adapters.database.filtering import Remembered, listed
 from adapters.database.queries import DatabaseQueries
 from adapters.database.tables import cases
 from gateway.browsing import EVERYTHING, WorklistFilter
@@ -75,6 +75,23 @@ def test_a_filter_in_sql_means_what_it_says(database: sa.Engine, number: int, fe
     assert len(everything) == COUNT
     told = [case.case_id for case in walk(queries, FILTERS[number])]
     assert told == [case.case_id for case in everything if passes(case, FILTERS[number])]
+
+
+@pytest.mark.parametrize(("where", "index"), [
+    (EVERYTHING, "worklist"), (WorklistFilter(verdict=frozenset({Verdict.NORMAL})), "by_verdict"),
+    (WorklistFilter(state=frozenset({CaseState.CANCELLED})), "by_state"), (WorklistFilter(read=True), "read"),
+    (WorklistFilter(priority=frozenset({Priority.ROUTINE})), "by_priority"),
+    (WorklistFilter(modality=frozenset({"ECG"})), "by_modality"),
+    (WorklistFilter(modality=frozenset({"CT"}), verdict=frozenset({Verdict.NORMAL})), "by_modality_verdict")])
+def test_a_page_is_the_beginning_of_an_index(database: sa.Engine, where: WorklistFilter, index: str) -> None:
+    """Nothing is sorted, and what is sicker than all that is listed is not walked past."""
+    order = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
+    query = listed(sa.select(cases.c.summary), where).order_by(*order).limit(100)
+    asked = query.compile(database, compile_kwargs={"literal_binds": True})
+    with database.connect() as connection:
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}")]
+    assert len(plan) == 1
+    assert f"ix_cases_{index} " in plan[0]
 
 
 @pytest.mark.parametrize("where", [EVERYTHING, FILTERS[1], FILTERS[5], FILTERS[8]])

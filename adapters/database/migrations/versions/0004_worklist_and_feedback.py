@@ -10,6 +10,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_FILTERED_BY = (("verdict",), ("state",), ("priority",), ("modality",), ("modality", "verdict"))
 
 
 def _text(name: str) -> sa.Column[str]:
@@ -23,6 +24,11 @@ def upgrade() -> None:
     op.drop_index("ix_cases_study_id", "cases")
     op.create_index("ix_cases_study", "cases", ["study_id", "lead", "verdict", "state", "priority", "modality"])
     op.create_index("ix_cases_counts", "cases", ["lead", "verdict", "state", "priority", "modality", "pipeline"])
+    order = ["band", "weight", "due_at", "case_id"]
+    for chosen in _FILTERED_BY:
+        op.create_index(f"ix_cases_by_{'_'.join(chosen)}", "cases", ["lead", *chosen, *order])
+    op.create_index("ix_cases_read", "cases", ["lead", *order], sqlite_where=sa.text("read_at IS NOT NULL"),
+                    postgresql_where=sa.text("read_at IS NOT NULL"))
     op.add_column("studies", _text("search"))
     op.add_column("patients", _text("search"))
     op.create_index("ix_studies_search", "studies", ["search"])
@@ -107,6 +113,9 @@ def downgrade() -> None:
     op.drop_index("ix_studies_search", "studies")
     op.drop_column("studies", "search")
     op.drop_column("patients", "search")
+    op.drop_index("ix_cases_read", "cases")
+    for chosen in _FILTERED_BY:
+        op.drop_index(f"ix_cases_by_{'_'.join(chosen)}", "cases")
     op.drop_index("ix_cases_counts", "cases")
     op.drop_index("ix_cases_study", "cases")
     op.create_index("ix_cases_study_id", "cases", ["study_id"])
