@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gateway.archive import Conflict
+from gateway.errors import Conflict
 from gateway.ports import ObjectStore
 from gateway.repository import DocumentFiles
 from gateway.work import now
@@ -32,7 +32,7 @@ class Doomed:
 
 
 class ErasingRows(Protocol):
-    """Port. `study_id`, `patient_key`: of our own making; raises Missing."""
+    """Port. `study_id`, `patient_key`: of our own making; raises NotFound."""
 
     def doomed(self, study_id: str) -> Doomed:
         """Raises Conflict where objects came since it was doomed."""
@@ -81,7 +81,7 @@ class Eraser:
         self._clock, self._pause = clock, pause
 
     def study(self, study_id: str, who: str, *, force: bool) -> None:
-        """Raises Missing, Conflict, Transient; what was begun is finished by asking again."""
+        """Raises NotFound, Conflict, Transient; what was begun is finished by asking again."""
         self._rows.doom(study_id, self._clock(), force=force)
         self._await_reader(study_id)
         doomed = self._rows.doomed(study_id)

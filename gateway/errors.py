@@ -26,6 +26,18 @@ class Unusable(Rejected):
     """Readable, but something needed is missing or contradicts (HL7: AE; DICOM: 0xA900; FHIR: 422)."""
 
 
+class NotFound(Rejected):
+    """There is no such thing (any more)."""
+
+
+class Conflict(Rejected):
+    """The thing is in a state that does not allow it; the sentence says what does."""
+
+
+class Stale(Rejected):
+    """Somebody changed it since it was read."""
+
+
 class Transient(GatewayError):
     """May work later: retry with back-off (peer down, disk full, model not ready)."""
 

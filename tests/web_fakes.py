@@ -21,10 +21,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from adapters.files.conversion import Conversion
 from adapters.web.app import build_app
 from adapters.web.uploads import Door
-from gateway.archive import Missing
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.delivery import DeliveryState, Kind
-from gateway.errors import NotReady, StorageFull, Transient, Unreadable, Unusable
+from gateway.errors import NotFound, NotReady, StorageFull, Transient, Unreadable, Unusable
 from gateway.ports import CaseDetail, CaseView, DeliveryView, Outcome, Page, Reception, Stored, StoredDocument
 from gateway.result import ModelRelease
 from gateway.settings import Settings, TriageSettings
@@ -250,7 +249,7 @@ class FakeCommands:
     def retry_delivery(self, delivery_id: int) -> None:
         self.asked.append(("retry", delivery_id))
         if delivery_id not in {d.delivery_id for d in self.queries.deliveries()}:
-            raise Missing("There is no such delivery.")
+            raise NotFound("There is no such delivery.")
 
     def retry_dead(self, destination: str = "") -> int:
         self.asked.append(("retry_dead", destination))

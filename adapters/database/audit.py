@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from adapters.database.opaque import row_before
 from adapters.database.tables import audit
-from gateway.archive import AuditLine
+from gateway.library import AuditLine
 
 
 def note(connection: sa.Connection, at: datetime, who: str, action: str, subject: str, **detail: Any) -> None:
@@ -18,7 +18,7 @@ def note(connection: sa.Connection, at: datetime, who: str, action: str, subject
 
 
 class DatabaseAudit:
-    """Implements gateway.archive.Audit."""
+    """Implements gateway.library.Audit."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine

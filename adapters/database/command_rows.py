@@ -24,10 +24,9 @@ from adapters.database.tables import (
     senders,
     studies,
 )
-from gateway.archive import Missing
 from gateway.case import CaseState
 from gateway.delivery import DeliveryState, Kind
-from gateway.errors import Unusable
+from gateway.errors import NotFound, Unusable
 from gateway.repository import DeliveryTicket, Ticket
 from gateway.study import Priority
 
@@ -114,7 +113,7 @@ class CommandRows(DatabaseRepository):
         with self._engine.connect() as connection:
             state = connection.execute(sa.select(deliveries.c.state).where(deliveries.c.id == delivery_id)).scalar()
         if state is None:
-            raise Missing("there is no such delivery", element="delivery_id")
+            raise NotFound("there is no such delivery", element="delivery_id")
         if state == DeliveryState.PENDING:
             return self.hurry(delivery_id, now)
         tickets = self.revive(deliveries.c.id == delivery_id, now)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from adapters.database.archive_studies import DatabaseStudies
 from adapters.database.audit import DatabaseAudit
+from adapters.database.library_studies import DatabaseStudies
 from adapters.database.opaque import open_addresses
 from adapters.database.patients import DatabasePatients
 from adapters.database.study_commands import StudyErasing

@@ -13,8 +13,9 @@ from adapters.database.connection import upsert, writing
 from adapters.database.filtering import search_text
 from adapters.database.opaque import Addresses, row_before
 from adapters.database.tables import patients, studies
-from gateway.archive import Conflict, Demographics, Missing, PatientRecord, Stale
+from gateway.errors import Conflict, NotFound, Stale
 from gateway.identity import digest
+from gateway.library import Demographics, PatientRecord
 from gateway.study import Patient
 from gateway.work import now
 
@@ -57,7 +58,7 @@ def _search(patient: Patient) -> str:
 
 
 class DatabasePatients:
-    """Implements gateway.archive.Patients."""
+    """Implements gateway.library.Patients."""
 
     def __init__(self, engine: sa.Engine, facility: str, addresses: Addresses,
                  clock: Callable[[], datetime] = now) -> None:
@@ -95,7 +96,7 @@ class DatabasePatients:
         with writing(self._engine) as connection:
             row = patient_row(connection, self._addresses, patient_key)
             if row is None:
-                raise Missing("There is no such patient.", element="patient_key")
+                raise NotFound("There is no such patient.", element="patient_key")
             if version not in (None, _version(row)):
                 raise Stale("The patient was changed since it was read: read it again, then change it.",
                             element="If-Match")

@@ -8,16 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.database.archive_studies import study_id_of, study_row
 from adapters.database.audit import note
 from adapters.database.connection import writing
+from adapters.database.library_studies import study_id_of, study_row
 from adapters.database.opaque import Addresses
 from adapters.database.patients import patient_row, studies_of_patient
 from adapters.database.planning_rows import OPEN
 from adapters.database.tables import cases, deliveries, documents, evidence, instances, orders, patients, runs, studies
-from gateway.archive import Conflict, Missing
 from gateway.delivery import DeliveryState
 from gateway.erasing import Doomed
+from gateway.errors import Conflict, NotFound
 
 _PENDING = deliveries.c.state == DeliveryState.PENDING.value
 
@@ -102,7 +102,7 @@ class StudyErasing:
     def _patient(self, connection: sa.Connection, patient_key: str) -> Any:
         row = patient_row(connection, self._addresses, patient_key)
         if row is None:
-            raise Missing("There is no such patient.", element="patient_key")
+            raise NotFound("There is no such patient.", element="patient_key")
         return row
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from adapters.files.durable import storage_errors
-from gateway.archive import Missing
 from gateway.batch import RecordResult, RecordState
+from gateway.errors import NotFound
 
 _STATE, _RESULTS, _UPLOAD, _LIST, _SAMPLE = "state.json", "results.jsonl", "upload.zip", "list.csv", "sample.csv"
 _CHUNK = 1024 * 1024
@@ -102,7 +102,7 @@ class Batch:
 
     def _require_there(self) -> None:
         if self._gone:
-            raise Missing("The batch was deleted.")
+            raise NotFound("The batch was deleted.")
 
     def _there(self, name: str) -> Path | None:
         path = self._folder / name

@@ -16,9 +16,8 @@ import structlog
 from adapters.files.batch_folder import Batch, BatchFolder
 from adapters.web.records import FolderRecords, Reading, Record, Source, ZipRecords
 from adapters.web.uploads import Door
-from gateway.archive import Missing
 from gateway.batch import RecordResult, RecordState, read_table
-from gateway.errors import GatewayError, Rejected, StorageFull, Transient
+from gateway.errors import GatewayError, NotFound, Rejected, StorageFull, Transient
 from gateway.ports import Commands
 from gateway.settings import BatchSettings
 
@@ -108,7 +107,7 @@ class BatchWork:
     def _read(self, batch: Batch) -> None:
         try:
             self._read_all(batch)
-        except Missing:
+        except NotFound:
             log.info("batch_abandoned", batch=batch.state.batch_id)
         except Rejected as error:
             self._end(batch, "failed", error.reason)
@@ -143,7 +142,7 @@ class BatchWork:
         return FolderRecords(self._settings.root or Path("/nonexistent"), reading)
 
     def _end(self, batch: Batch, state: str, error: str) -> None:
-        with suppress(StorageFull, Transient, Missing):
+        with suppress(StorageFull, Transient, NotFound):
             batch.change(state=state, error=error, ended_at=self._clock())
             batch.drop_upload()
         log.info("batch_ended", batch=batch.state.batch_id, state=state, done=batch.state.done,

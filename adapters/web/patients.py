@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from adapters.web.paging import DEFAULT_LIMIT, Cursor, Force, IfMatch, Limit, PatientKey, Plain, tag, version_of
 from adapters.web.principal import Asker
 from adapters.web.problems import not_found, problems_of
-from gateway.archive import Demographics, PatientRecord, Patients
 from gateway.erasing import Eraser
+from gateway.library import Demographics, PatientRecord, Patients
 from gateway.study import Patient
 
 log = structlog.get_logger()

@@ -11,12 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from gateway.archive import Conflict, Missing, Stale
-from gateway.errors import GatewayError, Rejected, StorageFull, Transient, Unreadable
+from gateway.errors import Conflict, GatewayError, NotFound, Rejected, Stale, StorageFull, Transient, Unreadable
 
 MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[GatewayError], int], ...] = (
-    (StorageFull, 507), (Transient, 503), (Missing, 404), (Conflict, 409), (Stale, 412), (Unreadable, 400),
+    (StorageFull, 507), (Transient, 503), (NotFound, 404), (Conflict, 409), (Stale, 412), (Unreadable, 400),
     (Rejected, 422), (GatewayError, 500))
 _RETRY_AFTER_SECONDS = "5"
 _MACHINE_PATHS = ("/api", "/fhir", "/dicom-web", "/metrics", "/healthz", "/readyz")

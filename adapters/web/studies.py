@@ -17,11 +17,11 @@ from adapters.web.principal import Asker
 from adapters.web.problems import Refusal, problems_of
 from adapters.web.schemas import DocumentForm, FindingForm, Time
 from adapters.web.zip_stream import zipped
-from gateway.archive import Audit, CaseResult, Studies, StudyRecord
 from gateway.browsing import WorklistFilter
 from gateway.delivery import MEDIA_TYPES, Kind
 from gateway.erasing import Eraser
 from gateway.identity import digest
+from gateway.library import Audit, CaseResult, Studies, StudyRecord
 
 log = structlog.get_logger()
 _ZIP = "application/zip"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from gateway.archive import StoredFile
+from gateway.library import StoredFile
 
 _CHUNK = 1024 * 1024
 

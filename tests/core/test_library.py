@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from adapters.database.library import open_library
 from adapters.database.tables import audit, cases, deliveries, documents, instances, orders, patients, runs, studies
 from adapters.files.store import FileObjectStore
-from gateway.archive import Conflict, Demographics, Missing, Stale
 from gateway.browsing import EVERYTHING, WorklistFilter
 from gateway.commands import GatewayCommands
 from gateway.delivery import DeliveryState
-from gateway.errors import Unusable
-from gateway.library import Library
+from gateway.errors import Conflict, NotFound, Stale, Unusable
+from gateway.library import Demographics, Library
 from gateway.orders import InboundMessage, PlaceOrder, UpdatePatient
 from gateway.result import Verdict
 from gateway.study import Instance, Order, Patient, Sender
@@ -92,7 +91,7 @@ def test_a_patient_is_changed_by_who_has_seen_the_last_version(tmp_path: Path) -
         right = made.patient_key
         for key in ("", "0", "zz", right[:-1] + "g", "1" + right, "9" * 64, right + "0"):
             assert library.patients.get(key) is None
-            with pytest.raises(Missing):
+            with pytest.raises(NotFound):
                 library.patients.change(key, Demographics(sex="M"), None, "tester")
         lines, _ = library.audit.page(10)
         assert [line.action for line in lines] == ["patient_changed", "patient_changed", "patient_created"]
@@ -126,7 +125,7 @@ def test_a_study_goes_with_all_that_was_made_of_it_and_leaves_a_line(tmp_path: P
         assert (line.detail["objects"], line.detail["forced"]) == (1, False)
         assert "1.2.1" not in str(line)
         for gone in (library.studies.get, library.studies.files, library.studies.results, library.studies.analyse):
-            with pytest.raises(Missing):
+            with pytest.raises(NotFound):
                 gone(sick.study_id)
         store(c, tmp_path, "1.2.1", "1.2.1.1", BodyPartExamined="SICK")
         reported(c, 2)
@@ -173,7 +172,7 @@ def test_a_patient_goes_with_studies_and_orders(tmp_path: Path) -> None:
         assert library.patients.get(key) is None
         lines, _ = library.audit.page(9)
         assert [line.action for line in lines] == ["patient_deleted", "study_deleted", "study_deleted"]
-        with pytest.raises(Missing):
+        with pytest.raises(NotFound):
             library.eraser.patient(key, "tester", force=False)
 
 

@@ -1,4 +1,4 @@
-"""Implements gateway.archive.Studies: what is kept of each study, and what was made of it."""
+"""Implements gateway.library.Studies: what is kept of each study, and what was made of it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from adapters.database.filtering import listed
 from adapters.database.opaque import Addresses, row_before
 from adapters.database.patients import patient_row, studies_of_patient
 from adapters.database.tables import cases, documents, instances, patients, runs, studies
-from gateway.archive import CaseResult, Missing, Stale, StoredFile, StudyRecord
 from gateway.browsing import WorklistFilter
+from gateway.errors import NotFound, Stale
+from gateway.library import CaseResult, StoredFile, StudyRecord
 from gateway.study import Patient
 from gateway.work import now
 
@@ -129,10 +130,10 @@ def study_id_of(addresses: Addresses, row: Any) -> str:
 
 
 def study_row(connection: sa.Connection, addresses: Addresses, study_id: str) -> Any:
-    """The row of a study's id. Raises Missing."""
+    """The row of a study's id. Raises NotFound."""
     row = connection.execute(sa.select(studies).where(studies.c.id == addresses.row(study_id))).first()
     if row is None or not addresses.fits(study_id, row.facility, row.study_instance_uid):
-        raise Missing("There is no such study.", element="study_id")
+        raise NotFound("There is no such study.", element="study_id")
     return row
 
 
