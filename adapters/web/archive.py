@@ -32,12 +32,16 @@ _LARGEST_DIRECTORY = 16 * 1024 * 1024
 _SUSPECT_BYTES, _SUSPECT_RATIO = 64 * 1024 * 1024, 200
 _LEFT_OUT = {"DICOMDIR", ".DS_Store", "Thumbs.db"}
 _PREAMBLE = 128
+_ZIP_END = 22 + 65535
+_MARKUP = (b"<html", b"<script", b"<svg", b"<?php", b"<!doctype")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DISGUISED = {
     b"MZ": "a Windows program", b"\x7fELF": "a program", b"\xca\xfe\xba\xbe": "a program",
     b"\xcf\xfa\xed\xfe": "a program", b"#!": "a script", b"%PDF": "a PDF document", b"GIF8": "a GIF picture",
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"PK\3\4": "a zip archive",
-    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive"}
+    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive",
+    b"{\\rtf": "an RTF document", b"/*": "a script", b"//": "a script", b"BM": "a BMP picture",
+    b"RIFF": "a sound or film"}
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 _DAMAGED_WORDS = "This file of the archive is damaged or packed in an unknown way."
 NOT_DICOM = "This is not a DICOM file: DICM is missing after the preamble."
@@ -120,13 +124,30 @@ def disguise(content: Bytes) -> str:
 
     The preamble may be that of a TIFF file (PS3.10 7.1), which is a picture too.
     """
-    head, tail = bytes(content[:_PREAMBLE]), bytes(content[-22:])
-    told = next((what for start, what in _DISGUISED.items() if head.startswith(start)), "")
-    if not told and head.lstrip(b"\xef\xbb\xbf\0\t\r\n ").startswith(b"<"):
-        told = "an HTML or XML document"
-    if not told and tail.startswith(b"PK\5\6") and tail.endswith(b"\0\0"):
-        told = "a zip archive"
+    told = _preamble_of(bytes(content[:_PREAMBLE])) or ("a zip archive" if _ends_as_zip(content) else "")
     return told and f"This file is a DICOM object and {told} at once: its preamble or its end is not DICOM's own."
+
+
+def _preamble_of(head: bytes) -> str:
+    """What a program would take the file for that goes by the preamble."""
+    text = head.lstrip(b"\xef\xbb\xbf\0\t\r\n ").lower()
+    if text.startswith(b"<") or any(mark in text for mark in _MARKUP):
+        return "an HTML or XML document"
+    if b"%pdf-" in text:  # readers look for it anywhere in the first 1024 bytes
+        return "a PDF document"
+    return next((what for start, what in _DISGUISED.items() if head.startswith(start)), "")
+
+
+def _ends_as_zip(content: Bytes) -> bool:
+    """Whether an archiver would find a directory from the end: its last record, which a comment of up to 64 KB or
+    other bytes may follow, and before that the entries that it tells of (APPNOTE 4.3.16)."""
+    tail = bytes(content[-_ZIP_END:])
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or at + 22 > len(tail):
+        return False
+    size = int.from_bytes(tail[at + 12:at + 16], "little")
+    entries = len(content) - len(tail) + at - size
+    return size == 0 or (entries >= 0 and bytes(content[entries:entries + 4]) == b"PK\1\2")
 
 
 class _Bounded:

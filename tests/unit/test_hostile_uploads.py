@@ -13,6 +13,7 @@ import tempfile
 import threading
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -96,7 +97,9 @@ def test_a_directory_that_would_fill_the_memory_is_not_read(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("start", "word"), [
     (b"MZ\x90\0", "Windows program"), (b"\x7fELF", "program"), (b"<html><script>", "HTML"), (b"%PDF-1.7", "PDF"),
-    (b"\xef\xbb\xbf <!DOCTYPE html>", "HTML"), (b"#!/bin/sh\n", "script"), (b"PK\3\4", "zip"), (b"\x89PNG", "PNG")])
+    (b"\xef\xbb\xbf <!DOCTYPE html>", "HTML"), (b"#!/bin/sh\n", "script"), (b"PK\3\4", "zip"), (b"\x89PNG", "PNG"),
+    (b"\n\n%PDF-1.4", "PDF"), (b"{\\rtf1", "RTF"), (b"/*", "script"), (b"\0junk<ScRiPt>1</script>", "HTML"),
+    (b"x<?php system(1) ?>", "HTML")])
 def test_a_dicom_file_that_is_something_else_as_well_is_refused(start: bytes, word: str) -> None:
     content = start.ljust(128, b"\0") + fake_object("x")[128:]
     (member,) = taken(content, "a.dcm")
@@ -104,9 +107,21 @@ def test_a_dicom_file_that_is_something_else_as_well_is_refused(start: bytes, wo
     assert word in member.reason
 
 
-def test_a_dicom_file_that_ends_as_a_zip_is_refused() -> None:
-    (member,) = taken(fake_object("x") + zipped(("a.exe", b"MZ")), "a.dcm")
-    assert "zip archive" in member.reason
+@pytest.mark.parametrize("after", [b"", b"PK\5\6" + bytes(3), b"x" * 60_000])
+@pytest.mark.parametrize("comment", [b"", b"a comment", b"c" * 60_000])
+def test_a_dicom_file_that_ends_as_a_zip_is_refused(after: bytes, comment: bytes) -> None:
+    packed = io.BytesIO(zipped(("a.exe", b"MZ")))
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.comment = comment
+    content = fake_object("x") + packed.getvalue() + after
+    (member,) = taken(content, "a.dcm")
+    assert ("zip archive" in member.reason) == zipfile.is_zipfile(io.BytesIO(content))
+
+
+def test_bytes_that_only_look_like_the_end_of_a_zip_are_fine() -> None:
+    pixels = fake_object("x") + b"PK\5\6" + bytes(range(1, 100))
+    (member,) = taken(pixels, "a.dcm")
+    assert not member.reason
 
 
 def test_the_preamble_of_a_tiff_file_is_fine() -> None:
@@ -138,7 +153,7 @@ def small() -> World:
 
 
 def test_a_stream_that_never_ends_is_refused_and_leaves_nothing(small: World) -> None:
-    def endless() -> object:
+    def endless() -> Iterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.dcm"\r\n\r\n'
         for _ in range(400):
             yield b"x" * 65536
@@ -207,7 +222,7 @@ def test_a_body_that_stops_coming_is_refused(small: World, monkeypatch: pytest.M
 
 
 def test_a_body_that_drips_is_refused(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def drops() -> object:
+    def drops() -> Iterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.dcm"\r\n\r\n'
         for _ in range(500):
             threading.Event().wait(0.02)
