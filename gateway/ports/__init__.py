@@ -1,0 +1,25 @@
+"""The seams to the outside. Adapters implement these; gateway/app joins them; tests fake only these."""
+
+from gateway.ports.control import Commands, Health, Queries
+from gateway.ports.objects import (
+    EcgSource,
+    EcgWriter,
+    Incoming,
+    Intake,
+    ObjectStore,
+    Outcome,
+    Piece,
+    Reception,
+    Stored,
+    TagReader,
+    TagStream,
+    TagStreamer,
+)
+from gateway.ports.reading import Inference, Loader
+from gateway.ports.views import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
+
+__all__ = [
+    "CaseDetail", "CaseView", "Commands", "DeliveryView", "EcgSource", "EcgWriter", "Health", "Incoming",
+    "Inference", "Intake", "Loader", "ObjectStore", "Outcome", "Page", "Piece", "Queries", "Reception",
+    "ReportQuery", "Stored", "StoredDocument", "TagReader", "TagStream", "TagStreamer",
+]

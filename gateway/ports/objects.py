@@ -1,0 +1,162 @@
+"""Ports of receiving: objects on their way in, where they are kept, and how their tags are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from gateway.pipeline import Floats
+from gateway.study import Patient, Sender
+
+
+class Outcome(StrEnum):
+    """What became of a received object. All but an exception are answered with success."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """The same SOP Instance UID with the same data set is here already: one copy, no new case."""
+    CONFLICT = "conflict"
+    """The same SOP Instance UID with other content: kept beside the first, flagged, never overwriting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    path: str
+    digest: str
+    size: int
+    outcome: Outcome
+
+
+Piece = bytes | bytearray | memoryview
+"""Bytes of an object as they come; views are good during the call only."""
+
+
+class Incoming(Protocol):
+    """An object that is being written. One thread at a time; ends with `finish` or `abort`."""
+
+    def write(self, piece: Piece) -> None:
+        """More of the data set. Raises StorageFull, Transient; then only `abort` is left."""
+        ...
+
+    def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
+        """Returns once file and directory entry are durable. Raises StorageFull, Transient; then nothing stays."""
+        ...
+
+    def abort(self) -> None:
+        """Nothing stays. After `finish`, or again, it does nothing."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Durable files; on failure nothing stays. Thread-safe."""
+
+    def begin(self, header: bytes) -> Incoming:
+        """`header`: preamble, DICM and group 2. Raises StorageFull, Transient."""
+        ...
+
+    def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
+        """A whole object; `dataset`: the bytes as received. Raises StorageFull, Transient."""
+        ...
+
+    def walk(self, since: float) -> Iterable[str]:
+        """Paths of object files in study folders changed after `since` (POSIX seconds)."""
+        ...
+
+    def delete(self, path: str) -> None: ...
+
+    def free_bytes(self) -> int: ...
+
+    def used_share(self) -> float:
+        """Used share of the file system in [0, 1]."""
+        ...
+
+
+class Reception(Protocol):
+    """One object on its way in. One thread at a time; ends with `finish` or `abort`."""
+
+    def write(self, piece: Piece) -> None:
+        """More of the data set. Raises Unreadable, StorageFull, Transient; then only `abort` is left."""
+        ...
+
+    def tags(self) -> Mapping[str, Any]:
+        """Of the whole data set, once all of it was written. Raises Unreadable, Unusable."""
+        ...
+
+    def finish(self) -> Stored:
+        """Store it durably. Raises Unreadable, Unusable, StorageFull, Transient.
+
+        It is handed to the index by `abort`, which always comes last: the peer may be answered before.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Nothing stays of what was not finished. Again, it does nothing."""
+        ...
+
+
+class Intake(Protocol):
+    """The one door for DICOM objects, whichever protocol brought them. Thread-safe."""
+
+    def check(self) -> None:
+        """Raise StorageFull (with a sentence) when nothing new may be taken in; else return."""
+        ...
+
+    def receive(self, sender: Sender, header: bytes) -> Reception:
+        """An object whose data set comes in pieces. `header`: preamble + DICM + file meta as Part 10.
+
+        Raises Unreadable, StorageFull, Transient.
+        """
+        ...
+
+    def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
+        """Store one object durably and hand it to the index; returns after the bytes are on disk.
+
+        `header`: preamble + DICM + file meta as Part 10; `dataset`: as received, in pieces.
+        Raises Unreadable / Unusable (no SOP, series or study UID), StorageFull, Transient.
+        """
+        ...
+
+
+class TagStream(Protocol):
+    """The tags of a data set, read while its bytes pass."""
+
+    def feed(self, piece: Piece) -> None:
+        """Raises Unreadable."""
+        ...
+
+    def tags(self) -> Mapping[str, Any]:
+        """Keyword → value, once everything has been fed; what `TagReader` says. Raises Unreadable, Unusable."""
+        ...
+
+
+TagStreamer = Callable[[bytes], TagStream]
+"""header → reader of the data set that follows it; raises Unreadable."""
+
+TagReader = Callable[[bytes, Sequence[bytes]], Mapping[str, Any]]
+"""(header, dataset) → tags by DICOM keyword incl. SOPClassUID, TransferSyntaxUID; raises Unreadable, Unusable."""
+
+
+@dataclass(frozen=True, slots=True)
+class EcgSource:
+    """A resting ECG that came without DICOM (FHIR Observation, WFDB, aECG): becomes a waveform object of its own.
+
+    `key`: what makes it the same recording when sent again; UIDs derive from it. `signal` mV (leads, samples).
+    """
+
+    key: tuple[str, ...]
+    patient: Patient
+    signal: Floats
+    rate: float
+    leads: tuple[str, ...]
+    recorded_at: datetime
+    accession_number: str = ""
+    study_instance_uid: str = ""
+    age_years: int | None = None
+    description: str = ""
+
+
+EcgWriter = Callable[[EcgSource], bytes]
+"""EcgSource → DICOM Part 10 bytes (12-lead or general ECG Waveform Storage), the same bytes for the same source."""
