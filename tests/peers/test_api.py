@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import socket
 import subprocess
@@ -73,6 +74,13 @@ def files_of(running: GatewayProcess) -> set[str]:
     """Everything on disk that may hold something of a study."""
     return {str(path.relative_to(running.data)) for path in running.data.rglob("*") if path.is_file()
             and not re.match(r"(gateway|engine)\.(sqlite|lock)", path.name) and "journal" not in path.parts}
+
+
+def await_quiet(running: GatewayProcess) -> None:
+    """Until nothing is being read or delivered."""
+    running.await_worklist(lambda items: all(i["state"] in {"reported", "unsupported", "failed"} for i in items)
+                           and all(d["state"] == "delivered" for i in items for d in i["deliveries"]), "quiet")
+    await_that(lambda: all(b["state"] in {"done", "failed"} for b in running.get("/api/batch")["items"]), 60, "batches")
 
 
 def test_every_kind_of_upload_becomes_a_study_with_a_result(running: GatewayProcess, client: httpx.Client,
@@ -191,6 +199,42 @@ def test_a_batch_is_read_while_nobody_waits_and_fills_a_sample(client: httpx.Cli
     assert client.get(where).status_code == 404
 
 
+def test_feedback_is_given_and_exported(running: GatewayProcess, client: httpx.Client) -> None:
+    case_id = next(i["case_id"] for i in running.worklist() if i["findings"])
+    where = f"/api/cases/{case_id}/feedback"
+    for told, by in (({"AFIB": "agree", "PVC": "disagree"}, "Dr A"), ({"AFIB": "disagree"}, "Dr B")):
+        given = client.post(where, json={"findings": told, "given_by": by, "comment": "=HYPERLINK(1)"})
+        assert given.status_code == 201, given.text
+    assert client.post(where, json={"findings": {"NOTHING": "agree"}}).status_code == 422
+    assert client.post(where, json={}).status_code == 422
+    assert client.post("/api/cases/00/feedback", json={"comment": "x"}).status_code == 404
+    assert [one["given_by"] for one in client.get(where).json()["items"]] == ["Dr B", "Dr A"]
+    first = client.get("/api/feedback", params={"limit": 1}).json()
+    assert client.get("/api/feedback", params={"cursor": first["next"]}).json()["items"][0]["given_by"] == "Dr B"
+    rows = list(csv.DictReader(io.StringIO(client.get("/api/feedback/export").text)))
+    assert [(row["given_by"], row["label"], row["opinion"], row["comment"]) for row in rows] == [
+        ("Dr A", "AFIB", "agree", "'=HYPERLINK(1)"), ("Dr A", "PVC", "disagree", "'=HYPERLINK(1)"),
+        ("Dr B", "AFIB", "disagree", "'=HYPERLINK(1)")]
+    lines = client.get("/api/feedback/export", params={"format": "jsonl"}).text.splitlines()
+    assert [json.loads(line)["findings"] for line in lines] == [{"AFIB": "agree", "PVC": "disagree"},
+                                                               {"AFIB": "disagree"}]
+
+
+def test_an_object_too_large_for_memory_is_taken_as_it_lies(running: GatewayProcess, client: httpx.Client) -> None:
+    large = write_ct(np.random.default_rng(1).integers(-1000, 1000, (1, 2600, 2600)).astype(np.int16), (1, 1, 1),
+                     Patient("LARGE"), key=("large",), accession_number="", recorded_at=datetime.now(UTC),
+                     description="")[0]
+    assert len(large) > 13_000_000
+    for content, name, count in ((large, "a.dcm", (1, 0)), (zipped(**{"a.dcm": large}), "a.zip", (0, 1))):
+        told = client.post("/api/studies", files={"file": (name, content)}).json()
+        assert (told["stored"], told["duplicate"]) == count, told
+        predicted = client.post("/api/predict", files={"file": (name, content)})
+        assert (predicted.status_code, predicted.json()["verdict"]) == (200, "undetermined")
+    (study_id,) = told["studies"]
+    original = zipfile.ZipFile(io.BytesIO(client.get(f"/api/studies/{study_id}/original").content))
+    assert [original.read(name) for name in original.namelist()] == [large]
+
+
 def test_the_readmes_examples_run(running: GatewayProcess, tmp_path: Path) -> None:
     (tmp_path / "ecg.npy").write_bytes(npy(ecg_signal(1.4)))
     (tmp_path / "ecgs.zip").write_bytes(zipped(**{"one.npy": npy(ecg_signal(1.5))}))
@@ -206,6 +250,7 @@ def test_the_readmes_examples_run(running: GatewayProcess, tmp_path: Path) -> No
 
 
 def test_hostile_uploads_are_refused_in_words_and_leave_nothing(running: GatewayProcess, client: httpx.Client) -> None:
+    await_quiet(running)
     before, worklist = files_of(running), len(running.worklist())
     page = b"<html><script>alert(1)</script></html>"
     part10 = write_ct(np.full((1, 8, 8), -500, np.int16), (1, 1, 1), Patient("X"), key=("polyglot",),
@@ -256,14 +301,12 @@ def test_schemathesis_finds_no_fault_of_ours_and_no_status_that_is_not_described
 
 
 def test_a_study_is_deleted_to_the_last_file(running: GatewayProcess, client: httpx.Client) -> None:
-    running.await_worklist(lambda items: all(
-        d["state"] == "delivered" for i in items for d in i["deliveries"]), "deliveries")
+    await_quiet(running)
     before = files_of(running)
     told = client.post("/api/studies", files={"file": ("gone.npy", npy(ecg_signal(1.3)))}).json()
     (study_id,) = told["studies"]
     await_that(lambda: client.get(f"/api/studies/{study_id}").json()["state"] == "reported", 30, "the result")
-    running.await_worklist(lambda items: all(
-        d["state"] == "delivered" for i in items for d in i["deliveries"]), "deliveries")
+    await_quiet(running)
     assert files_of(running) > before
     assert client.delete(f"/api/studies/{study_id}").status_code == 204
     assert files_of(running) == before
