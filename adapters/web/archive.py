@@ -106,6 +106,21 @@ def beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> tup
         return b"", _DAMAGED_WORDS
 
 
+def require_readable(file: IO[bytes], limit: int, kind: Kind) -> None:
+    """Raises Unreadable, as `members` and where not one file of the zip could be read; looks no further than that."""
+    first = ""
+    with opened(file, limit) as (archive, infos):
+        for info in infos:
+            head, reason = beginning(archive, info, _HEAD)
+            reason = reason or _not_ours(info.filename, head, kind)
+            if not reason:
+                break
+            first = first or reason
+        else:
+            raise Unreadable(first or "The zip archive holds no file.")
+    file.seek(0)
+
+
 def is_dicom(content: Bytes) -> bool:
     """Part 10 (PS3.10 7.1)."""
     return bytes(content[_PREAMBLE:_PREAMBLE + 4]) == b"DICM"

@@ -14,6 +14,7 @@ from typing import IO, Any
 import structlog
 
 from adapters.files.batch_folder import Batch, BatchFolder
+from adapters.web.archive import require_readable
 from adapters.web.records import FolderRecords, Reading, Record, Source, ZipRecords
 from adapters.web.uploads import Door
 from gateway.batch import RecordResult, RecordState, read_table
@@ -60,7 +61,8 @@ class BatchWork:
     # ------------------------------------------------------------ what is asked for
 
     def order(self, wanted: Order) -> Batch:
-        """Raises Unusable (a table that is none, no root for its paths), Transient (too many wait), StorageFull."""
+        """Raises Unusable (a table that is none, no root for its paths), Unreadable (nothing in the zip could be read),
+        Transient (too many wait), StorageFull."""
         self._door.intake.check()
         if wanted.upload is None and self._settings.root is None:
             raise Rejected("A table of paths needs the zip with its files beside it: paths of this machine are only "
@@ -68,6 +70,8 @@ class BatchWork:
         for table in (wanted.paths, wanted.sample):
             if table is not None:
                 read_table(table)
+        if wanted.upload is not None:
+            require_readable(wanted.upload, self._door.limit, self._door.convert.kind)
         self.clean()
         if sum(not batch.state.over for batch in self._folder.all()) >= self._settings.waiting:
             raise Transient("Too many batches wait to be read; try again later.")

@@ -24,7 +24,7 @@ from adapters.web.batch_work import BatchWork, Order
 from adapters.web.records import FolderRecords, Reading, ZipRecords
 from adapters.web.uploads import Door
 from gateway.batch import Fill, RecordResult, RecordState, fill, labels_of, read_table, table
-from gateway.errors import NotReady, Rejected, Transient, Unusable
+from gateway.errors import NotReady, Rejected, Transient, Unreadable, Unusable
 from gateway.settings import BatchSettings
 from tests.unit.test_conversion import aecg, npy
 from tests.unit.test_wfdb_upload import record
@@ -240,7 +240,7 @@ def test_old_batches_go_too_many_wait_and_a_deleted_one_is_let_be(tmp_path: Path
     assert list((tmp_path / "batches").iterdir()) == []
 
 
-def test_a_table_alone_needs_a_root_and_a_zip_that_is_none_fails_the_batch(tmp_path: Path) -> None:
+def test_a_table_alone_needs_a_root_and_no_path_leads_out_of_it(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match=r"batch\.root"):
         work(tmp_path, Reader()).order(Order(None, b"path\na\n", None))
     with pytest.raises(Unusable):
@@ -250,6 +250,16 @@ def test_a_table_alone_needs_a_root_and_a_zip_that_is_none_fails_the_batch(tmp_p
     doing = work(tmp_path, Reader(), root=tmp_path / "root")
     batch = doing.order(Order(None, b"file\na\n../../etc/passwd\n", None))
     assert [str(r.state) for r in read_to_the_end(doing, batch.state.batch_id)] == ["done", "refused"]
-    broken = doing.order(Order(io.BytesIO(b"PK\3\4 no zip"), None, None))
-    list(read_to_the_end(doing, broken.state.batch_id))
-    assert (broken.state.state, "damaged" in broken.state.error) == ("failed", True)
+
+
+@pytest.mark.parametrize(("files", "words"), [
+    (None, "damaged"), ({}, "holds no file"), ({"page.dcm": b"<html>"}, "not a DICOM file"),
+    ({"../a.npy": b"\x93NUMPY"}, "leads out"), ({"inner.zip": b"PK\3\4"}, "within the archive"),
+    ({"bomb.npy": bytes(70 * 1024 * 1024)}, "200 times")])
+def test_a_zip_with_nothing_to_read_is_refused_at_once_and_leaves_nothing(
+        tmp_path: Path, files: dict[str, bytes] | None, words: str) -> None:
+    content = b"PK\3\4 no zip" if files is None else zipped(tmp_path, files).read_bytes()
+    doing = work(tmp_path / "data", Reader())
+    with pytest.raises(Unreadable, match=words):
+        doing.order(Order(io.BytesIO(content), None, None))
+    assert not list((tmp_path / "data").rglob("*.*"))
