@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from adapters.database.connection import writing
+from adapters.database.slices import slices
 from adapters.database.tables import commitments, deliveries, documents, instances, studies
 from gateway.commitment import Asked, Failed, Promise, Reference, Report, Request, answer_about, proof
 from gateway.commitment_desk import Answered, Open, StoredCopy
@@ -16,7 +17,6 @@ from gateway.delivery import DeliveryState
 from gateway.errors import Unusable
 
 IN, OUT = "in", "out"
-_SLICE = 500
 _UNSETTLED = (DeliveryState.PENDING.value, DeliveryState.UNPROVEN.value)
 
 
@@ -56,7 +56,7 @@ class DatabaseCommitments:
         """Objects received, and our own documents: a PACS that sends those on may ask for them as well."""
         found: dict[str, list[StoredCopy]] = {}
         with self._engine.connect() as connection:
-            for some in _slices(sop_instance_uids):
+            for some in slices(sop_instance_uids):
                 for row in connection.execute(sa.select(
                         instances.c.sop_instance_uid, instances.c.sop_class_uid, instances.c.path,
                         instances.c.digest).join(studies, studies.c.id == instances.c.study_id).where(
@@ -179,8 +179,3 @@ def _shown(row: Any) -> dict[str, Any]:
             "objects": len(row.body.get("references", (None,))), "failed": len(told.get("failed", ())),
             "attempts": row.attempts, "last_error": row.last_error, "asked_at": row.asked_at,
             "answered_at": row.answered_at, "next_attempt_at": row.next_attempt_at}
-
-
-def _slices(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), _SLICE):
-        yield items[start:start + _SLICE]

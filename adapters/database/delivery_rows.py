@@ -15,8 +15,6 @@ from gateway.repository import DeliveryJob, DeliveryTicket, Filed
 
 _REPLACING = (Kind.ORU, Kind.DIAGNOSTIC_REPORT)
 """Kinds that a receiver updates in place: an older one must never arrive after a newer one."""
-_AT_ONCE = 5000
-"""Ids in one statement: SQLite takes 32,766 variables."""
 _AT_ONCE = 10_000
 """Rows that one order of a person touches: databases bound the length of a statement."""
 _FINAL = (DeliveryState.DELIVERED.value, DeliveryState.UNPROVEN.value, DeliveryState.DEAD.value)
@@ -113,14 +111,11 @@ class DeliveryRows:
         with writing(self._engine) as connection:
             ids = connection.execute(sa.select(deliveries.c.id).where(
                 condition, deliveries.c.state.in_(_FINAL), ~_replaced(), ~_deleted()).limit(_AT_ONCE)).scalars().all()
-            tickets: list[DeliveryTicket] = []
-            for start in range(0, len(ids), _AT_ONCE):
-                some = deliveries.c.id.in_(ids[start:start + _AT_ONCE])
-                connection.execute(sa.update(deliveries).where(some).values(
-                    state=DeliveryState.PENDING.value, generation=deliveries.c.generation + 1, retry_from=now,
-                    attempts=0, next_attempt_at=now))
-                tickets += _tickets(connection, some)
-            return tickets
+            revived = deliveries.c.id.in_(ids)
+            connection.execute(sa.update(deliveries).where(revived).values(
+                state=DeliveryState.PENDING.value, generation=deliveries.c.generation + 1, retry_from=now,
+                attempts=0, next_attempt_at=now))
+            return _tickets(connection, revived)
 
     def hurry(self, delivery_id: int, now: datetime) -> Sequence[DeliveryTicket]:
         """A pending one is tried now instead of at its next time."""

@@ -8,7 +8,7 @@ chaos test guards them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import wraps
@@ -19,6 +19,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dbos._utils import INTERNAL_QUEUE_NAME
 
 from adapters.database.serializer import JsonSerializer
+from adapters.database.slices import slices
 from gateway.repository import DeliveryTicket, Next, Ticket
 from gateway.study import Priority
 from gateway.work import Work
@@ -122,7 +123,7 @@ class DbosEngine:
     def _lost(ids: Sequence[str]) -> set[str]:
         """Which of these workflow ids are unknown to the engine, ended, or queued by a version that runs no more."""
         missing = set(ids)
-        for some in _slices(sorted(missing), 500):
+        for some in slices(sorted(missing), 500):
             for status in DBOS.list_workflows(workflow_ids=list(some), load_input=False, load_output=False):
                 if status.status not in _ENDED and status.app_version in (None, VERSION):
                     missing.discard(status.workflow_id)
@@ -132,7 +133,7 @@ class DbosEngine:
         """Forget workflows that ended and were made before `before`; returns how many, `limit` at most."""
         old = DBOS.list_workflows(status=list(_ENDED), end_time=before.isoformat(), limit=limit, load_input=False,
                                   load_output=False)
-        for some in _slices([workflow.workflow_id for workflow in old], 500):
+        for some in slices([workflow.workflow_id for workflow in old], 500):
             DBOS.delete_workflows(list(some))
         return len(old)
 
@@ -143,7 +144,7 @@ class DbosEngine:
         """
         ids = [f"run:{run_id}:{attempt}" for run_id, last in runs for attempt in range(last + 1)]
         ids += [f"delivery:{delivery_id}:{number}" for delivery_id, last in deliveries for number in range(last + 1)]
-        for some in _slices(ids, 500):
+        for some in slices(ids, 500):
             known = DBOS.list_workflows(workflow_ids=list(some), load_input=False, load_output=False)
             DBOS.delete_workflows([one.workflow_id for one in known if one.status != "PENDING"])
 
@@ -197,8 +198,3 @@ class _Running:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._active.discard(self._workflow_id)
-
-
-def _slices(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start:start + size]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from adapters.database.connection import upsert, writing
+from adapters.database.slices import slices
 from adapters.database.studies import storable
 from adapters.database.tables import cases, documents, evidence, instances, studies
 from gateway.completion import Evidence, EvidenceKind, State
@@ -17,7 +18,6 @@ from gateway.delivery import Kind
 
 _OWN = (Kind.SR.value, Kind.SC.value, Kind.SEG.value)
 _KEY = ("facility", "study_instance_uid", "kind", "identity")
-_SLICE = 500
 
 
 class DatabaseEvidence:
@@ -108,7 +108,7 @@ class DatabaseEvidence:
 
     def _by_study(self, connection: sa.Connection, named: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for some in _slices(named):
+        for some in slices(named):
             for study, uid in connection.execute(sa.select(
                     studies.c.study_instance_uid, instances.c.sop_instance_uid).join(
                     instances, instances.c.study_id == studies.c.id).where(
@@ -202,8 +202,3 @@ def _lacks(connection: sa.Connection, study_id: int, one: Evidence) -> bool:
         here |= elsewhere(connection, connection.execute(sa.select(studies.c.facility).where(
             studies.c.id == study_id)).scalar_one(), one.studies).keys()
     return bool(one.instances - here) or (one.count or 0) > len(here)
-
-
-def _slices(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), _SLICE):
-        yield items[start:start + _SLICE]

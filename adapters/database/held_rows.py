@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.database.studies import instance_of
 from adapters.database.tables import cases, documents, instances, studies
 from gateway.delivery import Kind
 from gateway.held import Match, matches
@@ -186,7 +187,7 @@ def series(connection: sa.Connection, uids: Mapping[int, str]) -> Iterator[tuple
         instances.c.study_id, instances.c.series_instance_uid).subquery()
     for row in connection.execute(sa.select(instances, grouped.c.held).join(
             grouped, instances.c.id == grouped.c.first).order_by(instances.c.id)):
-        yield row.study_id, _instance(row, uids[row.study_id]), row.held
+        yield row.study_id, instance_of(row, uids[row.study_id]), row.held
 
 
 def instances_of(connection: sa.Connection, uids: Mapping[int, str], series_uid: str,
@@ -198,7 +199,7 @@ def instances_of(connection: sa.Connection, uids: Mapping[int, str], series_uid:
     if instance_uid:
         asked = asked.where(instances.c.sop_instance_uid == instance_uid)
     for row in connection.execute(asked):
-        yield row.study_id, _instance(row, uids[row.study_id])
+        yield row.study_id, instance_of(row, uids[row.study_id])
 
 
 def documents_of(connection: sa.Connection, uids: Mapping[int, str],
@@ -212,11 +213,6 @@ def documents_of(connection: sa.Connection, uids: Mapping[int, str],
         if row.identity not in known:
             known.add(row.identity)
             yield row.study_id, _document(row, uids[row.study_id])
-
-
-def _instance(row: Any, study_uid: str) -> Instance:
-    return Instance(row.sop_instance_uid, row.sop_class_uid, study_uid, row.series_instance_uid,
-                    row.transfer_syntax_uid, row.path, row.size, row.digest, row.tags, row.received_at, row.sender)
 
 
 def _document(row: Any, study_uid: str) -> Instance:

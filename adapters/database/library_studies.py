@@ -14,6 +14,7 @@ from adapters.database.connection import writing
 from adapters.database.filtering import listed
 from adapters.database.opaque import Addresses, row_before
 from adapters.database.patients import patient_row, studies_of_patient
+from adapters.database.slices import slices
 from adapters.database.tables import cases, documents, instances, patients, runs, studies
 from gateway.browsing import WorklistFilter
 from gateway.errors import NotFound, Stale
@@ -57,7 +58,7 @@ class DatabaseStudies:
 
     def ids_of(self, study_instance_uids: Sequence[str]) -> tuple[str, ...]:
         with self._engine.connect() as connection:
-            rows = {row.study_instance_uid: row for some in _slices(study_instance_uids) for row in connection.execute(
+            rows = {row.study_instance_uid: row for some in slices(study_instance_uids) for row in connection.execute(
                 sa.select(studies.c.id, studies.c.facility, studies.c.study_instance_uid).where(
                     studies.c.facility == self._facility, studies.c.study_instance_uid.in_(some)))}
         return tuple(study_id_of(self._addresses, rows[uid]) for uid in study_instance_uids if uid in rows)
@@ -142,9 +143,5 @@ def _selected() -> sa.Select[Any]:
                          patients.c.patient_id == studies.c.patient_id)
     return sa.select(studies, *_LEAD, *_PATIENT).select_from(studies).outerjoin(
         cases, sa.and_(cases.c.study_id == studies.c.id, cases.c.lead)).outerjoin(patients, of_patient)
-
-
-def _slices(items: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
-    return (items[start:start + size] for start in range(0, len(items), size))
 
 

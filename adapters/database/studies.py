@@ -79,7 +79,7 @@ def load_study(connection: sa.Connection, study_id: int, order: Order | None,
     found = connection.execute(query.order_by(instances.c.id)).all() or _conflicting(connection, study_id)
     patient = Patient(row.patient_id, row.patient_issuer, row.patient_name, row.patient_birth_date, row.patient_sex)
     return Study(row.facility, row.study_instance_uid, patient,
-                 series_of(_instance(i, row.study_instance_uid) for i in found),
+                 series_of(instance_of(i, row.study_instance_uid) for i in found),
                  row.accession_number, row.accession_issuer, order)
 
 
@@ -89,7 +89,7 @@ def _conflicting(connection: sa.Connection, study_id: int) -> Any:
         instances.c.id)).all()
 
 
-def _instance(row: Any, study_uid: str) -> Instance:
+def instance_of(row: Any, study_uid: str) -> Instance:
     return Instance(row.sop_instance_uid, row.sop_class_uid, study_uid, row.series_instance_uid,
                     row.transfer_syntax_uid, row.path, row.size, row.digest, row.tags, row.received_at, row.sender)
 
