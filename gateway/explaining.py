@@ -32,6 +32,8 @@ def _note(pipeline: Pipeline, study: Study) -> str:
     selection = pipeline.select(study)
     if not selection.instances:
         return f"{pipeline.name} reads nothing of it: " + "; ".join(p.text for p in selection.problems)
+    if selection.problems:
+        return f"{pipeline.name} takes it and ends undetermined: " + " ".join(p.text for p in selection.problems)
     what = f"{pipeline.name} reads {len(selection.instances)} of {len(study.instances)} objects"
     return f"{what} ({selection.note})" if selection.note else what
 

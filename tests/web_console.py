@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -61,8 +61,9 @@ def console(rows: object = None, views: FakeViews | None = None, operations: Fak
         lambda: {"ecg_12lead": Latency(1204, 0.0183, 0.0412), "chest_ct": Latency(88, 0.62, 1.4)})
 
 
-def explained(content: bytes) -> Explained:
+def explained(objects: Iterable[bytes]) -> Explained:
     """What the rule tester's page gets to show."""
+    content = b"".join(objects)
     if b"BROKEN" in content:
         raise Unreadable("The file meta cannot be read.")
     taken = b"ECG" in content

@@ -350,7 +350,8 @@ class World:
             "door": Door(self.intake, split, Conversion(), self.settings.http.maximum_upload_bytes),
             "settings": self.settings, "routers": (), "console": console(self.queries, self.views, self.operations),
             "case_parts": self.background.parts(self.feedback),
-            "model_cards": lambda name: CARD if name != "broken" else None, "explain": lambda content: {"rule": "ecg"}}
+            "model_cards": lambda name: CARD if name != "broken" else None,
+            "explain": lambda objects: {"rule": "ecg", "objects": len(list(objects))}}
         return build_app(**parts | changes)
 
 

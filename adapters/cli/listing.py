@@ -46,12 +46,12 @@ def add_worklist(cli: typer.Typer, services: CliServices) -> None:
         if as_json:
             output.say_json(page)
             return
-        _print_worklist(page, asked)
+        _print_worklist(page, asked, filtered=bool(search or wanted.keys() - {"limit", "cursor"}))
 
 
-def _print_worklist(page: dict[str, Any], asked: Session) -> None:
+def _print_worklist(page: dict[str, Any], asked: Session, *, filtered: bool) -> None:
     if not page["items"]:
-        output.say(asked.t("empty"))
+        output.say(asked.t("no_match" if filtered else "empty"))
         return
     now = datetime.now(UTC)
     output.worklist_table((line(item, asked.t, now) for item in page["items"]), asked.t)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,14 @@ from gateway.settings import Settings
 
 def build_app(queries: Queries, commands: Commands, health: Health, inference: Inference, door: Door,
               settings: Settings, routers: Sequence[APIRouter], model_cards: Callable[[str], str | None],
-              explain: Callable[[bytes], Any] | None, console: Console, case_parts: pages_case.CaseParts,
+              explain: Callable[[Iterable[bytes]], Any] | None, console: Console, case_parts: pages_case.CaseParts,
               registry: CollectorRegistry | None = None) -> FastAPI:
     """All routes of the contract and the pages, with `routers` (FHIR, DICOMweb) beside them.
 
     `door`: what uploads go through. `model_cards`: model name → its MODEL.md. `explain`: what `check --explain` says
-    of one object, or None. `console`: what the pages look at besides; `case_parts`: the case page. `registry`: metrics
-    of others, shown beside ours. Before the server stops, `app.state.changes.close()` ends the streams that pages
-    listen to.
+    of an upload's objects, or None. `console`: what the pages look at besides; `case_parts`: the case page. `registry`:
+    metrics of others, shown beside ours. Before the server stops, `app.state.changes.close()` ends the streams that
+    pages listen to.
     Raises ConfigurationError for a bind to other machines without an allow-list. Serve it with the server's own
     access log off (it writes paths) and without trusting forwarded addresses.
     """

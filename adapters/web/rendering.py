@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from markupsafe import Markup
 
 from adapters.web.catalogue import texts
 from adapters.web.presentation import Form, Line, Mark, as_time, line, mark, person_name, proof
+from adapters.web.sayings import said
 from adapters.web.why_here import sentences
 from gateway.settings import Settings
 
@@ -38,7 +40,7 @@ class Renderer:
                                         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         self._environment.globals |= {"t": self.t, "settings": settings, "language": settings.site.language}
         self._environment.filters |= {"when": self.when, "iso": _iso, "person": person_name, "number": _number,
-                                      "proof": proof}
+                                      "proof": proof, "said": partial(said, language=settings.site.language)}
 
     def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         page = self._environment.get_template(template).render(now=self._clock(), **values)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from fastapi import UploadFile
 
@@ -34,7 +35,7 @@ class RuleTester:
     """`door`: what uploads go through, of which only the reading is used here."""
 
     door: Door
-    explain: Callable[[bytes], Explained]
+    explain: Callable[[Iterable[bytes]], Explained]
     language: str
     turns: Turns
 
@@ -43,12 +44,13 @@ class RuleTester:
         return self._worded(self.door.convert.accepted)
 
     def judge(self, uploads: Sequence[UploadFile]) -> Judged:
-        """The first object of the upload stands for the rest. Raises Transient where other uploads take too long."""
+        """The first study of the upload, by all its objects. Raises Transient where other uploads take too long."""
         left_out: list[tuple[str, str]] = []
         with self.turns.one():
             try:
-                content = self._first(self.door.objects(uploads), left_out)
-                explained = self.explain(content) if content else None
+                objects = self._objects(self.door.objects(uploads), left_out)
+                first = next(objects, None)
+                explained = None if first is None else self.explain(chain([first], objects))
             except Rejected as error:
                 return Judged(left_out=tuple(left_out), refusal=self._worded(error.reason))
         if explained is None:
@@ -57,13 +59,12 @@ class RuleTester:
         rules = tuple((name, taken, self._worded(reason)) for name, taken, reason in explained.rules)
         return Judged(rules, self._worded(explained.note), tuple(left_out))
 
-    def _first(self, found: Iterator[Member], left_out: list[tuple[str, str]]) -> bytes:
+    def _objects(self, found: Iterator[Member], left_out: list[tuple[str, str]]) -> Iterator[bytes]:
         for member in found:
             if not member.reason:
-                return bytes(member.content)
-            if len(left_out) < _MOST_LEFT_OUT:
+                yield bytes(member.content)
+            elif len(left_out) < _MOST_LEFT_OUT:
                 left_out.append((member.name, self._worded(member.reason)))
-        return b""
 
     def _worded(self, text: str) -> str:
         return said(text, self.language)

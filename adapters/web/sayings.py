@@ -15,6 +15,7 @@ _RULES = {
     "no rule takes it: the study would be shown as unsupported":
         "ни одно правило его не берёт: исследование будет показано как неподдержанное",
     "{} reads nothing of it: {}": "{} ничего в нём не читает: {}",
+    "{} takes it and ends undetermined: {}": "{} берёт его, но заключения не даст: {}",
     "{} reads {} of {} objects ({})": "{} читает объектов: {} из {} ({})",
     "{} reads {} of {} objects": "{} читает объектов: {} из {}",
 }
@@ -141,7 +142,15 @@ _READINESS = {
     "model {} version {} is not ready on the Triton server": "модель {} версии {} не готова на сервере Triton",
     "the Triton server has another file of model {} (SHA-256)": "на сервере Triton другой файл модели {} (SHA-256)",
 }
-SAYINGS = {"ru": _FILES | _RECORDINGS | _PICTURES | _READINESS | _RULES}
+_DELIVERIES = {
+    "{} cannot be reached: {}.": "{} недоступен: {}.", "{} cannot be reached: {}": "{} недоступен: {}",
+    "{} cannot be reached or does not answer as a DICOM peer.": "{} недоступен или не отвечает по DICOM.",
+    "{}: {} while sending or waiting for the acknowledgement": "{}: {} при отправке или ожидании подтверждения",
+    "connection refused": "в соединении отказано", "timed out": "нет ответа вовремя",
+    "no route to host": "нет пути к узлу", "name or service not known": "имя узла неизвестно",
+    "connection reset by peer": "соединение сброшено", "broken pipe": "соединение разорвано",
+}
+SAYINGS = {"ru": _FILES | _RECORDINGS | _PICTURES | _READINESS | _DELIVERIES | _RULES}
 """By language: English → the same. The rules' come last: their templates fit almost anything."""
 
 

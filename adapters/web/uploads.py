@@ -6,7 +6,7 @@ Each takes what `Convert.accepted` names, as one part or several parts named `fi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -90,7 +90,7 @@ class Door:
         return f"What is taken: {self.convert.accepted}."
 
 
-def router(door: Door, commands: Commands, explain: Callable[[bytes], Any] | None) -> APIRouter:
+def router(door: Door, commands: Commands, explain: Callable[[Iterable[bytes]], Any] | None) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["studies"])
     turns = Turns()
 
@@ -115,24 +115,26 @@ def router(door: Door, commands: Commands, explain: Callable[[bytes], Any] | Non
         return Prediction(**result, left_out=left_out)
 
     if explain is not None:
-        @routes.post("/explain", summary="Say which rule takes an object",
+        @routes.post("/explain", summary="Say which rule takes a study",
                      responses=problems_of(400, 413, 422, 503) | {200: {"description": "What each rule says."}})
         def explained(file: list[UploadFile]) -> Any:
-            """Which rule takes this object, and why the others do not; nothing is kept."""
+            """Which rule takes the first study of the upload, and why the others do not; nothing is kept."""
             with turns.one():
-                return explain(bytes(_first(door.objects(file)).content))
+                return explain(_explicable(door.objects(file)))
 
     return routes
 
 
-def _first(found: Iterator[Member]) -> Member:
-    """The first object of the upload: of a volume, every slice is judged alike."""
-    first = next(found, None)
-    if first is None:
-        raise Unreadable("There is no file to explain.")
-    if first.reason:
-        raise Unreadable(first.reason)
-    return first
+def _explicable(found: Iterator[Member]) -> Iterator[bytes]:
+    """The objects, one at a time. Raises Unreadable where there is none."""
+    empty, reason = True, ""
+    for member in found:
+        reason = reason or member.reason
+        if not member.reason:
+            empty = False
+            yield bytes(member.content)
+    if empty:
+        raise Unreadable(reason or "There is no file to explain.")
 
 
 def _take_all(door: Door, uploads: Sequence[UploadFile], sender: Sender) -> Uploaded:

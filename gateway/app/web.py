@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -52,7 +52,7 @@ from gateway.intake import instance_of
 from gateway.library import Library
 from gateway.operations import Console, Disk
 from gateway.ports import Outcome, Stored
-from gateway.study import Sender
+from gateway.study import Instance, Sender
 from gateway.viewing import Viewer
 from gateway.work import now
 
@@ -75,7 +75,7 @@ class Web:
         routers = self._protocols() + library_routers(
             library, FeedbackRows(base.database), base.queries, self.batches, ZoneInfo(settings.site.timezone))
         app = build_app(base.queries, commands, self.health, base.inference, door, settings, routers,
-                        partial(model_card, settings.model_repository, base.inference.models), self._explain_object,
+                        partial(model_card, settings.model_repository, base.inference.models), self._explain_objects,
                         self._console(), self._case_parts(), base.instruments.registry)
         self.http = HttpServer(app, settings.http, app.state.changes.close)
 
@@ -115,12 +115,16 @@ class Web:
         return Console(DatabaseSavedViews(base.database), self.operations, ChangeToken(base.database),
                        lambda: Disk(base.store.free_bytes(), base.store.used_share()), base.latencies.told)
 
-    def _explain_object(self, part10: bytes) -> Explained:
+    def _explain_objects(self, objects: Iterable[bytes]) -> Explained:
         base = self._base
+        found = [self._explicable(part10) for part10 in objects]
+        study = [instance for instance in found if instance.study_instance_uid == found[0].study_instance_uid]
+        return explain(study_alone(base.settings.site.facility, study), base.settings.routes, base.pipelines)
+
+    def _explicable(self, part10: bytes) -> Instance:
         header, dataset = split(part10)
         stored = Stored("", "", len(part10), Outcome.STORED)
-        instance = instance_of(base.read_tags(header, [dataset]), stored, Sender("upload", ""), now())
-        return explain(study_alone(base.settings.site.facility, [instance]), base.settings.routes, base.pipelines)
+        return instance_of(self._base.read_tags(header, [dataset]), stored, Sender("upload", ""), now())
 
     def _checks(self) -> dict[str, Callable[[], str]]:
         base, clock = self._base, self._reading.clock

@@ -179,7 +179,8 @@ def test_predict_returns_the_result_and_keeps_nothing(client: httpx.Client, worl
 
 
 def test_explain_is_only_there_when_it_is_supplied(client: httpx.Client, world: World) -> None:
-    assert client.post("/api/explain", files=upload("a.dcm", fake_object("ECG"))).json() == {"rule": "ecg"}
+    assert client.post("/api/explain", files=upload("a.zip", zipped(a=fake_object("ECG"), b=fake_object("ECG")))
+                       ).json() == {"rule": "ecg", "objects": 2}
     assert "/api/explain" not in world.app(explain=None).openapi()["paths"]
 
 

@@ -146,6 +146,12 @@ def test_worklist_as_json_and_in_pages(url: str, world: World) -> None:
     assert run("worklist", "--url", url, "--cursor", "bad").exit_code == 1
 
 
+def test_a_filter_that_nothing_passes_is_told_as_such(url: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.queries, "rows", [])
+    assert "No study passes this filter." in run("worklist", "--url", url, "--modality", "CT").output
+    assert "No studies yet." in run("worklist", "--url", url).output
+
+
 def test_the_settings_say_where_the_gateway_is(url: str) -> None:
     port = int(url.rpartition(":")[2])
     fakes = Fakes(Settings(http=HttpSettings(port=port), site=SiteSettings(language="ru")))

@@ -79,7 +79,7 @@ def test_dead_letters_are_tried_again_from_here(shared: tuple[World, httpx.Clien
     assert 'action="/operations/retry/22"' in client.get("/operations").text
     assert client.post("/operations/retry/22").headers["location"] == "/operations"
     assert client.post("/operations/retry").headers["location"] == "/operations"
-    assert client.post("/operations/retry/999999").status_code == 409
+    assert client.post("/operations/retry/999999").status_code == 404
     assert [asked[0] for asked in world.commands.asked] == ["retry", "retry_dead", "retry"]
 
 
@@ -163,7 +163,9 @@ def test_in_russian() -> None:
         assert "Modality: 'MR', правилу нужно 'ECG'" in page
         assert "ни одно правило его не берёт" in page
         assert "После преамбулы нет DICM".lower() in judge(client, b"x").text.lower()
-        assert "Получатели" in client.get("/operations").text
+        shown_operations = client.get("/operations").text
+        assert "Получатели" in shown_operations
+        assert "в соединении отказано" in shown_operations
 
 
 SAY = ["adapters/web/archive.py", "adapters/web/recordings.py", *(
