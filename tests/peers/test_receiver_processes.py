@@ -15,8 +15,9 @@ from pynetdicom import evt
 from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.tags import TagStream, read_tags
 from adapters.dicom.transport.association import Association, Peer
-from adapters.dicom.transport.scp import DicomServer, Service
+from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import VERIFICATION, send_files
+from adapters.dicom.transport.services import Service
 from adapters.files.store import FileObjectStore
 from adapters.receiver.processes import ReceiverProcesses, Told
 from adapters.receiver.wire import Orders

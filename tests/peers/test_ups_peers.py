@@ -21,7 +21,8 @@ from pynetdicom.sop_class import (
     UnifiedProcedureStepQuery,
 )
 
-from adapters.dicom.transport.scp import DicomServer, Service
+from adapters.dicom.transport.scp import DicomServer
+from adapters.dicom.transport.services import Service
 from adapters.dicom.transport.ups_scp import UpsScp
 from adapters.dicom.transport.workitems import Workitems
 from adapters.files.store import FileObjectStore

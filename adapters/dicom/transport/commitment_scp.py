@@ -19,7 +19,7 @@ from pynetdicom.dsutils import encode
 from adapters.dicom.content import commitment as content
 from adapters.dicom.transport.association import Peer
 from adapters.dicom.transport.requestor import answered, associated
-from adapters.dicom.transport.scp import Service, sender_of
+from adapters.dicom.transport.services import Service, sender_of
 from gateway.commitment import Report, Request
 from gateway.errors import Permanent, Rejected, Transient
 

@@ -17,7 +17,7 @@ from adapters.dicom.content.attributes import Refused
 from adapters.dicom.content.elements import EXPLICIT, IMPLICIT, walk
 from adapters.dicom.content.uids import is_uid
 from adapters.dicom.transport import contexts
-from adapters.dicom.transport.scp import Service, sender_of
+from adapters.dicom.transport.services import Service, sender_of
 from gateway.completion import Evidence, EvidenceKind, EvidenceLog
 from gateway.errors import Transient
 

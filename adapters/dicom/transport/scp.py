@@ -2,79 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import structlog
-from pynetdicom import AE, evt
-from pynetdicom._handlers import (
-    standard_dimse_recv_handler,
-    standard_dimse_sent_handler,
-    standard_pdu_recv_handler,
-    standard_pdu_sent_handler,
-)
+from pynetdicom import evt
 from pynetdicom.transport import ThreadedAssociationServer
 
-from adapters.dicom.content import part10
-from adapters.dicom.content.association_request import HEAD, LONGEST_REQUEST, abstract_syntaxes, announced
+from adapters.dicom.content.association_request import HEAD, abstract_syntaxes, announced
 from adapters.dicom.content.pdu_reader import Command
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.late_events import forgive_late_events
+from adapters.dicom.transport.library_server import ENDING, Unbound, entity_of, hang_up, read_at_once, silence
 from adapters.dicom.transport.places import Places
 from adapters.dicom.transport.reactor import without_polling
 from adapters.dicom.transport.receiving import Receiver
+from adapters.dicom.transport.services import Service, dispatched, sender_of
 from adapters.dicom.transport.storing import SUCCESS, StoreRequest, Tally
 from adapters.dicom.transport.waiting_room import WaitingRoom
 from gateway.errors import GatewayError
 from gateway.intake import SenderLeft
 from gateway.ports import Intake
 from gateway.settings import DicomSettings
-from gateway.study import Sender
 
 _VERIFICATION = "1.2.840.10008.1.1"
-_ENDING = 32
-"""Associations beyond the allowed ones whose threads may still be on their way to their end."""
-_LONGEST_PDU = 1024**3
 _BACKLOG = 1024
-_PIECE = 256 * 1024
-"""Bytes asked of the socket at a time: memory grows with what came, not with what was announced."""
-_LIBRARY_LOGS = ((evt.EVT_DIMSE_RECV, standard_dimse_recv_handler), (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
-                 (evt.EVT_PDU_RECV, standard_pdu_recv_handler), (evt.EVT_PDU_SENT, standard_pdu_sent_handler))
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What another service class adds to the receiver: abstract syntaxes that it accepts, and pynetdicom handlers.
-
-    A handler asks `sender_of(event.assoc)` who is calling.
-    """
-
-    abstract_syntaxes: Sequence[str]
-    handlers: Sequence[tuple[Any, Callable[[Any], Any]]]
-    """(pynetdicom event, such as `evt.EVT_N_CREATE`; handler)."""
-    transfer_syntaxes: Sequence[str] = (contexts.IMPLICIT_LITTLE_ENDIAN, contexts.EXPLICIT_LITTLE_ENDIAN)
-    scp_role: bool = False
-    """Whether the requestor may also be the SCP of these classes (role selection, PS3.7 D.3.3.4)."""
-
 
 PassOn = Callable[[socket.socket], bool]
 """Takes over a connection whose association request has come and is not read yet; False: it cannot."""
-
-
-class _Unbound(ThreadedAssociationServer):  # type: ignore[misc]  # the library is not typed
-    """Listens nowhere: connections are given to it."""
-
-    def server_bind(self) -> None:
-        """There is nothing to bind."""
-
-    def server_activate(self) -> None:
-        """Nor to listen to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +60,7 @@ class DicomServer:
         self._settings = settings
         self._intake = intake
         self._log = structlog.get_logger()
-        self._entity = _entity(settings)
+        self._entity = entity_of(settings)
         self._server: Any = None
         self._places = Places(settings.maximum_associations)
         self._room: WaitingRoom | None = None
@@ -127,14 +87,13 @@ class DicomServer:
 
     def start_taking_over(self) -> None:
         """Listen nowhere: serve what is given to `admit`."""
-        self._make_server(_Unbound)
+        self._make_server(Unbound)
 
     def _make_server(self, kind: type[ThreadedAssociationServer]) -> None:
         self._server = self._entity.make_server(
             (self._settings.host, self._settings.port), contexts=self._contexts(), evt_handlers=self._handlers(),
             server_class=kind)
-        for event, handler in _LIBRARY_LOGS:
-            self._server.unbind(event, handler)  # they would write data sets' attributes to the log
+        silence(self._server)
 
     def open_studies(self) -> frozenset[str]:
         """Study Instance UIDs of what the associations of now have brought."""
@@ -157,7 +116,7 @@ class DicomServer:
             if association in established and association.is_established:
                 association.abort()
             else:
-                _hang_up(association)
+                hang_up(association)
         for association in {*established, *ending}:
             association.join(grace_seconds)
 
@@ -165,7 +124,7 @@ class DicomServer:
         return [(evt.EVT_CONN_OPEN, self._on_open), (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_REJECTED, self._on_rejected), (evt.EVT_ESTABLISHED, self._on_established),
                 (evt.EVT_CONN_CLOSE, self._on_close),
-                *_dispatched(self._services)]
+                *dispatched(self._services)]
 
     def _contexts(self) -> Any:
         offered = contexts.supported(self._settings.storage_sop_classes)
@@ -180,7 +139,7 @@ class DicomServer:
             connection.close()
             return True
         server = self._server
-        if (server is None or len(server.active_associations) >= self._settings.maximum_associations + _ENDING
+        if (server is None or len(server.active_associations) >= self._settings.maximum_associations + ENDING
                 or not self._places.take(connection)):
             return False
         server.process_request(connection, address)
@@ -196,7 +155,7 @@ class DicomServer:
         connection = event.assoc.dul.socket.socket
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._settings.network_timeout)
-        _read_at_once(event.assoc)
+        read_at_once(event.assoc)
         forgive_late_events(event.assoc)
         self._connected[event.assoc] = Receiver(event.assoc, without_polling(event.assoc),
                                                 partial(self._begin, event.assoc))
@@ -249,66 +208,3 @@ class DicomServer:
         with self._change:
             self._busy -= 1
             self._change.notify_all()
-
-
-def _dispatched(services: Sequence[Service]) -> list[tuple[Any, Callable[[Any], Any]]]:
-    """One handler for each event: the service in whose presentation context a request came answers it."""
-    handlers: dict[Any, dict[str, Callable[[Any], Any]]] = {}
-    for service in services:
-        for event, handler in service.handlers:
-            handlers.setdefault(event, {}).update(dict.fromkeys(service.abstract_syntaxes, handler))
-    return [(event, partial(_dispatch, known)) for event, known in handlers.items()]
-
-
-def _dispatch(handlers: Mapping[str, Callable[[Any], Any]], event: Any) -> Any:
-    return handlers[str(event.context.abstract_syntax)](event)
-
-
-def _entity(settings: DicomSettings) -> Any:
-    entity = AE(ae_title=settings.ae_title)
-    entity.implementation_class_uid = part10.IMPLEMENTATION_CLASS_UID
-    entity.implementation_version_name = part10.IMPLEMENTATION_VERSION_NAME
-    entity.require_called_aet = settings.require_called_ae_title
-    entity.require_calling_aet = settings.allowed_calling_ae_titles
-    # The library counts associations that are ending; here those count that have a place.
-    entity.maximum_associations = settings.maximum_associations + 2 * _ENDING
-    entity.maximum_pdu_size = settings.maximum_pdu_size
-    entity.acse_timeout = settings.acse_timeout
-    entity.dimse_timeout = settings.dimse_timeout
-    entity.network_timeout = settings.network_timeout
-    return entity
-
-
-def _read_at_once(association: Any) -> None:
-    """Read as much of a PDU as has come (the library reads 4 KB at a time), and break off where one is announced
-    longer than anybody needs (the library would collect it in memory)."""
-    connection = association.dul.socket
-
-    def receive(size: int) -> bytearray:
-        awaiting_request = association.dul.state_machine.current_state == "Sta2"
-        if size > (LONGEST_REQUEST if awaiting_request else _LONGEST_PDU):
-            raise ConnectionAbortedError("the peer announces too long a message")
-        received = bytearray()
-        while len(received) < size:
-            piece = connection.socket.recv(min(size - len(received), _PIECE))
-            if not piece:
-                break
-            received += piece
-        return received
-
-    connection.recv = receive
-
-
-def _hang_up(association: Any) -> None:
-    """End the connection of an association that has not begun or is ending: its threads end with it."""
-    connection = association.dul.socket.socket if association.dul.socket else None
-    if connection is not None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-
-
-def sender_of(association: Any) -> Sender:
-    """Who calls: AE title and address of an association's requestor."""
-    request = association.requestor.primitive
-    calling = request.calling_ae_title.strip() if request else ""
-    return Sender("dicom", calling, association.requestor.address_info.address)

@@ -11,7 +11,7 @@ from pydicom.tag import Tag
 from pynetdicom import evt
 
 from adapters.dicom.content import ups
-from adapters.dicom.transport.scp import Service, sender_of
+from adapters.dicom.transport.services import Service, sender_of
 from adapters.dicom.transport.workitems import Workitems
 from gateway.errors import Rejected, Transient
 
