@@ -31,7 +31,7 @@ ENGLISH = {
     "viewer.hint": "Wheel, arrow keys or swipe: slices. Drag: window. 1–5: presets. S: side by side. "
                    "O: evidence on and off. Home: key slice.",
     "key.presets": "windows, in the order of their buttons",
-    "key.slices": "next and previous slice, once the image is chosen",
+    "key.slices": "next and previous slice, after any of these keys",
     "key.home": "key slice", "key.evidence": "evidence on and off", "key.sides": "side by side with the source",
     "key.full": "full screen", "key.caliper": "set a caliper",
     "viewer.no_map": "The reader kept no map of its evidence for these images.",
@@ -83,7 +83,7 @@ RUSSIAN = {
     "viewer.hint": "Колесо, стрелки или смахивание: срезы. Перетаскивание: окно. 1–5: готовые окна. "
                    "S: рядом с исходным. O: признаки. Home: ключевой срез.",
     "key.presets": "окна, в порядке кнопок",
-    "key.slices": "следующий и предыдущий срез, когда выбрано изображение",
+    "key.slices": "следующий и предыдущий срез, после любой из этих клавиш",
     "key.home": "ключевой срез", "key.evidence": "показать или скрыть признаки", "key.sides": "рядом с исходным",
     "key.full": "на весь экран", "key.caliper": "поставить циркуль",
     "viewer.no_map": "Карта признаков для этих изображений не сохранена.",

@@ -114,6 +114,14 @@ def test_slices_turn_by_wheel_keys_and_slider(at: Desk) -> None:
     assert page.locator("#panes").get_attribute("aria-valuetext") == "Slice 3 of 12"
 
 
+def test_who_works_by_keys_turns_slices_without_looking_for_the_image(at: Desk) -> None:
+    page = opened(at, CT)
+    on_slice(page, 8)
+    page.keyboard.press("2")
+    page.keyboard.press("ArrowUp")
+    on_slice(page, 9)
+
+
 def test_windows_by_preset_drag_and_number(at: Desk) -> None:
     page = opened(at, CT)
     images = page.locator("#images")

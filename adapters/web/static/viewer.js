@@ -285,13 +285,17 @@ export class ImageViewer {
   // Keys that work wherever the focus is, but in fields.
   shortcut(key) {
     const preset = /^[1-5]$/.test(key) ? this.section.querySelectorAll(".preset")[Number(key) - 1] : null;
-    if (preset) { if (!preset.hidden) this.preset(preset); return true; }
+    if (preset) { if (!preset.hidden) this.preset(preset); this.take(); return true; }
     if (key === "s") this.beside(!this.state.beside);
     else if (key === "f") this.fullScreen();
     else if (key === "o") this.chooseLabel(this.state.label < 0 ? this.shown : -1);
     else return false;
+    this.take();
     return true;
   }
+
+  // Whoever works by keys turns slices next: the arrow keys are the image's once it has the focus.
+  take() { this.part("#panes").focus({ preventScroll: true }); }
 
   // The mouse changes the window; a finger sideways turns slices, two fingers change the window.
   listenToPointers(panes) {
