@@ -145,7 +145,8 @@ def _list_cases(asked: Session, limit: int, as_json: bool) -> None:
 def _show_case(case: dict[str, Any], asked: Session) -> None:
     t = asked.t
     told = line(case, t, datetime.now(UTC))
-    output.say(f"{told.patient} · {told.patient_id} · {told.age_sex} · {told.modality}", "bold")
+    who = (told.patient, told.patient_id, told.age_sex, told.modality)
+    output.say(" · ".join(part for part in who if part), "bold")
     output.say(f"{told.symbol} {told.word}  {t('risk')} {told.risk_text}", output.TONES[told.tone])
     if told.demonstration:
         output.say(t("demonstration"), "reverse")

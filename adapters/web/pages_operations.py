@@ -23,6 +23,7 @@ from gateway.ports import Commands, Health, Inference, Queries
 from gateway.settings import Settings
 
 DEAD_SHOWN = 50
+_PARTS = frozenset({"database", "disk", "assembly", "model"})
 _SLOW_SECONDS = 600.0
 """A destination for which something waits longer is behind."""
 
@@ -67,7 +68,8 @@ class OperationsPage:
         dead = [DeliveryForm.of(d).model_dump() for d in self.queries.deliveries(DeliveryState.DEAD, DEAD_SHOWN)]
         lately, span = received_lately(self.console.operations.earlier())
         return {
-            "ready": ready, "parts": [(name, told == "ok", self._worded(told)) for name, told in parts.items()],
+            "ready": ready,
+            "parts": [(self._part(name), told == "ok", self._worded(told)) for name, told in parts.items()],
             "senders": self._senders(now, lately), "span": self._since(timedelta(minutes=max(1, span.seconds // 60))),
             "queues": [(queue, self._since(now - queue.oldest) if queue.oldest else "")
                        for queue in self.console.operations.queues()],
@@ -75,6 +77,11 @@ class OperationsPage:
             "disk": self.console.disk(), "models": self._models(), "dead": dead,
             "marks": [self.renderer.mark(d) for d in dead],
             "dead_in_all": self.queries.counts().get("deliveries.dead", 0)}
+
+    def _part(self, name: str) -> str:
+        """The name of a part of readiness, which a model's name may follow."""
+        part, _, rest = name.partition(" ")
+        return f"{self.renderer.t(f'ops.part.{part}')} {rest}".strip() if part in _PARTS else name
 
     def _senders(self, now: datetime, lately: Mapping[str, int]) -> list[SenderLine]:
         lines = [self._sender(sender, now, lately) for sender in self.queries.senders()]

@@ -27,10 +27,11 @@ _FILES = {
     "This file is a DICOM object and {} at once: its preamble or its end is not DICOM's own.":
         "Этот файл — объект DICOM и одновременно {}: его преамбула или конец не от DICOM.",
     "a Windows program": "программа Windows", "a program": "программа", "a zip archive": "архив zip",
-    "a PDF document": "документ PDF", "a script": "сценарий", "a GIF picture": "картинка GIF",
+    "a PDF document": "документ PDF", "a script": "сценарий", "an RTF document": "документ RTF",
+    "a BMP picture": "картинка BMP", "a sound or film": "звук или видео", "a GIF picture": "картинка GIF",
     "a PNG picture": "картинка PNG", "a JPEG picture": "картинка JPEG", "a RAR archive": "архив RAR",
     "a 7z archive": "архив 7z", "a gzip archive": "архив gzip", "an HTML or XML document": "документ HTML или XML",
-    "The zip archive is damaged.": "Архив zip повреждён.",
+    "The zip archive is damaged.": "Архив zip повреждён.", "The zip archive holds no file.": "В архиве zip нет файлов.",
     "The zip archive holds more than {} files.": "В архиве zip больше {} файлов.",
     "The zip archive unpacks to more than the gateway takes at once.":
         "Архив zip распаковывается в больший объём, чем шлюз берёт за раз.",

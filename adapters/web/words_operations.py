@@ -4,7 +4,9 @@ from __future__ import annotations
 
 ENGLISH = {
     "operations": "Operations", "ops.ready": "Ready: studies can be taken and read", "ops.parts": "Parts",
-    "ops.part": "Part", "ops.ok": "ready", "ops.senders": "Senders", "ops.sender": "Sender",
+    "ops.part": "Part", "ops.part.database": "database", "ops.part.disk": "disk",
+    "ops.part.assembly": "assembly", "ops.part.model": "model",
+    "ops.ok": "ready", "ops.senders": "Senders", "ops.sender": "Sender",
     "ops.protocol": "Protocol", "ops.last_heard": "Last heard", "ops.ago": "{time} ago", "ops.total": "In all",
     "ops.lately": "Rate, last {time}", "ops.silent": "silent", "ops.hearing": "heard",
     "ops.silence": "Silent: not heard for {hours:g} h", "ops.silence_off": "The silence alarm is off",
@@ -28,6 +30,8 @@ ENGLISH = {
 }
 RUSSIAN = {
     "operations": "Состояние", "ops.ready": "Готово: исследования принимаются и читаются", "ops.parts": "Части",
+    "ops.part.database": "база данных", "ops.part.disk": "диск", "ops.part.assembly": "сборка исследований",
+    "ops.part.model": "модель",
     "ops.part": "Часть", "ops.ok": "готово", "ops.senders": "Отправители", "ops.sender": "Отправитель",
     "ops.protocol": "Протокол", "ops.last_heard": "Последний раз", "ops.ago": "{time} назад", "ops.total": "Всего",
     "ops.lately": "Поток за {time}", "ops.silent": "молчит", "ops.hearing": "слышен",

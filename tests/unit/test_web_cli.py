@@ -211,6 +211,15 @@ def test_control_characters_from_outside_do_not_reach_the_terminal() -> None:
     assert plain("ok\nÄ") == "ok\nÄ"
 
 
+def test_what_is_not_known_of_a_patient_leaves_no_gap() -> None:
+    world = World()
+    world.queries.rows = [view(1, patient_birth_date="", patient_sex="", modality="ECG")]
+    with serving(world.app()) as address:
+        who = run("cases", "show", f"{1:020x}", "--url", address).output.splitlines()[0]
+    assert who.endswith(" · ECG")
+    assert "·  ·" not in who
+
+
 def test_send_expands_folders_and_zips_and_tells_the_refusals(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)

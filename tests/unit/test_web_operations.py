@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import html
-import io
 import re
-import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +17,7 @@ from adapters.web.latency import Latencies
 from adapters.web.sayings import SAYINGS, said
 from gateway.operations import Counted, Latency, is_silent, latency, received_lately
 from gateway.settings import AlarmSettings, Settings, SiteSettings
+from tests.archives import zipped
 from tests.web_console import NOW, explained
 from tests.web_fakes import FakeInference, World, fake_object, serving
 
@@ -129,14 +128,6 @@ def test_the_tester_stores_nothing(shared: tuple[World, httpx.Client]) -> None:
     assert world.intake.taken == []
 
 
-def zipped(**files: bytes) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
 @pytest.mark.parametrize(("content", "told"), [
     (b"", "DICM is missing"), (b"<html><script>alert(1)</script></html>", "DICM is missing"),
     (bytes(128) + b"DICMBROKEN", "The file meta cannot be read."), (b"PK\3\4" + b"x" * 300, "An archive within"),
@@ -165,6 +156,7 @@ def test_in_russian() -> None:
         assert "После преамбулы нет DICM".lower() in judge(client, b"x").text.lower()
         shown_operations = client.get("/operations").text
         assert "Получатели" in shown_operations
+        assert "<dt>база данных</dt>" in shown_operations
         assert "в соединении отказано" in shown_operations
 
 
