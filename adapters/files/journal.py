@@ -14,7 +14,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,9 +58,14 @@ class Record:
 class Journal:
     """Appends for one store of one process; for all of its threads, which share their syncs."""
 
-    def __init__(self, root: Path, name: str, files: FileLayer) -> None:
-        """`root`: the store's folder, on the file system that is synced; `name`: this journal's own, among others."""
+    def __init__(self, root: Path, name: str, files: FileLayer, rewrite: Callable[[str, bytes], None]) -> None:
+        """`root`: the store's folder, on the file system that is synced; `name`: this journal's own, among others.
+        `rewrite`: writes the file of a record anew where it is still there."""
         self._root, self._folder, self._files = root, root / "journal" / name, files
+        self._rewrite = rewrite
+        self._failed = False
+        """Whether the last sync of everything failed. What it could not write the system takes as written (Linux does:
+        the next sync succeeds), so it has to be written again."""
         self._rounds = itertools.count(int.from_bytes(os.urandom(6), "little"))
         self._round = next(self._rounds)
         self._claim: int | None = None
@@ -120,9 +125,18 @@ class Journal:
                 settled = list(self._sealed)
                 self._writing.wait_for(lambda: not any(segment.pending for segment in settled))
             if settled:
-                self._files.sync_all(self._root)
+                self._sync_all(settled)
                 for segment in settled:
                     self._empty(segment)
+
+    def _sync_all(self, settled: Sequence[_Segment]) -> None:
+        if self._failed:
+            for segment in settled:
+                for name, content in records(segment.path.read_bytes()):
+                    self._rewrite(name, content)
+        self._failed = True
+        self._files.sync_all(self._root)
+        self._failed = False
 
     def close(self) -> None:
         """Settle, and leave nothing behind. It may not be used any more."""
@@ -227,9 +241,12 @@ def recover(root: Path, files: FileLayer, restore: Callable[[str, bytes], None])
     necessarily durable.
     """
     for folder in sorted((root / "journal").glob("*")):
-        claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if durable.claim(claim):
+            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process has just done it
+            continue
+        try:
+            if durable.claim(claim) and folder.exists():
                 for segment in sorted(folder.glob("*.seg")):
                     for name, content in records(segment.read_bytes()):
                         restore(name, content)

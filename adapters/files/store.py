@@ -7,9 +7,8 @@ import hashlib
 import itertools
 import os
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +17,13 @@ from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal, recover
+from adapters.files.name_locks import NameLocks
 from gateway.errors import Permanent, StorageFull, Unreadable
 from gateway.ports import Outcome, Piece, Stored
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _SCRATCH = ".incoming"
+_LOCKS = "names.lock"
 _LARGEST_META = 1024 * 1024
 _STAT_SECONDS = 1.0
 _BLOCK = 4096
@@ -130,11 +131,11 @@ class FileObjectStore:
         self._scratch = self._root / _SCRATCH
         self._numbers = itertools.count()
         self._durable: set[Path] = set()
-        self._locks = tuple(threading.Lock() for _ in range(64))
         self._space: tuple[float, os.statvfs_result] | None = None
-        self._journal = Journal(self._root, f"{os.getpid()}-{id(self):x}", self._files)
+        self._journal = Journal(self._root, f"{os.getpid()}-{id(self):x}", self._files, self._rewrite)
         with durable.storage_errors():
             durable.make_directories(self._scratch, self._files)
+            self._names = NameLocks(self._scratch / _LOCKS)
             self._clean()
             recover(self._root, self._files, self._restore)
 
@@ -177,6 +178,7 @@ class FileObjectStore:
     def close(self) -> None:
         """Nothing is stored any more. Raises Transient where the file system fails; nothing is lost then."""
         self._journal.close()
+        self._names.close()
 
     def free_bytes(self) -> int:
         """Bytes free to this process, at most a second old."""
@@ -205,7 +207,7 @@ class FileObjectStore:
     def place(self, scratch: Path, descriptor: int, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
         """See `Places`: the first free name, unless the same data set stands there already."""
         directory = self._directory(uids[0])
-        with self._locks[hash(uids[1]) % len(self._locks)]:
+        with self._names.held(file_name(uids[1])):
             self._ensure(directory)
             for path, outcome in _candidates(directory, file_name(uids[1]), digest):
                 if not path.exists() and self._link(scratch, descriptor, path):
@@ -217,27 +219,27 @@ class FileObjectStore:
 
     def place_small(self, content: bytearray, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome] | None:
         """See `Places`: through the journal."""
-        directory = self._directory(uids[0])
-        with self._locks[hash(uids[1]) % len(self._locks)]:
-            for path, outcome in _candidates(directory, file_name(uids[1]), digest):
+        directory, name = self._directory(uids[0]), file_name(uids[1])
+        if _may_be_part(directory / f"{name}.dcm", content):
+            # A process may have died while it wrote that file: only its journal tells that from other content.
+            recover(self._root, self._files, self._restore)
+        with self._names.held(name):
+            for path, outcome in _candidates(directory, name, digest):
                 if not path.exists():
-                    return (path, outcome) if self._write_small(path, content, self._write_whole) else None
+                    return (path, outcome) if self._write_small(path, content) else None
                 if _holds(path, digest):
                     self._files.sync_directory(directory)
                     return path, Outcome.DUPLICATE
-                if path.stat().st_size <= len(content) and _is_part(path.read_bytes(), content):
-                    # Another process is just writing the same, or died of it.
-                    return (path, outcome) if self._write_small(path, content, self._replace) else None
         return None
 
-    def _write_small(self, path: Path, content: bytearray, write: Callable[[Path, bytearray], None]) -> bool:
+    def _write_small(self, path: Path, content: bytearray) -> bool:
         """False where the journal takes nothing, or another process has just taken the name."""
         try:
             record = self._journal.append(f"{path.parent.parent.name}/{path.parent.name}/{path.name}", content)
         except OSError:
             return False
         try:
-            write(path, content)
+            self._write_whole(path, content)
         except OSError as error:
             self._journal.void(record)
             if isinstance(error, FileExistsError):
@@ -265,22 +267,34 @@ class FileObjectStore:
     def _restore(self, name: str, content: bytes) -> None:
         """What a journal tells of a process that has died: the file may be missing, or hold only a part of it."""
         wanted, digest = self._root / name, hashlib.sha256(part10.split(content)[1]).hexdigest()
-        for path, _ in _candidates(wanted.parent, wanted.stem, digest):
-            there = path.read_bytes() if path.exists() else b""
-            if there == content:
-                return
-            if _is_part(there, content):
-                self._replace(path, content)
-                return
-            if _holds(path, digest):
-                return
+        with self._names.held(wanted.stem.removesuffix(f".{digest}").removesuffix(f".{digest[:8]}")):
+            for path, _ in _candidates(wanted.parent, wanted.stem, digest):
+                # What is there as it should be may be so in memory only: the disk may have failed to take it.
+                if not path.exists() or _is_part(path.read_bytes(), content):
+                    self._replace(path, content)
+                    return
+                if _holds(path, digest):
+                    return
 
-    def _replace(self, path: Path, content: bytes | bytearray) -> None:
-        scratch = self.scratch_path()
-        self._write_whole(scratch, content)
+    def _rewrite(self, name: str, content: bytes) -> None:
+        """A file that may be on no disk, unless it has been deleted since."""
+        if (self._root / name).exists():
+            self._replace(self._root / name, content)
+
+    def _replace(self, path: Path, content: bytes) -> None:
         for folder in (path.parent.parent, path.parent):
             self._files.mkdir(folder)
-        self._files.rename(scratch, path)
+        scratch = self.scratch_path()
+        descriptor = self._files.create(scratch)
+        try:
+            durable.claim(descriptor)
+            self._files.write(descriptor, content)
+            self._files.rename(scratch, path)
+        except OSError:
+            self._files.unlink(scratch)
+            raise
+        finally:
+            self._files.close(descriptor)
 
     def _link(self, scratch: Path, descriptor: int, path: Path) -> bool:
         """False where another process took the name first."""
@@ -329,6 +343,14 @@ def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path,
     yield directory / f"{name}.dcm", Outcome.STORED
     yield directory / f"{name}.{digest[:8]}.dcm", Outcome.CONFLICT
     yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
+
+
+def _may_be_part(path: Path, whole: bytearray) -> bool:
+    """Whether there is a file that may be what a crash left of writing `whole`, and is not all of it."""
+    try:
+        return path.stat().st_size <= len(whole) and (there := path.read_bytes()) != whole and _is_part(there, whole)
+    except FileNotFoundError:
+        return False
 
 
 def _is_part(there: bytes, whole: bytes | bytearray) -> bool:

@@ -301,7 +301,7 @@ def nothing_half_written(running: Receiver, working: list[Sender], before: set[P
 
 
 def scratch_files(running: Receiver) -> set[Path]:
-    return {path for path in running.objects.glob(".*/*") if path.is_file()}
+    return set(running.objects.glob(".*/*.part"))
 
 
 def memory(pid: int, what: str) -> int:

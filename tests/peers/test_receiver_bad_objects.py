@@ -95,7 +95,7 @@ def sent(server: DicomServer, content: bytes, *, uid: str = UID, sop_class: str 
 
 def kept(objects: Path) -> list[Path]:
     return sorted(path for path in objects.rglob("*")
-                  if path.is_file() and "journal" not in path.relative_to(objects).parts)
+                  if path.is_file() and path.suffix not in {".seg", ".lock"})
 
 
 def without(keyword: str) -> bytes:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,9 @@ def store(tmp_path: Path) -> FileObjectStore:
 
 
 def files(root: Path) -> list[str]:
-    """Without the journal, which stays."""
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.suffix != ".seg")
+    """Without the journal and the locks, which stay."""
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*")
+                  if path.is_file() and path.suffix not in {".seg", ".lock"})
 
 
 def test_an_object_is_stored_as_it_came(store: FileObjectStore, tmp_path: Path) -> None:
@@ -140,13 +142,70 @@ def test_an_object_that_breaks_off_leaves_nothing(store: FileObjectStore, tmp_pa
 
 
 @pytest.mark.parametrize("kept", [0, 100, 5000, 9000])
-def test_what_another_process_has_only_begun_to_write_is_no_conflict(store: FileObjectStore, kept: int) -> None:
+def test_what_a_process_died_of_writing_is_no_conflict(tmp_path: Path, kept: int) -> None:
     content = os.urandom(10_000)
-    path = Path(store.put("1.2", "1.2.3", HEADER, [content]).path)
+    before = FileObjectStore(tmp_path / "objects", 0)
+    name = Path(before.put("1.2", "1.2.3", HEADER, [content]).path).relative_to(tmp_path / "objects")
+    store = FileObjectStore(tmp_path / "crashed", 0)
+    shutil.copytree(tmp_path / "objects" / "journal", tmp_path / "crashed" / "journal")
+    path = tmp_path / "crashed" / name
+    path.parent.mkdir(parents=True)
     path.write_bytes((HEADER + content)[:kept])
-    assert store.put("1.2", "1.2.3", HEADER, [content]).outcome is Outcome.STORED
-    assert path.read_bytes() == HEADER + content
     assert store.put("1.2", "1.2.3", HEADER, [content]).outcome is Outcome.DUPLICATE
+    assert path.read_bytes() == HEADER + content
+    assert len(files(tmp_path / "crashed")) == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    (b"abc" * 3000, b"abc" * 3000 + b"trailing padding"), (b"head" + bytes(9000), b"head" + bytes(4000) + b"x" * 5000),
+    (b"", b"anything")], ids=["the same and more", "black pixels and others", "nothing and something"])
+def test_an_object_that_looks_like_the_beginning_of_another_is_never_overwritten(
+        store: FileObjectStore, first: bytes, second: bytes) -> None:
+    kept = store.put("1.2", "1.2.3", HEADER, [first])
+    other = store.put("1.2", "1.2.3", HEADER, [second])
+    assert other.outcome is Outcome.CONFLICT
+    assert [Path(one.path).read_bytes() for one in (kept, other)] == [HEADER + first, HEADER + second]
+
+
+SENDS = """
+import sys
+from pathlib import Path
+from adapters.dicom.content import part10
+from adapters.files.store import FileObjectStore
+store = FileObjectStore(Path(sys.argv[1]), 0)
+print("ready", flush=True)
+header = part10.build(part10.FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1"))
+for number in map(int, sys.stdin):
+    content = b"same" if number % 2 else sys.argv[2].encode()
+    stored = store.put("1.2", f"1.2.{number}", header, [content * 5000])
+    print(stored.outcome.value, stored.path, content.decode(), flush=True)
+"""
+
+
+def test_processes_that_store_one_uid_at_the_same_moment_lose_nothing(tmp_path: Path) -> None:
+    """Without a lock among them, one would take the file that the other has just begun for what a crash left."""
+    senders = [subprocess.Popen([sys.executable, "-c", SENDS, str(tmp_path), content], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True) for content in ("mine", "your")]
+    try:
+        told = []
+        for sender in senders:
+            assert sender.stdout is not None
+            assert sender.stdout.readline() == "ready\n"
+        for number in range(300):
+            for sender in senders:
+                assert sender.stdin is not None
+                sender.stdin.write(f"{number}\n")
+                sender.stdin.flush()
+            for sender in senders:
+                assert sender.stdout is not None
+                outcome, path, content = sender.stdout.readline().split()
+                told.append((number, outcome, content))
+                assert part10.split(Path(path).read_bytes())[1] == content.encode() * 5000
+        assert sorted(one for one in told if one[0] % 2) == sorted(
+            (number, outcome, "same") for number in range(1, 300, 2) for outcome in ("duplicate", "stored"))
+    finally:
+        for sender in senders:
+            sender.communicate()
 
 
 def test_other_content_beside_a_file_without_any_is_a_conflict(store: FileObjectStore) -> None:
@@ -302,6 +361,28 @@ def test_a_journal_never_overwrites_what_another_has_stored(tmp_path: Path) -> N
     assert {Path(one).name for one in restored.walk(0)} == {"1.2.3.dcm", f"1.2.3.{stored.digest[:8]}.dcm"}
 
 
+class SyncsFailOnce(FileLayer):
+    """As Linux: what the failed sync could not write counts as written."""
+
+    failures = 1
+
+    def sync_all(self, directory: Path) -> None:
+        if self.failures:
+            self.failures -= 1
+            for path in directory.rglob("*.dcm"):
+                path.write_bytes(b"")  # as the disk has it, while nobody reads it from there
+            raise OSError(errno.EIO, "broken")
+
+
+def test_what_a_failing_disk_did_not_take_is_written_again(tmp_path: Path) -> None:
+    store = FileObjectStore(tmp_path, 0, SyncsFailOnce())
+    stored = store.put("1.2", "1.2.3", HEADER, [b"data"])
+    with pytest.raises(Transient):
+        store.close()
+    store.close()
+    assert Path(stored.path).read_bytes() == HEADER + b"data"
+
+
 def test_what_was_deleted_is_not_restored(tmp_path: Path) -> None:
     root = tmp_path / "objects"
     store = FileObjectStore(root, 0)
@@ -330,7 +411,7 @@ def test_an_object_that_was_refused_is_not_restored(tmp_path: Path, monkeypatch:
 
 def test_a_settled_journal_is_begun_anew(tmp_path: Path, synced: list[str]) -> None:
     root = tmp_path / "objects"
-    journal = Journal(root, "mine", FileLayer())
+    journal = Journal(root, "mine", FileLayer(), lambda *_: None)
     root.mkdir()
     for number in range(200):  # more than a segment
         journal.done(journal.append(f"00/1.2/{number}.dcm", bytes(20_000)))
@@ -357,7 +438,7 @@ def test_many_who_wait_at_the_same_time_share_a_sync(tmp_path: Path) -> None:
 
     layer = Slow()
     layer.go_on.set()
-    journal = Journal(tmp_path, "mine", layer)
+    journal = Journal(tmp_path, "mine", layer, lambda *_: None)
     journal.done(journal.append("a", b"a"))
     layer.syncs = 0
     layer.go_on.clear()
