@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,7 +13,7 @@ from gateway.evidence_map import EvidenceTrace, pack
 from gateway.history import Change, EarlierCase
 from gateway.settings import Settings
 from gateway.viewing import CaseSources
-from tests.browser.support import NEEDS_CHROMIUM, SCREENS, Desk, desk, needs_axe, serious
+from tests.browser.support import NEEDS_CHROMIUM, SCREENS, Desk, needs_axe, serious
 from tests.case_fakes import SIZE, FakeBackground, ct_sources, ecg_sources
 from tests.web_fakes import World, serving
 
@@ -41,19 +40,11 @@ def furnish(background: FakeBackground) -> None:
                                          "pathology", 0.9, ("Atrial fibrillation",), False),)
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Desk]:
-    with desk(World()) as made:
-        yield made
-
-
 @pytest.fixture
-def at(shared: Desk) -> Iterator[Desk]:
-    shared.reset()
-    shared.world.feedback.given.clear()
-    furnish(shared.world.background)
-    yield shared
-    assert shared.complaints == []
+def at(at: Desk) -> Desk:
+    at.world.feedback.given.clear()
+    furnish(at.world.background)
+    return at
 
 
 def opened(at: Desk, case_id: str, screen: str = "desktop") -> Page:

@@ -30,11 +30,9 @@ def shared() -> Iterator[Desk]:
 
 
 @pytest.fixture
-def at(shared: Desk) -> Iterator[Desk]:
-    shared.reset()
-    shared.world.operations.loads = FakeOperations.loads
-    yield shared
-    assert shared.complaints == []
+def at(at: Desk) -> Desk:
+    at.world.operations.loads = FakeOperations.loads
+    return at
 
 
 def test_the_page_follows_what_happens(at: Desk) -> None:

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.browser.support import NEEDS_CHROMIUM, Desk, desk
-from tests.web_fakes import World
+from tests.browser.support import NEEDS_CHROMIUM, Desk
 
 pytestmark = NEEDS_CHROMIUM
 PAGES = ("/", *(f"/cases/{n:020x}" for n in (1, 2, 6)), "/deliveries", "/models", "/models/chest_ct", "/docs")
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Desk]:
-    with desk(World()) as made:
-        yield made
-
-
-@pytest.fixture
-def at(shared: Desk) -> Iterator[Desk]:
-    shared.reset()
-    yield shared
-    assert shared.complaints == []
 
 
 def test_without_scripts_the_pages_work(at: Desk) -> None:

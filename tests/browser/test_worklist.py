@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,6 @@ from tests.browser.support import (
     NEEDS_CHROMIUM,
     SCREENS,
     Desk,
-    desk,
     focused_row,
     grey,
     needs_axe,
@@ -29,19 +27,6 @@ from tests.web_fakes import AFIB, World, serving, view
 pytestmark = NEEDS_CHROMIUM
 SICK = view(500, verdict="pathology", risk=0.99, findings=(AFIB,))
 SOON = 15_000
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Desk]:
-    with desk(World()) as made:
-        yield made
-
-
-@pytest.fixture
-def at(shared: Desk) -> Iterator[Desk]:
-    shared.reset()
-    yield shared
-    assert shared.complaints == []
 
 
 def listening(at: Desk) -> Page:

@@ -24,6 +24,7 @@ from adapters.dicom.content.ct_write import write_ct
 from adapters.web.openapi import operations
 from gateway.study import Patient
 from pipelines.ecg_12lead.synthetic import synthesise
+from tests.archives import zipped
 from tests.peers.dcmtk import free_port
 from tests.peers.gateway_process import GatewayProcess, await_that, gateway
 from tests.unit.test_conversion import AT, aecg, nifti, npy
@@ -60,14 +61,6 @@ def chest() -> Any:
     voxels = np.full((64, 64, 20), -1000, np.int16)
     voxels[12:52, 16:48] = 40
     return voxels
-
-
-def zipped(**files: bytes) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def files_of(running: GatewayProcess) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from adapters.web.uploads import Door
 from gateway.batch import Fill, RecordResult, RecordState, fill, labels_of, read_table, table
 from gateway.errors import NotReady, Rejected, Transient, Unreadable, Unusable
 from gateway.settings import BatchSettings
+from tests.archives import zipped
 from tests.unit.test_conversion import aecg, npy
 from tests.unit.test_wfdb_upload import record
 from tests.waveforms import beats
@@ -99,11 +99,9 @@ def test_rows_without_a_record_come_back_as_they_were(rows: list[list[str]], put
 # ------------------------------------------------------------ records
 
 
-def zipped(folder: Path, files: Mapping[str, bytes]) -> Path:
+def zip_file(folder: Path, files: Mapping[str, bytes]) -> Path:
     path = folder / "all.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+    path.write_bytes(zipped(**files))
     return path
 
 
@@ -113,7 +111,7 @@ def ecg(name: str = "x", scale: float = 1.0) -> bytes:
 
 def test_the_records_of_a_zip_are_its_headers_arrays_and_studies(tmp_path: Path) -> None:
     files = record(tmp_path)
-    path = zipped(tmp_path, {
+    path = zip_file(tmp_path, {
         **{f"w/{n}": c for n, c in files.items()}, "n/1.npy": npy(beats()), "e.xml": aecg(), "d/same.dcm": ecg(),
         "d/other.dcm": ecg(scale=0.9), "readme.txt": b"hello", "w/more.dat": b"1", "../evil.npy": npy(beats()),
         "labels.csv": b"a,b\n1,2\n"})
@@ -178,7 +176,7 @@ def work(folder: Path, reader: Any, **settings: Any) -> BatchWork:
 
 
 def upload(folder: Path, count: int = 4) -> io.BytesIO:
-    return io.BytesIO(zipped(folder, {f"{n}.npy": npy(beats() * (1 + n / 10)) for n in range(count)}).read_bytes())
+    return io.BytesIO(zipped(**{f"{n}.npy": npy(beats() * (1 + n / 10)) for n in range(count)}))
 
 
 def read_to_the_end(doing: BatchWork, batch_id: str) -> Iterator[RecordResult]:
@@ -258,7 +256,7 @@ def test_a_table_alone_needs_a_root_and_no_path_leads_out_of_it(tmp_path: Path) 
     ({"bomb.npy": bytes(70 * 1024 * 1024)}, "200 times")])
 def test_a_zip_with_nothing_to_read_is_refused_at_once_and_leaves_nothing(
         tmp_path: Path, files: dict[str, bytes] | None, words: str) -> None:
-    content = b"PK\3\4 no zip" if files is None else zipped(tmp_path, files).read_bytes()
+    content = b"PK\3\4 no zip" if files is None else zip_file(tmp_path, files).read_bytes()
     doing = work(tmp_path / "data", Reader())
     with pytest.raises(Unreadable, match=words):
         doing.order(Order(io.BytesIO(content), None, None))

@@ -23,17 +23,10 @@ from adapters.web.archive import Member, checked, members
 from adapters.web.tables_out import cell, csv_line
 from gateway.errors import Unreadable
 from gateway.settings import HttpSettings, Settings
+from tests.archives import zipped
 from tests.web_fakes import World, fake_object, serving
 
 LIMIT = 10 * 1024 * 1024
-
-
-def zipped(*files: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files:
-            archive.writestr(name, content, zipfile.ZIP_DEFLATED)
-    return out.getvalue()
 
 
 def taken(content: bytes, name: str = "a.zip") -> list[Member]:

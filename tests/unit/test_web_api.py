@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.study import Priority
+from tests.archives import zipped
 from tests.web_fakes import World, fake_object, serving, view
 
 CONTRACT = {
@@ -38,14 +38,6 @@ def client(world: World) -> Iterator[httpx.Client]:
 
 def upload(name: str, content: bytes) -> dict[str, tuple[str, bytes]]:
     return {"file": (name, content)}
-
-
-def zipped(**files: bytes) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def test_worklist_items_have_the_contracts_fields_in_the_given_order(client: httpx.Client, world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ from adapters.web.principal import principal_of
 from adapters.web.problems import Refusal
 from gateway.errors import ConfigurationError, Unreadable
 from gateway.settings import HttpSettings, Settings
+from tests.archives import zipped
 from tests.web_fakes import World, fake_object
 
 READ = f"/api/cases/{1:020x}/read"
@@ -125,12 +125,7 @@ async def test_no_handler_runs_without_a_principal() -> None:
 
 
 def packed(*sizes: int) -> io.BytesIO:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, size in enumerate(sizes):
-            archive.writestr(f"{number}.dcm", fake_object("") + bytes(size))
-    out.seek(0)
-    return out
+    return io.BytesIO(zipped(*((f"{number}.dcm", fake_object("") + bytes(size)) for number, size in enumerate(sizes))))
 
 
 def test_a_zip_bomb_stops_at_the_limit() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from adapters.web import recordings
 from adapters.web.archive import Member
 from adapters.web.recordings import signal_files, usable
 from gateway.errors import Unreadable, Unusable
+from tests.archives import zipped
 from tests.waveforms import LEADS, beats
 from tests.web_fakes import World, fake_object, serving
 
@@ -33,14 +33,6 @@ def record(folder: Path, name: str = "rec", *, dated: bool = True) -> dict[str, 
                 fmt=["16"] * 12, write_dir=str(folder),
                 base_datetime=datetime(2020, 1, 2, 3, 4, 5) if dated else None)
     return {path.name: path.read_bytes() for path in sorted(folder.glob(f"{name}.*"))}
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def parts(files: dict[str, bytes]) -> Parts:
@@ -76,7 +68,7 @@ def test_a_zip_holds_records_in_folders_beside_other_objects(client: httpx.Clien
     files = record(tmp_path)
     content = {"a.dcm": fake_object("1"), **{f"x/{n}": c for n, c in files.items()}, "y/other.dat": b"1",
                "z/rec.hea": files["rec.hea"]}
-    told = client.post("/api/studies", files=parts({"all.zip": zipped(content)})).json()
+    told = client.post("/api/studies", files=parts({"all.zip": zipped(**content)})).json()
     assert told["stored"] == 2
     assert {r["name"]: r["reason"] for r in told["refused"]} == {
         "y/other.dat": "No WFDB header (.hea) beside this file names it.",
@@ -85,14 +77,14 @@ def test_a_zip_holds_records_in_folders_beside_other_objects(client: httpx.Clien
 
 def test_a_zip_sent_twice_makes_the_same_object_though_its_header_has_no_date(
         client: httpx.Client, tmp_path: Path) -> None:
-    content = zipped(record(tmp_path, dated=False))
+    content = zipped(**record(tmp_path, dated=False))
     assert client.post("/api/studies", files=parts({"r.zip": content})).json()["stored"] == 1
     assert client.post("/api/studies", files=parts({"r.zip": content})).json()["duplicate"] == 1
 
 
 def test_predict_takes_a_record_as_pair_or_zip_and_only_one(client: httpx.Client, tmp_path: Path) -> None:
     files = record(tmp_path)
-    for sent in (files, {"r.zip": zipped(files)}):
+    for sent in (files, {"r.zip": zipped(**files)}):
         assert client.post("/api/predict", files=parts(sent)).json()["verdict"] == "normal"
     two = client.post("/api/predict", files=parts(files | record(tmp_path, "second")))
     assert (two.status_code, "more than one study" in two.json()["detail"]) == (422, True)
@@ -118,7 +110,7 @@ def test_the_terminal_wraps_headers_and_leaves_their_signal_files(tmp_path: Path
     scratch.mkdir()
     files = record(source)
     (source / "broken.hea").write_bytes(b"broken 1 500 10\ngone.dat 16\n")
-    (source / "all.zip").write_bytes(zipped({"sub/" + n: c for n, c in files.items()}))
+    (source / "all.zip").write_bytes(zipped(**{"sub/" + n: c for n, c in files.items()}))
     packing = expand([source], scratch)
     found, refused = packing.files, packing.refused
     assert sorted(found.values()) == [f"{source / 'all.zip'}:sub/rec.hea", str(source / "rec.hea")]
