@@ -20,7 +20,7 @@ from adapters.web.problems import Refusal, problems_of
 from adapters.web.recordings import Convert, usable
 from adapters.web.schemas import Prediction, RefusedFile, Uploaded
 from gateway.errors import Rejected, Transient, Unreadable
-from gateway.ports import Commands, Intake, TagReader
+from gateway.ports import Commands, Intake, Outcome, TagReader
 from gateway.study import Sender
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Door:
     """What uploads go through. `limit`: bytes that one file of an upload may unpack to.
 
     `known`: Study Instance UIDs → our ids of these studies, once the index has them. `identity`: (header, data set)
-    → at least StudyInstanceUID.
+    → at least StudyInstanceUID. `held`: (header, data set) → whether an object of that UID and patient is here already.
     """
 
     intake: Intake
@@ -61,6 +61,7 @@ class Door:
     limit: int
     identity: TagReader | None = None
     known: Callable[[Sequence[str]], Sequence[str]] = lambda _uids: ()
+    held: Callable[[bytes, Sequence[bytes]], bool] = lambda _header, _dataset: False
 
     def objects(self, uploads: Sequence[UploadFile]) -> Iterator[Member]:
         """Each DICOM object of the uploads, as it came or made of something else; refusals carry their reason."""
@@ -158,10 +159,14 @@ def _take(member: Member, door: Door, sender: Sender, counts: dict[str, int], st
         header, dataset = door.opened(member)
         # What was made here goes out before the report that names it; what came as DICOM the archive has or gets.
         told = replace(sender, protocol=member.made_of) if member.made_of else sender
-        stored = door.intake.take(told, header, dataset)
+        if member.made_of and door.held(header, dataset):
+            # Its UID is a digest of what was recorded: only the day on which the file came may be another.
+            outcome = Outcome.DUPLICATE
+        else:
+            outcome = door.intake.take(told, header, dataset).outcome
         if door.identity is not None:
             studies[str(door.identity(header, dataset)["StudyInstanceUID"])] = None
     except Rejected as error:
         return error.reason
-    counts[stored.outcome.value] += 1
+    counts[outcome.value] += 1
     return ""

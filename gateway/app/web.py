@@ -88,8 +88,14 @@ class Web:
             self._receiving.index.flush()
             return library.studies.ids_of(uids)
 
+        def held(header: bytes, dataset: Sequence[bytes]) -> bool:
+            tags = base.read_tags(header, dataset)
+            self._receiving.index.flush()
+            there = self._receiving.holdings.instances(tags["StudyInstanceUID"], instance=tags["SOPInstanceUID"])
+            return any(one.tags.get("PatientID") == tags.get("PatientID") for one in there)
+
         return Door(self._receiving.intake, split, Conversion(ZoneInfo(base.settings.site.timezone), takes),
-                    base.settings.http.maximum_upload_bytes, identity, known)
+                    base.settings.http.maximum_upload_bytes, identity, known, held)
 
     def _protocols(self) -> list[APIRouter]:
         """FHIR and DICOMweb."""
