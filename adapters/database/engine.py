@@ -29,6 +29,7 @@ RUNS = "runs"
 VERSION = "1"
 """Bumped only when the shape of the workflows changes: work queued by another version is not picked up."""
 _PRIORITY = {Priority.STAT: 1, Priority.URGENT: 5, Priority.ROUTINE: 10}
+_IDLE_LOOKS, _LOOK_SECONDS = 50, 0.1
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -138,15 +139,25 @@ class DbosEngine:
         return len(old)
 
     def forget(self, runs: Sequence[tuple[str, int]], deliveries: Sequence[tuple[int, int]]) -> None:
-        """All attempts up to those named, but for what runs this moment: the sweep sees to that should it come again.
-
-        An object that comes again makes the same run, and a database may give a delivery's number again.
+        """All attempts up to those named. What runs this moment is awaited for a little; what hangs stays, and the sweep
+        sees to it should it come again: an object sent again makes the same run, and a database may give a delivery's
+        number again.
         """
         ids = [f"run:{run_id}:{attempt}" for run_id, last in runs for attempt in range(last + 1)]
         ids += [f"delivery:{delivery_id}:{number}" for delivery_id, last in deliveries for number in range(last + 1)]
         for some in slices(ids, 500):
+            self._await_idle(some)
             known = DBOS.list_workflows(workflow_ids=list(some), load_input=False, load_output=False)
             DBOS.delete_workflows([one.workflow_id for one in known if one.status != "PENDING"])
+
+    @staticmethod
+    def _await_idle(ids: Sequence[str]) -> None:
+        """The engine has no events to wait for."""
+        pause = threading.Event()
+        for _ in range(_IDLE_LOOKS):
+            if not DBOS.list_workflows(workflow_ids=list(ids), status="PENDING", load_input=False, load_output=False):
+                return
+            pause.wait(_LOOK_SECONDS)
 
     def recover(self, silent: Sequence[str]) -> int:
         """Take over the pending work of silent executors, and our own that nothing here runs. Returns how many."""
