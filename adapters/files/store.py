@@ -6,113 +6,24 @@ import contextlib
 import hashlib
 import itertools
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
+from adapters.files.incoming import IncomingFile
 from adapters.files.journal import Journal, recover
 from adapters.files.name_locks import NameLocks
-from gateway.errors import Permanent, StorageFull, Unreadable
-from gateway.ports import Outcome, Piece, Stored
+from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
+from gateway.errors import Permanent, StorageFull
+from gateway.ports import Outcome, Stored
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _SCRATCH = ".incoming"
 _LOCKS = "names.lock"
-_LARGEST_META = 1024 * 1024
 _STAT_SECONDS = 1.0
-_BLOCK = 4096
 _MOST_REMEMBERED = 10_000
-_KEPT_IN_MEMORY = 128 * 1024
-"""Bytes of an object that wait in memory for more: most small ones are then one write."""
-
-
-def file_name(uid: str) -> str:
-    """The UID itself where it is one (PS3.5 9.1), else a hash of it that no UID can equal: never a path."""
-    if len(uid) <= 64 and _UID.fullmatch(uid):
-        return uid
-    return "x" + hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:40]
-
-
-class Places(Protocol):
-    """Where an incoming object may go."""
-
-    def scratch_path(self) -> Path: ...
-
-    def place(self, scratch: Path, descriptor: int, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
-        """`uids`: study, SOP instance. Returns the durable file and what became of it."""
-        ...
-
-    def place_small(self, content: bytearray, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome] | None:
-        """The same for an object in memory; None where that cannot be done now."""
-        ...
-
-
-class IncomingFile:
-    """Implements `gateway.ports.Incoming`: a scratch file of its own, once more came than is kept in memory."""
-
-    def __init__(self, files: FileLayer, places: Places, header: bytes) -> None:
-        self._files, self._places = files, places
-        self._early = bytearray(header)
-        self._digest = hashlib.sha256()
-        self._size = len(header)
-        self._path: Path | None = None
-        self._descriptor = -1
-
-    def write(self, piece: Piece) -> None:
-        """See `gateway.ports.Incoming.write`."""
-        self._digest.update(piece)
-        self._size += len(piece)
-        if self._path is None and len(self._early) + len(piece) <= _KEPT_IN_MEMORY:
-            self._early += piece
-            return
-        with durable.storage_errors():
-            if self._path is None:
-                self._open()
-            self._files.write(self._descriptor, piece)
-
-    def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
-        """See `gateway.ports.Incoming.finish`."""
-        digest, uids = self._digest.hexdigest(), (study_instance_uid, sop_instance_uid)
-        try:
-            with durable.storage_errors():
-                path, outcome = self._finish(uids, digest)
-        finally:
-            self.abort()
-        return Stored(str(path), digest, self._size, outcome)
-
-    def _finish(self, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
-        if self._path is None:
-            placed = self._places.place_small(self._early, uids, digest)
-            if placed is not None:
-                return placed
-        scratch = self._path or self._open()
-        return self._places.place(scratch, self._descriptor, uids, digest)
-
-    def abort(self) -> None:
-        """See `gateway.ports.Incoming.abort`."""
-        if self._path is None:
-            return
-        path, self._path = self._path, None
-        with contextlib.suppress(OSError):
-            self._files.unlink(path)  # what is left goes at the next start
-        self._files.close(self._descriptor)
-
-    close = abort
-
-    def _open(self) -> Path:
-        path = self._places.scratch_path()
-        self._descriptor = self._files.create(path)
-        self._path = path
-        durable.claim(self._descriptor)
-        self._files.write(self._descriptor, self._early)
-        self._early.clear()
-        return path
 
 
 class FileObjectStore:
@@ -198,7 +109,7 @@ class FileObjectStore:
         return self._space[1]
 
     def _directory(self, study_instance_uid: str) -> Path:
-        return _study_folder(self._root, study_instance_uid)
+        return study_folder(self._root, study_instance_uid)
 
     def scratch_path(self) -> Path:
         """See `Places`."""
@@ -209,10 +120,10 @@ class FileObjectStore:
         directory = self._directory(uids[0])
         with self._names.held(file_name(uids[1])):
             self._ensure(directory)
-            for path, outcome in _candidates(directory, file_name(uids[1]), digest):
+            for path, outcome in candidates(directory, file_name(uids[1]), digest):
                 if not path.exists() and self._link(scratch, descriptor, path):
                     return path, outcome
-                if _holds(path, digest):
+                if holds(path, digest):
                     self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                     return path, Outcome.DUPLICATE
         raise Permanent("Every name for this object is taken.")
@@ -220,14 +131,14 @@ class FileObjectStore:
     def place_small(self, content: bytearray, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome] | None:
         """See `Places`: through the journal."""
         directory, name = self._directory(uids[0]), file_name(uids[1])
-        if _may_be_part(directory / f"{name}.dcm", content):
+        if may_be_part(directory / f"{name}.dcm", content):
             # A process may have died while it wrote that file: only its journal tells that from other content.
             recover(self._root, self._files, self._restore)
         with self._names.held(name):
-            for path, outcome in _candidates(directory, name, digest):
+            for path, outcome in candidates(directory, name, digest):
                 if not path.exists():
                     return (path, outcome) if self._write_small(path, content) else None
-                if _holds(path, digest):
+                if holds(path, digest):
                     self._files.sync_directory(directory)
                     return path, Outcome.DUPLICATE
         return None
@@ -268,12 +179,12 @@ class FileObjectStore:
         """What a journal tells of a process that has died: the file may be missing, or hold only a part of it."""
         wanted, digest = self._root / name, hashlib.sha256(part10.split(content)[1]).hexdigest()
         with self._names.held(wanted.stem.removesuffix(f".{digest}").removesuffix(f".{digest[:8]}")):
-            for path, _ in _candidates(wanted.parent, wanted.stem, digest):
+            for path, _ in candidates(wanted.parent, wanted.stem, digest):
                 # What is there as it should be may be so in memory only: the disk may have failed to take it.
-                if not path.exists() or _is_part(path.read_bytes(), content):
+                if not path.exists() or is_part(path.read_bytes(), content):
                     self._replace(path, content)
                     return
-                if _holds(path, digest):
+                if holds(path, digest):
                     return
 
     def _rewrite(self, name: str, content: bytes) -> None:
@@ -330,49 +241,3 @@ class FileObjectStore:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 if durable.claim(file.fileno()):
                     self._files.unlink(path)
-
-
-@lru_cache(maxsize=1024)
-def _study_folder(root: Path, study_instance_uid: str) -> Path:
-    # not for secrecy: two hex digits keep directories short
-    shard = hashlib.sha1(study_instance_uid.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:2]
-    return root / shard / file_name(study_instance_uid)
-
-
-def _candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path, Outcome]]:
-    yield directory / f"{name}.dcm", Outcome.STORED
-    yield directory / f"{name}.{digest[:8]}.dcm", Outcome.CONFLICT
-    yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
-
-
-def _may_be_part(path: Path, whole: bytearray) -> bool:
-    """Whether there is a file that may be what a crash left of writing `whole`, and is not all of it."""
-    try:
-        return path.stat().st_size <= len(whole) and (there := path.read_bytes()) != whole and _is_part(there, whole)
-    except FileNotFoundError:
-        return False
-
-
-def _is_part(there: bytes, whole: bytes | bytearray) -> bool:
-    """Whether a file is what a crash left of writing `whole`: each block as it should be, or never written."""
-    return len(there) <= len(whole) and all(
-        there[at:at + _BLOCK] == whole[at:at + _BLOCK] or whole.startswith(there[at:at + _BLOCK].rstrip(b"\0"), at)
-        for at in range(0, len(there), _BLOCK))
-
-
-def _holds(path: Path, digest: str) -> bool:
-    """Whether the file has that data set; one that another process is just writing may have none yet."""
-    try:
-        return _dataset_digest(path) == digest
-    except Unreadable:
-        return False
-
-
-def _dataset_digest(path: Path) -> str:
-    """SHA-256 of the data set in a stored file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(part10.header_length(file.read(_LARGEST_META)))
-        while piece := file.read(1024 * 1024):
-            digest.update(piece)
-    return digest.hexdigest()

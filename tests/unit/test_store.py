@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from adapters.dicom.content import part10
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal, records
-from adapters.files.store import FileObjectStore, file_name
+from adapters.files.object_files import file_name
+from adapters.files.store import FileObjectStore
 from gateway.errors import Permanent, StorageFull, Transient
 from gateway.ports import Outcome
 
