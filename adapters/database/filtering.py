@@ -18,7 +18,7 @@ _COLUMNS = (cases.c.modality, cases.c.verdict, cases.c.state, cases.c.priority)
 _NAMES = tuple(column.name for column in _COLUMNS)
 _Grid = Mapping[tuple[str, ...], int]
 """Studies by their values of `_COLUMNS`, and for findings by label and these."""
-_QUICK, _COUNTING_SHARE = 0.005, 20
+_QUICK, _COUNTING_SHARE = 0.005, 100
 _MOST_REMEMBERED = 64
 _FEW = 2000
 T = TypeVar("T")
@@ -74,7 +74,7 @@ def _study_conditions(where: WorklistFilter) -> Iterator[sa.ColumnElement[bool]]
 
 
 class Remembered:
-    """Counts, each taken again at most a twentieth of the time: what took long is remembered the longer.
+    """Counts, each taken again at most a hundredth of the time: what took long is remembered the longer.
 
     Counting that takes less than five milliseconds is done each time.
     """

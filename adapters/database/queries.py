@@ -30,6 +30,8 @@ _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studie
          studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
          studies.c.completeness.label("study_completeness"), studies.c.missing)
+_BRIEF: list[Any] = [deliveries.c.id, deliveries.c.run_id, deliveries.c.case_id, deliveries.c.destination,
+                     deliveries.c.kind, deliveries.c.state, deliveries.c.attempts]
 _NOT_OURS = "the cursor is not one that this list gave"
 _HEAVIEST = 1000
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
@@ -78,17 +80,19 @@ class DatabaseQueries:
             instances.c.study_id == row.study_id)).scalar_one()
         study = connection.execute(sa.select(studies).where(studies.c.id == row.study_id)).one()
         return CaseDetail(
-            case=self._views(connection, [row])[0], result=shown.result if shown else None, order=order,
+            case=self._views(connection, [row], whole=True)[0], result=shown.result if shown else None, order=order,
             runs=tuple(_version(v, row.run_id) for v in versions), instances=count,
             documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made),
             evidence=tuple(study.evidence), prior=prior_of_case(connection, study.facility, study.study_instance_uid))
 
-    def _views(self, connection: sa.Connection, rows: Sequence[Any]) -> list[CaseView]:
+    def _views(self, connection: sa.Connection, rows: Sequence[Any], *, whole: bool = False) -> list[CaseView]:
+        """`whole`: with what the receivers answered; a list is spared it."""
         of_run: dict[str, list[DeliveryView]] = {}
         wanted = [row.run_id for row in rows if row.run_id]
-        for d in connection.execute(sa.select(deliveries).where(deliveries.c.run_id.in_(wanted)).order_by(
+        columns = [deliveries] if whole else _BRIEF
+        for d in connection.execute(sa.select(*columns).where(deliveries.c.run_id.in_(wanted)).order_by(
                 deliveries.c.id)):
-            of_run.setdefault(d.run_id, []).append(delivery_view(d))
+            of_run.setdefault(d.run_id, []).append(delivery_view(d) if whole else _brief(d))
         siblings: dict[int, list[str]] = {}
         for study_id, case_id in connection.execute(sa.select(cases.c.study_id, cases.c.case_id).where(
                 cases.c.study_id.in_([row.study_id for row in rows])).order_by(*_SORT)):
@@ -212,6 +216,10 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
 def delivery_view(row: Any) -> DeliveryView:
     return DeliveryView(row.id, row.case_id, row.destination, Kind(row.kind), DeliveryState(row.state), row.attempts,
                         row.last_error, row.next_attempt_at, row.delivered_at, row.receipt)
+
+
+def _brief(row: Any) -> DeliveryView:
+    return DeliveryView(row.id, row.case_id, row.destination, Kind(row.kind), DeliveryState(row.state), row.attempts)
 
 
 def _encode(row: Any) -> str:

@@ -146,5 +146,7 @@ def test_counting_is_done_again_when_it_was_quick_and_remembered_when_it_was_slo
     remembered = Remembered(lambda: now[0])
     assert [remembered.get("quick", lambda: count(0.001)) for _ in range(2)] == [1, 2]
     assert [remembered.get("slow", lambda: count(0.1)) for _ in range(2)] == [3, 3]
-    now[0] += 2.1
+    now[0] += 9.9
+    assert remembered.get("slow", lambda: count(0.1)) == 3
+    now[0] += 0.2
     assert remembered.get("slow", lambda: count(0.1)) == 4
