@@ -66,8 +66,7 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     own.register(metrics.GatewayCollector(queries, health))
     served = [
         worklist.router(queries, renderer.zone), cases.router(queries, commands), deliveries.router(queries, commands),
-        models.router(inference, model_cards),
-        uploads.router(door, commands, explain),
+        models.router(inference, model_cards), uploads.router(door, commands, explain),
         health_routes.router(health), metrics.router([own, *([registry] if registry else [])]),
         pages.router(queries, commands, inference, model_cards, renderer), docs.router(app, renderer), *routers,
         events.router(changes), viewing.router(case_parts.viewer),
@@ -83,13 +82,18 @@ def build_app(queries: Queries, commands: Commands, health: Health, inference: I
     app.mount("/static", Assets(directory=Path(__file__).parent / "static"), name="static")
     problem_details.install(app, lambda status, detail: _error_page(renderer, status, detail))
     openapi.describe(app)
+    _surround(app, settings, metrics.HttpMetrics(own))
+    return app
+
+
+def _surround(app: FastAPI, settings: Settings, measured: metrics.HttpMetrics) -> None:
+    """The innermost first: what the guard refuses is logged, and carries the headers too."""
     app.add_middleware(Guard, settings=settings.http)
     app.add_middleware(EntityTags)
     app.add_middleware(Allowed, description=app.openapi)
     app.add_middleware(Compressed)
-    app.add_middleware(RequestLog, observe=metrics.HttpMetrics(own).observe)
+    app.add_middleware(RequestLog, observe=measured.observe)
     app.add_middleware(SecurityHeaders)
-    return app
 
 
 def _error_page(renderer: Renderer, status: int, detail: str) -> Response:

@@ -15,7 +15,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, build_context, evt
 from adapters.database.tables import deliveries
 from adapters.dicom.content import commitment as content
 from adapters.dicom.transport.association import Peer
-from adapters.dicom.transport.commitment_scp import _report_anew
+from adapters.dicom.transport.commitment_scp import report_anew
 from gateway.commitment import Failed, Report, Request
 from tests.peers.dcmtk import free_port
 from tests.peers.gateway_process import GatewayProcess, await_that, gateway
@@ -47,7 +47,7 @@ class Archive:
     def report(self, report: Report) -> None:
         """On an association of its own, as most archives do."""
         try:
-            _report_anew(Peer("127.0.0.1", self.gateway_port, "TRIAGE", self.title, 10), report)
+            report_anew(Peer("127.0.0.1", self.gateway_port, "TRIAGE", self.title, 10), report)
             self.statuses.append("taken")
         except Exception as error:
             self.statuses.append(str(error))

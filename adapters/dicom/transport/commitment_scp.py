@@ -153,10 +153,10 @@ class CommitmentScp:
         address = self._addresses.get(peer)
         if address is None:
             raise Transient(f"no address is known for {peer}: name it under dicom.peers, with host and port")
-        _report_anew(address, report)
+        report_anew(address, report)
 
 
-def _report_anew(address: Peer, report: Report) -> None:
+def report_anew(address: Peer, report: Report) -> None:
     """N-EVENT-REPORT on an association of our own. Raises Transient."""
     role = build_role(content.SOP_CLASS, scu_role=False, scp_role=True)
     try:
