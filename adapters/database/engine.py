@@ -139,9 +139,8 @@ class DbosEngine:
         return len(old)
 
     def forget(self, runs: Sequence[tuple[str, int]], deliveries: Sequence[tuple[int, int]]) -> None:
-        """All attempts up to those named. What runs this moment is awaited for a little; what hangs stays, and the sweep
-        sees to it should it come again: an object sent again makes the same run, and a database may give a delivery's
-        number again.
+        """All attempts up to those named. What runs now is awaited for a little; what hangs stays, and is left to
+        the sweep should it come again: an object sent again makes the same run, a database may give a number again.
         """
         ids = [f"run:{run_id}:{attempt}" for run_id, last in runs for attempt in range(last + 1)]
         ids += [f"delivery:{delivery_id}:{number}" for delivery_id, last in deliveries for number in range(last + 1)]
