@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.web.asking import FilterForm
 from adapters.web.catalogue import Texts
 from adapters.web.presentation import Tone
+from adapters.web.worklist_filter import FilterForm
 from gateway.browsing import Facets
 from gateway.case import CaseState
 from gateway.result import Verdict

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from adapters.web.asking import FilterForm, ListForm, PageQuery, ViewForm, address
 from adapters.web.events import Changes
 from adapters.web.filters import choices, counts, finding_names
 from adapters.web.fragments import Fragment, Fragments, fragment
@@ -22,6 +21,7 @@ from adapters.web.health import not_ready
 from adapters.web.principal import Asker
 from adapters.web.rendering import Renderer, utc_now
 from adapters.web.schemas import CaseForm
+from adapters.web.worklist_filter import FilterForm, ListForm, PageQuery, ViewForm, address
 from gateway.ports import Health, Queries
 from gateway.views import SavedViews
 

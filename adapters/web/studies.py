@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.web.asking import ListQuery, SearchForm
 from adapters.web.paging import DEFAULT_LIMIT, Cursor, Force, IfMatch, Limit, Plain, StudyId, tag, version_of
 from adapters.web.principal import Asker
 from adapters.web.problems import Refusal, problems_of
 from adapters.web.schemas import DocumentForm, FindingForm, Time
+from adapters.web.worklist_filter import ListQuery, SearchForm
 from adapters.web.zip_stream import zipped
 from gateway.browsing import WorklistFilter
 from gateway.delivery import MEDIA_TYPES, Kind

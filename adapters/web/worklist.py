@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from adapters.web.asking import FacetQuery, ListQuery, SearchForm
 from adapters.web.problems import problems_of
 from adapters.web.schemas import CaseForm, CasePage, FacetCounts
+from adapters.web.worklist_filter import FacetQuery, ListQuery, SearchForm
 from gateway.browsing import WorklistFilter
 from gateway.ports import Queries
 

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from adapters.web.asking import FilterForm, ListForm, PageQuery, SearchForm, address
 from adapters.web.catalogue import texts
 from adapters.web.events import Changes
 from adapters.web.filters import choices, counts
 from adapters.web.fragments import Fragments, fragment
 from adapters.web.server import HttpServer
+from adapters.web.worklist_filter import FilterForm, ListForm, PageQuery, SearchForm, address
 from gateway.case import CaseState
 from gateway.errors import Transient
 from gateway.result import Verdict
