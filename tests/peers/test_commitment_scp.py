@@ -103,7 +103,7 @@ def test_what_is_here_is_committed_to_on_the_same_association(tmp_path: Path) ->
     with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
         stored(gateway, 1, 2)
         assert ask(association, ct(1), ct(2), transaction="1.2.3") == 0
-        report = peer.reports.get(timeout=20)
+        report = peer.reports.get(timeout=60)
         assert report == Report("1.2.3", (ct(1), ct(2)))
         assert gateway.await_shown(lambda row: row["state"] == "reported")["objects"] == 2
         assert gateway.asked == [("1.2.3", "CT1", [ct(1).sop_instance_uid, ct(2).sop_instance_uid])]
@@ -114,7 +114,7 @@ def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path) -> None:
         assert association.send_c_store(whole(1)).Status == 0
         assert ask(association, ct(1)) == 0
         statuses = [association.send_c_store(whole(number)).Status for number in range(2, 80)]
-        report = peer.reports.get(timeout=20)
+        report = peer.reports.get(timeout=60)
         statuses += [association.send_c_store(whole(number)).Status for number in range(80, 90)]
         assert set(statuses) == {0}
         assert report.committed == (ct(1),)
@@ -130,7 +130,7 @@ def test_a_peer_that_leaves_is_told_on_an_association_of_our_own(tmp_path: Path)
         stored(gateway, 1)
         with peer.calling(gateway) as association:
             assert ask(association, ct(1)) == 0
-        assert peer.reports.get(timeout=20).committed == (ct(1),)
+        assert peer.reports.get(timeout=60).committed == (ct(1),)
         gateway.await_shown(lambda row: row["state"] == "reported")
 
 
@@ -143,7 +143,7 @@ def test_what_is_not_here_or_not_what_it_was_is_refused_each_with_its_reason(tmp
             file.write(b"\xff")
         other_class = Reference(MR, ct(4).sop_instance_uid)
         assert ask(association, ct(1), ct(2), ct(3), other_class, ct(9)) == 0
-        report = peer.reports.get(timeout=20)
+        report = peer.reports.get(timeout=60)
         assert report.committed == (ct(1),)
         assert {(one.reference, one.reason) for one in report.failed} == {
             (ct(2), 0x0110), (ct(3), 0x0110), (other_class, 0x0119), (ct(9), 0x0112)}
@@ -153,7 +153,7 @@ def test_an_object_that_arrives_a_moment_later_is_committed_to(tmp_path: Path) -
     with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
         assert ask(association, ct(1)) == 0
         assert association.send_c_store(whole(1)).Status == 0
-        assert peer.reports.get(timeout=20).committed == (ct(1),)
+        assert peer.reports.get(timeout=60).committed == (ct(1),)
 
 
 @pytest.mark.parametrize(("changes", "status"), [
@@ -184,11 +184,11 @@ def test_the_same_request_again_is_answered_again_and_another_under_its_name_is_
     with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
         stored(gateway, 1, 2)
         assert ask(association, ct(1), transaction="1.2.3") == 0
-        assert peer.reports.get(timeout=20).committed == (ct(1),)
+        assert peer.reports.get(timeout=60).committed == (ct(1),)
         gateway.await_shown(lambda row: row["state"] == "reported")
         assert ask(association, ct(2), transaction="1.2.3") == 0x0115
         assert ask(association, ct(1), transaction="1.2.3") == 0
-        assert peer.reports.get(timeout=20).committed == (ct(1),)
+        assert peer.reports.get(timeout=60).committed == (ct(1),)
 
 
 def test_a_peer_without_address_waits_in_the_table_and_is_told_after_a_restart(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_peer_without_address_waits_in_the_table_and_is_told_after_a_restart(t
             assert "dicom.peers" in row["last_error"]
             assert row["state"] == "verified"
         with receiving_half(tmp_path, **at(peer)) as gateway:
-            assert peer.reports.get(timeout=20).committed == (ct(1),)
+            assert peer.reports.get(timeout=60).committed == (ct(1),)
             gateway.await_shown(lambda row: row["state"] == "reported")
 
 
@@ -245,5 +245,5 @@ def test_a_peer_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
             gateway.desk.take(Request("1.2.3", "HANGS", (ct(1),)))
             connection, _ = listener.accept()
             gateway.desk.take(Request("1.2.4", "CT1", (ct(1),)))
-            assert peer.reports.get(timeout=20).transaction_uid == "1.2.4"
+            assert peer.reports.get(timeout=60).transaction_uid == "1.2.4"
             connection.close()
