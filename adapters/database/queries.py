@@ -30,8 +30,7 @@ _LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studie
          studies.c.modality,
          studies.c.description, studies.c.conflict, studies.c.order_conflict,
          studies.c.completeness.label("study_completeness"), studies.c.missing)
-_BRIEF: list[Any] = [deliveries.c.id, deliveries.c.run_id, deliveries.c.case_id, deliveries.c.destination,
-                     deliveries.c.kind, deliveries.c.state, deliveries.c.attempts]
+_BRIEF: list[Any] = [column for column in deliveries.c if column is not deliveries.c.receipt]
 _NOT_OURS = "the cursor is not one that this list gave"
 _HEAVIEST = 1000
 _SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
@@ -92,7 +91,7 @@ class DatabaseQueries:
         columns = [deliveries] if whole else _BRIEF
         for d in connection.execute(sa.select(*columns).where(deliveries.c.run_id.in_(wanted)).order_by(
                 deliveries.c.id)):
-            of_run.setdefault(d.run_id, []).append(delivery_view(d) if whole else _brief(d))
+            of_run.setdefault(d.run_id, []).append(delivery_view(d))
         siblings: dict[int, list[str]] = {}
         for study_id, case_id in connection.execute(sa.select(cases.c.study_id, cases.c.case_id).where(
                 cases.c.study_id.in_([row.study_id for row in rows])).order_by(*_SORT)):
@@ -215,11 +214,7 @@ def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ..
 
 def delivery_view(row: Any) -> DeliveryView:
     return DeliveryView(row.id, row.case_id, row.destination, Kind(row.kind), DeliveryState(row.state), row.attempts,
-                        row.last_error, row.next_attempt_at, row.delivered_at, row.receipt)
-
-
-def _brief(row: Any) -> DeliveryView:
-    return DeliveryView(row.id, row.case_id, row.destination, Kind(row.kind), DeliveryState(row.state), row.attempts)
+                        row.last_error, row.next_attempt_at, row.delivered_at, getattr(row, "receipt", {}))
 
 
 def _encode(row: Any) -> str:
