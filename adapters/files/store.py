@@ -21,7 +21,7 @@ from gateway.errors import Permanent, StorageFull
 from gateway.ports import Outcome, Stored
 
 _SCRATCH = ".incoming"
-_LOCKS = "names.lock"
+_LOCKS = "names"
 _STAT_SECONDS = 1.0
 _MOST_REMEMBERED = 10_000
 
