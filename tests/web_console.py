@@ -34,23 +34,33 @@ class FakeViews:
         self.kept[owner] = [view for view in self.list(owner) if view.view_id != view_id]
 
 
+def _loads(at: datetime) -> tuple[DestinationLoad, ...]:
+    return (
+        DestinationLoad("PACS", last_success=at - timedelta(minutes=2)),
+        DestinationLoad("RIS", waiting=14, oldest=at - timedelta(hours=3), last_success=at - timedelta(hours=3),
+                        last_error="connection refused"),
+        DestinationLoad("EHR", waiting=1, unproven=2, dead=3, oldest=at - timedelta(minutes=1), last_error=REFUSED))
+
+
 @dataclass
 class FakeOperations:
-    loads: tuple[DestinationLoad, ...] = (
-        DestinationLoad("PACS", last_success=NOW - timedelta(minutes=2)),
-        DestinationLoad("RIS", waiting=14, oldest=NOW - timedelta(hours=3), last_success=NOW - timedelta(hours=3),
-                        last_error="connection refused"),
-        DestinationLoad("EHR", waiting=1, unproven=2, dead=3, oldest=NOW - timedelta(minutes=1), last_error=REFUSED))
+    """Its times count from when it was made, since the page's count from when it is asked."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    loads: tuple[DestinationLoad, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.loads = self.loads or _loads(self.at)
 
     def queues(self) -> tuple[Queue, ...]:
-        return (Queue("receiving", 1, NOW - timedelta(seconds=20)), Queue("waiting", 12, NOW - timedelta(minutes=7)),
-                Queue("analysing", 0, None))
+        return (Queue("receiving", 1, self.at - timedelta(seconds=20)),
+                Queue("waiting", 12, self.at - timedelta(minutes=7)), Queue("analysing", 0, None))
 
     def destinations(self, configured: Sequence[str]) -> tuple[DestinationLoad, ...]:
         return self.loads
 
     def earlier(self) -> Sequence[Counted]:
-        return (Counted(NOW - timedelta(minutes=30), {"dicom:CART": 1}), Counted(NOW, {"dicom:CART": 3}))
+        return (Counted(self.at - timedelta(minutes=30), {"dicom:CART": 1}), Counted(self.at, {"dicom:CART": 3}))
 
 
 def console(rows: object = None, views: FakeViews | None = None, operations: FakeOperations | None = None) -> Console:

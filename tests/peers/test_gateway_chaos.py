@@ -1,6 +1,6 @@
 """kill -9 at seeded moments while studies are received, read and delivered; restarted at once on the same folder.
 
-CHAOS_KILLS sets how often (6), CHAOS_SEED which moments (1).
+CHAOS_KILLS sets how often (4), CHAOS_SEED which moments (1).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.peers.gateway_process import GatewayProcess, gateway
 from tests.peers.orthanc import Orthanc, destination, orthanc
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
-KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 QUIET = 2.0
 """Seconds. A sender that was cut off is back well within it."""

@@ -99,11 +99,11 @@ def test_other_noise_changes_nothing(name: str, inference: EmbeddedInference) ->
 
 @pytest.mark.slow
 def test_unseen_normals_are_normal_and_large_disease_is_found(inference: EmbeddedInference) -> None:
-    """20 further healthy chests, and each kind of disease at fair size in 4 more."""
-    healthy = [analysed(_chest(880_000_000 + n), inference).result.verdict for n in range(20)]
-    assert healthy.count(Verdict.NORMAL) >= 18
-    sick = [analysed(_chest(881_000_000 + n, kind), inference).result.verdict for n in range(4) for kind in KINDS]
-    assert sick.count(Verdict.PATHOLOGY) >= 14
+    """10 further healthy chests, and each kind of disease at fair size in 2 more."""
+    healthy = [analysed(_chest(880_000_000 + n), inference).result.verdict for n in range(10)]
+    assert healthy.count(Verdict.NORMAL) >= 9
+    sick = [analysed(_chest(881_000_000 + n, kind), inference).result.verdict for n in range(2) for kind in KINDS]
+    assert sick.count(Verdict.PATHOLOGY) >= 7
 
 
 def _chest(seed: int, *kinds: str) -> Volume:
