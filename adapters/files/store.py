@@ -89,7 +89,6 @@ class FileObjectStore:
     def close(self) -> None:
         """Nothing is stored any more. Raises Transient where the file system fails; nothing is lost then."""
         self._journal.close()
-        self._names.close()
 
     def free_bytes(self) -> int:
         """Bytes free to this process, at most a second old."""

@@ -25,6 +25,8 @@ from gateway.study import Instance, Series, Study
 from tests.builders import study
 from tests.reading import MODELS, ROOT, Load, Loaded, read
 
+pytestmark = pytest.mark.slow
+
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 

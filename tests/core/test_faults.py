@@ -25,6 +25,8 @@ from gateway.triage import Band
 from tests.core.support import Core, MemoryDestination, core, instance
 from tests.core.test_housekeeping import Disk
 
+pytestmark = pytest.mark.slow
+
 
 class Pile:
     """The engine's queue, worked off when the test says so."""

@@ -108,5 +108,6 @@ def test_a_large_part_cut_short_leaves_nothing_and_harms_no_other(serving: tuple
     response = post(port, request(large(1, 1), iter(whole[:-1]), large(3, 1)))
     assert response.status_code == 202
     assert [item["00081155"]["Value"] for item in response.json()["00081198"]["Value"]] == [[f"{SERIES}.2"]]
-    kept = [path for path in (tmp_path / "objects").rglob("*") if path.is_file() and path.suffix not in {".seg", ".lock"}]
+    kept = [path for path in (tmp_path / "objects").rglob("*")
+            if path.is_file() and path.suffix not in {".seg", ".lock"}]
     assert sorted(part10.parse(path.read_bytes()).sop_instance_uid for path in kept) == [f"{SERIES}.1", f"{SERIES}.3"]

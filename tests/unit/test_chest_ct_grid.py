@@ -16,6 +16,8 @@ from pipelines.chest_ct.grid import averaging, turned, turned_back, working
 from pipelines.chest_ct.lungs import find_lungs
 from pipelines.chest_ct.measures import measure
 
+pytestmark = pytest.mark.slow
+
 
 def phantom(spacing: tuple[float, float, float] = (5.0, 1.5, 1.5), *, lung: float = -850.0, left: bool = True,
             size: tuple[int, int, int] = (60, 220, 260)) -> Volume:

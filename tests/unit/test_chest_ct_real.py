@@ -16,6 +16,7 @@ from tests.reading import MODELS, read
 from tests.real_studies import CHEST_CT, study_of
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.data,
     pytest.mark.skipif(not CHEST_CT.exists(), reason="../shared/data/chest-ct-lungdx is absent"),
 ]

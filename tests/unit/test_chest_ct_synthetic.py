@@ -19,6 +19,8 @@ from pipelines.chest_ct.validate import validate
 from pipelines.metrics import auc
 from tests.reading import MODELS
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_same_seed_gives_the_same_chest() -> None:
     one, two = (synthetic.chest(5, ("nodule",), shape=(40, 100, 100), spacing=(7.5, 3.8, 3.8)) for _ in range(2))

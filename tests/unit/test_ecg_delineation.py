@@ -111,6 +111,7 @@ def test_what_is_no_ecg_is_measured_within_reason_or_not_at_all(signal: Floats) 
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.skipif(not PTB_XL.is_dir(), reason="../shared/data/ptb-xl is not there")
 def test_real_patients() -> None:
     """Normal ECGs measure as textbooks say; a PR over 200 ms goes with the cardiologists' first-degree block."""

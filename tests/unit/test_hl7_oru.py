@@ -22,6 +22,8 @@ from gateway.settings import Hl7Destination
 from tests import builders
 from tests.builders import reading
 
+pytestmark = pytest.mark.slow
+
 ENCODER = OruEncoder({"RIS": Hl7Destination(name="RIS", type="hl7", host="127.0.0.1", port=1,
                                             receiving_application="RISAPP", receiving_facility="HOSP")})
 

@@ -205,7 +205,8 @@ def test_a_part_is_stored_the_same_however_it_is_cut(intake: StoreIntake, size: 
 
 
 def files_of(intake: StoreIntake, tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "objects").rglob("*") if path.is_file() and path.suffix not in {".seg", ".lock"}]
+    return [path for path in (tmp_path / "objects").rglob("*")
+            if path.is_file() and path.suffix not in {".seg", ".lock"}]
 
 
 @pytest.mark.parametrize(("changed", "said"), [
