@@ -31,7 +31,7 @@ def shared() -> Iterator[Desk]:
 
 @pytest.fixture
 def at(at: Desk) -> Desk:
-    at.world.operations.loads = FakeOperations.loads
+    at.world.operations.loads = FakeOperations().loads
     return at
 
 
