@@ -22,8 +22,8 @@ from gateway.result import (
     WaveformRegion,
     risk_of,
 )
-from pipelines.ecg_12lead.delineation import Delineation
-from pipelines.ecg_12lead.intervals import defining, measurements
+from pipelines.ecg.delineation import Delineation
+from pipelines.ecg.intervals import defining, measurements
 from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS, Label
 
 NORMAL_PROBABILITY = Code("PNORMECG", "99TRIAGE", "Probability of normal ECG")

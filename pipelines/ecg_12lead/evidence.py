@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from gateway.evidence_map import EvidenceTrace, as_bytes
 from gateway.pipeline import Ecg, Floats, Steps, infer
-from pipelines.ecg_12lead.labels import LEADS, OUTPUTS
-from pipelines.ecg_12lead.preprocess import RATE, WINDOW, band_pass, fill_gaps, in_order, resample, windows
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import RATE, WINDOW, band_pass, fill_gaps, in_order, resample, windows
+from pipelines.ecg_12lead.labels import OUTPUTS
 
 Numbers = NDArray[np.float64]
 STEP = 0.5

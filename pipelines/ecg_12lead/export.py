@@ -16,9 +16,10 @@ from tritonclient.grpc import model_config_pb2
 
 from gateway.errors import Permanent
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.labels import LEADS, OUTPUTS
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import WINDOW
+from pipelines.ecg_12lead.labels import OUTPUTS
 from pipelines.ecg_12lead.network import Calibrated
-from pipelines.ecg_12lead.preprocess import WINDOW
 
 TOLERANCE = 1e-4
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from gateway.codes import Code
 
-LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-"""Order of the rows that the network reads."""
-
 
 @dataclass(frozen=True, slots=True)
 class Label:

@@ -7,7 +7,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from pipelines.ecg_12lead.labels import LEADS, OUTPUTS
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg_12lead.labels import OUTPUTS
 
 
 class Block(nn.Module):  # type: ignore[misc]

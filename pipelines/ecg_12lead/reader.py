@@ -12,12 +12,12 @@ from gateway.evidence_map import EvidenceTrace
 from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer, load_ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result
 from gateway.study import Instance, Study
+from pipelines.ecg.delineation import delineate
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import band_pass, fill_gaps, in_order, resample, windows
+from pipelines.ecg.quality import problems_of_prepared, problems_of_source
 from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of, undetermined
-from pipelines.ecg_12lead.delineation import delineate
 from pipelines.ecg_12lead.evidence import evidence_of
-from pipelines.ecg_12lead.labels import LEADS
-from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, resample, windows
-from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
 from pipelines.ecg_12lead.words import WORDS
 
 SOP_CLASSES: Mapping[str, str] = {

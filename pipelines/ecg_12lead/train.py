@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.augment import augmented
+from pipelines.ecg.augment import augmented
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import WINDOW, band_pass, fill_gaps, in_order, resample
+from pipelines.ecg.ptbxl import Progress, Row, rows, signals
 from pipelines.ecg_12lead.calibration import normal_threshold, platt, threshold
 from pipelines.ecg_12lead.export import write_model
-from pipelines.ecg_12lead.labels import LEADS, NORM, OUTPUTS
+from pipelines.ecg_12lead.labels import NORM, OUTPUTS
 from pipelines.ecg_12lead.network import Network
-from pipelines.ecg_12lead.preprocess import WINDOW, band_pass, fill_gaps, in_order, resample
-from pipelines.ecg_12lead.ptbxl import CALIBRATION, TRAINING, Progress, Row, rows, signals
+from pipelines.ecg_12lead.truth import CALIBRATION, TRAINING, truth_of
 
 MODEL, VERSION = "ecg_12lead", "1.0.0"
 STATUS = "trained on PTB-XL folds 1-8, validated on folds 9 and 10; not cleared for clinical use"
@@ -34,7 +36,7 @@ def load(wanted: list[Row], progress: Progress) -> tuple[Floats, Floats]:
     for number, (_, signal, rate, leads) in enumerate(signals(wanted, progress)):
         ordered = resample(fill_gaps(in_order(signal, leads)[0]), rate)[:, :WINDOW]
         ecgs[number, :, :ordered.shape[1]] = ordered
-    return ecgs, np.stack([row.truth for row in wanted])
+    return ecgs, np.stack([truth_of(row.codes, row.axis) for row in wanted])
 
 
 def masked_loss(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

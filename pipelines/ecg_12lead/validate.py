@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
 from gateway.ports import Inference
+from pipelines.ecg.preprocess import band_pass, fill_gaps, in_order, resample, windows
+from pipelines.ecg.ptbxl import Progress, Row, rows, signals
+from pipelines.ecg.quality import problems_of_prepared, problems_of_source
 from pipelines.ecg_12lead.decision import pooled, thresholds_of
 from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS
-from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, resample, windows
-from pipelines.ecg_12lead.ptbxl import TEST, TRAINING, Progress, Row, rows, signals
-from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
+from pipelines.ecg_12lead.truth import TEST, TRAINING, truth_of
 from pipelines.metrics import Numbers, auc, bootstrap, calibration_error, sensitivity, specificity
 
 MODEL = "ecg_12lead"
@@ -40,6 +41,10 @@ def validate(data: Path, inference: Inference, *, predictions: Path | None = Non
     if predictions is not None:
         _write(predictions, wanted, probabilities)
     return _report(wanted, probabilities, thresholds, refused)
+
+
+def _truth(row: Row) -> NDArray[np.float32]:
+    return truth_of(row.codes, row.axis)
 
 
 def _not_learned_from(every: list[Row]) -> list[Row]:
@@ -83,8 +88,8 @@ def _report(wanted: list[Row], probabilities: Numbers, thresholds: dict[str, flo
 def _figures(wanted: list[Row], probabilities: Numbers, name: str, threshold: float) -> dict[str, Any]:
     """One label over the rows where somebody has said whether it is so."""
     column = OUTPUTS.index(name)
-    said = [number for number, row in enumerate(wanted) if not np.isnan(row.truth[column])]
-    truth = np.array([wanted[number].truth[column] for number in said], dtype=np.float64)
+    said = [number for number, row in enumerate(wanted) if not np.isnan(_truth(row)[column])]
+    truth = np.array([_truth(wanted[number])[column] for number in said], dtype=np.float64)
     score = probabilities[said, column]
     interval = bootstrap(auc, truth, score, [wanted[number].patient for number in said])
     return {
@@ -107,7 +112,7 @@ def _verdicts(wanted: list[Row], probabilities: Numbers, thresholds: dict[str, f
     level = np.array([thresholds[name] for name in OUTPUTS])
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("normal", "one_of_the_eleven", "other_abnormality")}
     for row, given, reason in zip(wanted, probabilities >= level, refused, strict=True):
-        counts[_kind(row.truth)][_verdict(given, reason)] += 1
+        counts[_kind(_truth(row))][_verdict(given, reason)] += 1
     return {kind: {verdict: count[verdict] for verdict in ("normal", "pathology", "undetermined")}
             for kind, count in counts.items()}
 
@@ -133,5 +138,5 @@ def _write(file: Path, wanted: list[Row], probabilities: Numbers) -> None:
         writer.writerow(("record", "label", "truth", "probability"))
         for row, given in zip(wanted, probabilities, strict=True):
             for column, label in enumerate(LABELS):
-                if not np.isnan(row.truth[column]):
-                    writer.writerow((row.record, label.name, int(row.truth[column]), f"{given[column]:.9g}"))
+                if not np.isnan(_truth(row)[column]):
+                    writer.writerow((row.record, label.name, int(_truth(row)[column]), f"{given[column]:.9g}"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pipelines.ecg.words import RUSSIAN
+
 WORDS: dict[str, dict[str, str]] = {"ru": {
+    **RUSSIAN,
     # findings
     "First-degree atrioventricular block": "Атриовентрикулярная блокада I степени",
     "Premature ventricular complexes": "Желудочковая экстрасистолия",
@@ -15,35 +18,9 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "Sinus bradycardia": "Синусовая брадикардия",
     "Sinus tachycardia": "Синусовая тахикардия",
     "Atrial fibrillation": "Фибрилляция предсердий",
-    # measurements
-    "Heart rate": "Частота сердечных сокращений",
-    "heart beats per minute": "уд/мин",
-    "P-R Interval": "Интервал PQ",
-    "QRS duration": "Длительность QRS",
-    "Q-T interval": "Интервал QT",
-    "QTc interval by Bazett formula": "QTc по Базетту",
-    "QTc interval by Fridericia formula": "QTc по Фридериции",
-    "P wave axis": "Ось зубца P",
-    "QRS axis": "Ось QRS",
-    "T wave axis": "Ось зубца T",
-    "ms": "мс",
-    "degrees": "градусов",
     "Probability of normal ECG": "Вероятность нормальной ЭКГ",
-    "no units": "без единиц",
     # problems
     "other abnormality not excluded": "другая патология не исключена",
     "The study holds no 12-lead or general ECG waveform.":
         "В исследовании нет ЭКГ в 12 отведениях или общей записи ЭКГ.",
-    "The model gave something that is no probability.": "Модель выдала значение, которое не является вероятностью.",
-    "The waveform cannot be read: {}": "Запись ЭКГ не читается: {}",
-    "Leads missing and not derivable: {}.": "Отведения отсутствуют и не вычисляются: {}.",
-    "The sampling rate is {} Hz; at least 100 Hz is needed.":
-        "Частота дискретизации {} Гц; нужно не менее 100 Гц.",
-    "The recording lasts {} s; at least 8 s is needed.": "Запись длится {} с; нужно не менее 8 с.",
-    "Too much noise to read, in leads {}.": "Слишком много помех для чтения, отведения: {}.",
-    "More than 5 % of the samples are missing in leads {}.": "Отсутствует более 5 % отсчётов, отведения: {}.",
-    "Flat leads: {}.": "Отведения без сигнала (изолиния): {}.",
-    "Saturated or wrongly scaled leads: {}.": "Отведения с ограничением сигнала или неверным масштабом: {}.",
-    "Leads I, II and III contradict each other (I + III is not II).":
-        "Отведения I, II и III противоречат друг другу (I + III не равно II).",
 }}

@@ -23,8 +23,8 @@ _MATRIX = 512
 
 def ecg(key: str) -> list[bytes]:
     """One 12-lead ECG of ten seconds; another `key`, another study."""
-    from pipelines.ecg_12lead.labels import LEADS
-    from pipelines.ecg_12lead.synthetic import RATE, synthesise
+    from pipelines.ecg.leads import LEADS
+    from pipelines.ecg.synthetic import RATE, synthesise
 
     source = EcgSource(("bench", key), _PATIENT, synthesise("afib", 1), RATE, LEADS, _RECORDED, "ACC1")
     return [write_ecg(source)]

@@ -25,8 +25,8 @@ from adapters.web.server import HttpServer
 from gateway.ports import EcgSource
 from gateway.settings import HttpSettings
 from gateway.study import Patient
-from pipelines.ecg_12lead.labels import LEADS
-from pipelines.ecg_12lead.synthetic import RATE, synthesise
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.synthetic import RATE, synthesise
 from tests.peers import dcmtk
 
 RECORDED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)

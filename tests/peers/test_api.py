@@ -23,7 +23,7 @@ import pytest
 from adapters.dicom.content.ct_write import write_ct
 from adapters.web.openapi import operations
 from gateway.study import Patient
-from pipelines.ecg_12lead.synthetic import synthesise
+from pipelines.ecg.synthetic import synthesise
 from tests.archives import zipped
 from tests.peers.dcmtk import free_port
 from tests.peers.gateway_process import GatewayProcess, await_that, gateway

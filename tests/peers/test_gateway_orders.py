@@ -15,8 +15,8 @@ from adapters.database.tables import runs
 from adapters.hl7.content.framing import frame
 from gateway.identity import document_uid
 from gateway.study import Patient
-from pipelines.ecg_12lead.labels import LEADS
-from pipelines.ecg_12lead.synthetic import synthesise
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.synthetic import synthesise
 from tests.fhir_fakes import component, ecg_observation, service_request
 from tests.hl7_ris import Ris
 from tests.hl7_samples import Client, fields, order, segments

@@ -10,9 +10,10 @@ import pytest
 from gateway.errors import Permanent
 from gateway.pipeline import Ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result, Verdict, WaveformRegion
+from pipelines.ecg.delineation import Delineation
+from pipelines.ecg.leads import LEADS
 from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of
-from pipelines.ecg_12lead.delineation import Delineation
-from pipelines.ecg_12lead.labels import LABELS, LEADS, OUTPUTS
+from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
 
 THRESHOLDS = dict.fromkeys(OUTPUTS, 0.3) | {"NORM": 0.8}
 ECG = Ecg(np.zeros((12, 5000), dtype=np.float32), 500.0, LEADS, "1.2.3", tuple((1, n) for n in range(1, 13)))

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.delineation import Delineation, delineate
-from pipelines.ecg_12lead.preprocess import fill_gaps, in_order
-from pipelines.ecg_12lead.ptbxl import read, rows
-from pipelines.ecg_12lead.synthetic import synthesise
+from pipelines.ecg.delineation import Delineation, delineate
+from pipelines.ecg.preprocess import fill_gaps, in_order
+from pipelines.ecg.ptbxl import read, rows
+from pipelines.ecg.synthetic import synthesise
 
 PTB_XL = Path(__file__).parents[3] / "shared" / "data" / "ptb-xl"
 TIME = np.arange(5000) / 500

@@ -17,9 +17,10 @@ from gateway.pipeline import Array, Ecg
 from gateway.reading import Fulfilment, drive
 from gateway.result import ModelRelease
 from gateway.viewing import CaseSources
+from pipelines.ecg.leads import LEADS
 from pipelines.ecg_12lead import PIPELINE, synthetic
 from pipelines.ecg_12lead.evidence import MOST_WINDOWS, strength, with_gaps
-from pipelines.ecg_12lead.labels import LEADS, OUTPUTS
+from pipelines.ecg_12lead.labels import OUTPUTS
 from tests.reading import MODELS
 
 SAMPLES = {sample.name: sample for sample in synthetic.samples()}

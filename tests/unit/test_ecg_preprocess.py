@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.ecg_12lead.labels import LEADS
-from pipelines.ecg_12lead.preprocess import band_pass, fill_gaps, in_order, prepare, resample, windows
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import band_pass, fill_gaps, in_order, prepare, resample, windows
 from pipelines.ecg_12lead.synthetic import samples
 
 

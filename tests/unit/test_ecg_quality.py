@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.preprocess import band_pass, resample
-from pipelines.ecg_12lead.quality import problems_of_prepared, problems_of_source
-from pipelines.ecg_12lead.synthetic import KINDS, synthesise
+from pipelines.ecg.preprocess import band_pass, resample
+from pipelines.ecg.quality import problems_of_prepared, problems_of_source
+from pipelines.ecg.synthetic import KINDS, synthesise
 
 
 def codes(signal: Floats, rate: float = 500.0, missing: tuple[str, ...] = ()) -> list[str]:

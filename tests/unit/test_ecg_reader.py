@@ -13,8 +13,9 @@ from adapters.inference.embedded import EmbeddedInference
 from gateway.pipeline import Ecg, EcgSheet
 from gateway.result import Verdict
 from gateway.study import Instance, Series, Study
+from pipelines.ecg.synthetic import Sample
 from pipelines.ecg_12lead import PIPELINE
-from pipelines.ecg_12lead.synthetic import Sample, samples
+from pipelines.ecg_12lead.synthetic import samples
 from tests.builders import study
 from tests.reading import MODELS, read
 

@@ -11,9 +11,10 @@ import pytest
 
 from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import Unusable
+from pipelines.ecg.ptbxl import rows
 from pipelines.ecg_12lead.calibration import normal_threshold, platt, threshold
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
-from pipelines.ecg_12lead.ptbxl import rows, truth_of
+from pipelines.ecg_12lead.truth import truth_of
 from pipelines.ecg_12lead.validate import validate
 from pipelines.metrics import auc
 from tests.reading import DATA, MODELS

@@ -38,8 +38,9 @@ from tests.builders import reading
 from tests.contract.encoders import SUBJECTS, Subject
 from tests.waveforms import LEADS, beats
 
-PACKAGES = [importlib.import_module(f"pipelines.{m.name}") for m in pkgutil.iter_modules(pipelines.__path__)
-            if m.ispkg]
+PACKAGES = [package for package in (importlib.import_module(f"pipelines.{module.name}")
+                                    for module in pkgutil.iter_modules(pipelines.__path__) if module.ispkg)
+            if hasattr(package, "PIPELINE")]
 RATE = Measurement(Code("8867-4", "LN", "Heart rate"), 72, Code("{H.B.}/min", "UCUM", "heart beats per minute"))
 AFIB = Finding("AFIB", Code("164889003", "SCT", "Electrocardiogram: atrial fibrillation"), "Atrial fibrillation", 0.9,
                0.5, 0.7)
@@ -178,7 +179,17 @@ def is_told(text: str, table: dict[str, str]) -> bool:
 def modules_of(package: ModuleType) -> list[ModuleType]:
     names = [m.name for m in pkgutil.iter_modules(package.__path__)]
     serving = [n for n in names if n not in {"train", "export", "network", "validate", "synthetic", "augment"}]
-    return [importlib.import_module(f"{package.__name__}.{name}") for name in serving]
+    own = [importlib.import_module(f"{package.__name__}.{name}") for name in serving]
+    return own + [importlib.import_module(name) for name in sorted({n for m in own for n in shared_by(m)})]
+
+
+def shared_by(module: ModuleType) -> set[str]:
+    """The modules that it takes from folders under pipelines/ that are no readers themselves."""
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    taken = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    packages = {package.__name__ for package in PACKAGES}
+    return {name for name in taken if name.count(".") == 2 and name.startswith("pipelines.")
+            and name.rpartition(".")[0] not in packages}
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: str(p.__name__))

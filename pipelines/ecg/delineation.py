@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.beats import AFTER, BEFORE, RATE, Beats, Signal, find_beats, velocity
-from pipelines.ecg_12lead.labels import LEADS
+from pipelines.ecg.beats import AFTER, BEFORE, RATE, Beats, Signal, find_beats, velocity
+from pipelines.ecg.leads import LEADS
 
 _I, _AVF = LEADS.index("I"), LEADS.index("aVF")
 _MS = 1000 / RATE

@@ -1,43 +1,37 @@
-"""PTB-XL as it lies on disk (WFDB records and `ptbxl_database.csv`): signals and truth for training and validation."""
+"""PTB-XL as it lies on disk (WFDB records and `ptbxl_database.csv`): signals and what was said of them."""
 
 from __future__ import annotations
 
 import ast
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.labels import OUTPUTS
 
 Progress = Callable[[str], None]
-TRAINING, CALIBRATION, TEST = (1, 2, 3, 4, 5, 6, 7, 8), (9,), (10,)
-"""`strat_fold`: a patient's records are all in one."""
-AXES: dict[str, frozenset[str]] = {"LAD": frozenset({"LAD", "ALAD"}), "RAD": frozenset({"RAD", "ARAD"})}
+_TOLD = {"ecg_id", "patient_id", "strat_fold", "filename_hr", "scp_codes", "heart_axis"}
 _NAMES = {"AVR": "aVR", "AVL": "aVL", "AVF": "aVF"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record. `truth` float32 (12,) in the order of `OUTPUTS`: 1, 0, or NaN where nobody said (blank axis)."""
+    """One record. `fold`: `strat_fold`; a patient's records are all in one. `codes`: SCP-ECG statement → likelihood.
+
+    `axis`: `heart_axis` as it stands, blank where nobody said. `about`: the table's other columns, as text.
+    """
 
     record: str
     patient: str
     fold: int
     path: Path
-    truth: NDArray[np.float32]
-
-
-def truth_of(codes: dict[str, float], axis: str) -> NDArray[np.float32]:
-    """A statement in `scp_codes` is positive whatever its likelihood; LAD and RAD come from `heart_axis`."""
-    values = [(float(axis in AXES[name]) if axis else np.nan) if name in AXES else float(name in codes)
-              for name in OUTPUTS]
-    return np.array(values, dtype=np.float32)
+    codes: Mapping[str, float]
+    axis: str
+    about: Mapping[str, str]
 
 
 def rows(data: Path, folds: tuple[int, ...] | None = None) -> list[Row]:
@@ -51,8 +45,9 @@ def rows(data: Path, folds: tuple[int, ...] | None = None) -> list[Row]:
 
 
 def _row(data: Path, line: dict[str, str]) -> Row:
-    truth = truth_of(ast.literal_eval(line["scp_codes"]), line["heart_axis"].strip())
-    return Row(line["ecg_id"], line["patient_id"], int(line["strat_fold"]), data / line["filename_hr"], truth)
+    about = {name: value for name, value in line.items() if name not in _TOLD}
+    return Row(line["ecg_id"], line["patient_id"], int(line["strat_fold"]), data / line["filename_hr"],
+               ast.literal_eval(line["scp_codes"]), line["heart_axis"].strip(), about)
 
 
 def read(path: Path) -> tuple[Floats, float, tuple[str, ...]]:

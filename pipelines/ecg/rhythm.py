@@ -8,7 +8,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.preprocess import RATE
+from pipelines.ecg.preprocess import RATE
 
 _REFRACTORY = 0.24
 """Seconds between two QRS complexes at least (250 beats a minute)."""

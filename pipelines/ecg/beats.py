@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.preprocess import RATE as COARSE_RATE
-from pipelines.ecg_12lead.preprocess import band_pass, resample
-from pipelines.ecg_12lead.rhythm import r_peaks
+from pipelines.ecg.preprocess import RATE as COARSE_RATE
+from pipelines.ecg.preprocess import band_pass, resample
+from pipelines.ecg.rhythm import r_peaks
 
 RATE = 500.0
 """Hz at which waves are measured."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.preprocess import RATE, WINDOW, band_pass
+from pipelines.ecg.preprocess import RATE, WINDOW, band_pass
 
 _Generator = np.random.Generator
 

@@ -8,8 +8,8 @@ from scipy.signal import butter, sosfiltfilt
 
 from gateway.pipeline import Floats
 from gateway.result import Problem
-from pipelines.ecg_12lead.labels import LEADS
-from pipelines.ecg_12lead.preprocess import RATE
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import RATE
 
 SHORTEST = 8.0
 """Seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.codes import Code
 from gateway.result import Measurement
-from pipelines.ecg_12lead.delineation import Delineation
+from pipelines.ecg.delineation import Delineation
 
 PER_MINUTE = Code("{H.B.}/min", "UCUM", "heart beats per minute")
 MILLISECONDS = Code("ms", "UCUM", "ms")

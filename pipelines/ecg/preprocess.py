@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from gateway.pipeline import Floats
-from pipelines.ecg_12lead.labels import LEADS
+from pipelines.ecg.leads import LEADS
 
 RATE = 100.0
 """Hz."""
