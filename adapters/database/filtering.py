@@ -14,7 +14,8 @@ from sqlalchemy.sql.util import ClauseAdapter
 from adapters.database.tables import case_findings, cases, studies
 from gateway.browsing import Facets, WorklistFilter
 
-_COLUMNS = (cases.c.modality, cases.c.verdict, cases.c.state, cases.c.priority)
+_COLUMNS = (cases.c.verdict, cases.c.state, cases.c.priority, cases.c.modality)
+"""In the order of their index, so that they are counted as they are read."""
 _NAMES = tuple(column.name for column in _COLUMNS)
 _Grid = Mapping[tuple[str, ...], int]
 """Studies by their values of `_COLUMNS`, and for findings by label and these."""

@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.database.cases import standing
-from adapters.database.connection import TRIAGE
+from adapters.database.case_lines import LINE, SORT, case_views, delivery_view
 from adapters.database.filtering import Counts, Remembered, listed
 from adapters.database.priors import prior_of_case
 from adapters.database.studies import storable
 from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
-from gateway.case import Completeness
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
-from gateway.ports import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
-from gateway.settings import TriageSettings
-from gateway.study import Priority
-from gateway.triage import Band, explain
+from gateway.ports import CaseDetail, DeliveryView, Page, ReportQuery, StoredDocument
+from gateway.triage import Band
 
-_LINE = (cases, studies.c.study_instance_uid, studies.c.accession_number, studies.c.patient_id,
-         studies.c.patient_issuer, studies.c.patient_name, studies.c.patient_birth_date, studies.c.patient_sex,
-         studies.c.modality,
-         studies.c.description, studies.c.conflict, studies.c.order_conflict,
-         studies.c.completeness.label("study_completeness"), studies.c.missing)
-_BRIEF: list[Any] = [column for column in deliveries.c if column is not deliveries.c.receipt]
 _NOT_OURS = "the cursor is not one that this list gave"
 _HEAVIEST = 1000
-_SORT = (cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id)
 
 
 class DatabaseQueries:
@@ -48,11 +37,11 @@ class DatabaseQueries:
     def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
         with self._engine.connect() as connection:
             total = self._list_counts.total(connection, where)
-            query = listed(sa.select(*_LINE).join(studies, studies.c.id == cases.c.study_id), where, total)
+            query = listed(sa.select(*LINE).join(studies, studies.c.id == cases.c.study_id), where, total)
             if cursor:
-                query = query.where(sa.tuple_(*_SORT) > sa.tuple_(*_decode(cursor)))
-            rows = connection.execute(query.order_by(*_SORT).limit(limit + 1)).all()
-            items = self._views(connection, rows[:limit])
+                query = query.where(sa.tuple_(*SORT) > sa.tuple_(*_decode(cursor)))
+            rows = connection.execute(query.order_by(*SORT).limit(limit + 1)).all()
+            items = case_views(connection, rows[:limit])
         return Page(tuple(items), total, _encode(rows[limit - 1]) if len(rows) > limit else None)
 
     def facets(self, where: WorklistFilter = EVERYTHING) -> Facets:
@@ -61,7 +50,7 @@ class DatabaseQueries:
 
     def case(self, case_id: str) -> CaseDetail | None:
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(*_LINE).join(studies, studies.c.id == cases.c.study_id).where(
+            row = connection.execute(sa.select(*LINE).join(studies, studies.c.id == cases.c.study_id).where(
                 cases.c.case_id == case_id)).first()
             if row is None:
                 return None
@@ -79,26 +68,10 @@ class DatabaseQueries:
             instances.c.study_id == row.study_id)).scalar_one()
         study = connection.execute(sa.select(studies).where(studies.c.id == row.study_id)).one()
         return CaseDetail(
-            case=self._views(connection, [row], whole=True)[0], result=shown.result if shown else None, order=order,
+            case=case_views(connection, [row], whole=True)[0], result=shown.result if shown else None, order=order,
             runs=tuple(_version(v, row.run_id) for v in versions), instances=count,
             documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made),
             evidence=tuple(study.evidence), prior=prior_of_case(connection, study.facility, study.study_instance_uid))
-
-    def _views(self, connection: sa.Connection, rows: Sequence[Any], *, whole: bool = False) -> list[CaseView]:
-        """`whole`: with what the receivers answered; a list is spared it."""
-        of_run: dict[str, list[DeliveryView]] = {}
-        wanted = [row.run_id for row in rows if row.run_id]
-        columns = [deliveries] if whole else _BRIEF
-        for d in connection.execute(sa.select(*columns).where(deliveries.c.run_id.in_(wanted)).order_by(
-                deliveries.c.id)):
-            of_run.setdefault(d.run_id, []).append(delivery_view(d))
-        siblings: dict[int, list[str]] = {}
-        for study_id, case_id in connection.execute(sa.select(cases.c.study_id, cases.c.case_id).where(
-                cases.c.study_id.in_([row.study_id for row in rows])).order_by(*_SORT)):
-            siblings.setdefault(study_id, []).append(case_id)
-        policy: TriageSettings = connection.get_execution_options()[TRIAGE]
-        return [_case_view(row, tuple(of_run.get(row.run_id, ())), tuple(siblings[row.study_id]), policy)
-                for row in rows]
 
     # ------------------------------------------------------------ documents and deliveries
 
@@ -184,37 +157,6 @@ def _version(row: Any, current: str) -> dict[str, Any]:
     return {"run_id": row.run_id, "number": row.number, "created_at": row.created_at, "state": row.state,
             "verdict": result.get("verdict"), "risk": result.get("risk"), "current": row.run_id == current,
             "error": row.error}
-
-
-def _case_view(row: Any, sent: tuple[DeliveryView, ...], siblings: tuple[str, ...],
-               policy: TriageSettings) -> CaseView:
-    case = standing(row._mapping, conflict=row.conflict)
-    problems = list(row.problems)
-    if row.order_conflict:
-        problems.append({"code": "order-conflict", "text": row.order_conflict})
-    if row.late:
-        problems.append({"code": "late", "text": row.error or "objects came after this result: it is to be read again"})
-    if row.conflict:
-        problems.append({"code": "object-conflict",
-                         "text": "an object was received again under the same UID with other content"})
-    return CaseView(
-        case_id=row.case_id, run_id=row.run_id, study_instance_uid=row.study_instance_uid,
-        accession_number=row.accession_number, patient_id=row.patient_id, patient_name=row.patient_name,
-        modality=row.modality, pipeline=row.pipeline, state=row.state,
-        completeness=row.completeness or row.study_completeness or Completeness.PARTIAL.value,
-        read_at=row.read_at, verdict=row.verdict or None, risk=row.risk, priority=Priority(row.priority),
-        received_at=row.received_at, reported_at=row.reported_at, demonstration=row.demonstration,
-        findings=tuple(row.findings), deliveries=sent, cases=siblings, patient_birth_date=row.patient_birth_date,
-        patient_sex=row.patient_sex, study_description=row.description, problems=tuple(problems),
-        summary=row.summary, error=row.error, conflict=row.conflict, missing=tuple(row.missing), due_at=row.due_at,
-        band=row.band, patient_issuer=row.patient_issuer,
-        place_reasons=tuple({"code": reason.code, "values": reason.values}
-                            for reason in explain(case, datetime.now(UTC), policy)))
-
-
-def delivery_view(row: Any) -> DeliveryView:
-    return DeliveryView(row.id, row.case_id, row.destination, Kind(row.kind), DeliveryState(row.state), row.attempts,
-                        row.last_error, row.next_attempt_at, row.delivered_at, getattr(row, "receipt", {}))
 
 
 def _encode(row: Any) -> str:

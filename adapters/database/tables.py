@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,18 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=UTC)
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], datetime | None]:  # noqa: ARG002
+        """In one step: lists hold hundreds of times, and SQLite's are texts."""
+        return _of_text if dialect.name == "sqlite" else _of_plain
+
+
+def _of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _of_plain(value: datetime | None) -> datetime | None:
+    return None if value is None else value.replace(tzinfo=UTC)
 
 
 _NAMES = {
@@ -176,6 +189,8 @@ for _chosen in (("verdict",), ("state",), ("priority",), ("modality",), ("modali
 sa.Index("ix_cases_counts", cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority, cases.c.modality,
          cases.c.pipeline)
 sa.Index("ix_cases_study", cases.c.study_id, cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority,
+         cases.c.modality)
+sa.Index("ix_cases_found", cases.c.case_id, cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority,
          cases.c.modality)
 
 case_findings = sa.Table(

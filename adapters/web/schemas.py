@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import to_json
 
 from gateway.completion import known_code, missing_from_json, told
 from gateway.fetching import PriorState
-from gateway.ports import CaseDetail, CaseView, DeliveryView
+from gateway.ports import CaseDetail, CaseView, DeliveryView, Page
 from gateway.study import Priority
 
 
@@ -197,10 +198,13 @@ class CaseDetailForm(CaseForm):
                    prior=None if detail.prior is None else PriorForm(**detail.prior))
 
 
+_PLAIN = tuple(name for name in CaseForm.model_fields
+               if name not in {"deliveries", "findings", "problems", "cases", "place_reasons", "missing"})
+_FINDING = tuple(FindingForm.model_fields)
+
+
 def _case_fields(view: CaseView) -> dict[str, Any]:
-    names = CaseForm.model_fields.keys() - {"deliveries", "findings", "problems", "cases", "place_reasons",
-                                                "missing"}
-    return {name: getattr(view, name) for name in names} | {
+    return {name: getattr(view, name) for name in _PLAIN} | {
         "findings": [_finding(f) for f in view.findings],
         "problems": [ProblemForm(**problem) for problem in view.problems],
         "cases": list(view.cases) or [view.case_id],
@@ -209,14 +213,30 @@ def _case_fields(view: CaseView) -> dict[str, Any]:
     }
 
 
+def _case_json(view: CaseView) -> dict[str, Any]:
+    """A `CaseForm` as it is written."""
+    return {name: getattr(view, name) for name in _PLAIN} | {
+        "findings": view.findings and [{name: finding[name] for name in _FINDING} for finding in view.findings],
+        "deliveries": [{"destination": d.destination, "kind": d.kind, "state": d.state} for d in view.deliveries],
+        "problems": view.problems, "cases": view.cases or [view.case_id],
+        "missing": [MissingForm.of_json(one).model_dump() for one in view.missing],
+        "place_reasons": view.place_reasons,
+    }
+
+
 def _finding(finding: Mapping[str, Any]) -> FindingForm:
-    return FindingForm(**{name: finding[name] for name in FindingForm.model_fields})
+    return FindingForm(**{name: finding[name] for name in _FINDING})
 
 
 class CasePage(BaseModel):
     items: list[CaseForm]
     total: int
     next: str | None
+
+
+def page_json(page: Page) -> bytes:
+    """A `CasePage` as JSON. Lists of a hundred are made on every look, and are not validated again on their way out."""
+    return to_json({"items": [_case_json(view) for view in page.items], "total": page.total, "next": page.next})
 
 
 class FacetCounts(BaseModel):
@@ -278,12 +298,20 @@ class RefusedFile(BaseModel):
     reason: str
 
 
+class KeptBeside(BaseModel):
+    """An object whose UID was here already with other content: both are kept, and the study is marked."""
+
+    name: str
+    reason: str
+
+
 class Uploaded(BaseModel):
-    """What became of each object of an upload."""
+    """What became of each object of an upload. `conflicts`: files kept beside others, also those sent again."""
 
     stored: int = 0
     duplicate: int = 0
     conflict: int = 0
+    conflicts: list[KeptBeside] = []
     refused: list[RefusedFile] = []
     studies: list[str] = []
     """Ids of the studies that the objects belong to, for `/api/studies/{study_id}`."""

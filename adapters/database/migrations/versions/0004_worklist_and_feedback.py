@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.create_index("ix_cases_rises_at", "cases", ["rises_at"])
     op.drop_index("ix_cases_study_id", "cases")
     op.create_index("ix_cases_study", "cases", ["study_id", "lead", "verdict", "state", "priority", "modality"])
+    op.create_index("ix_cases_found", "cases", ["case_id", "lead", "verdict", "state", "priority", "modality"])
     op.create_index("ix_cases_counts", "cases", ["lead", "verdict", "state", "priority", "modality", "pipeline"])
     order = ["band", "weight", "due_at", "case_id"]
     for chosen in _FILTERED_BY:
@@ -117,6 +118,7 @@ def downgrade() -> None:
     for chosen in _FILTERED_BY:
         op.drop_index(f"ix_cases_by_{'_'.join(chosen)}", "cases")
     op.drop_index("ix_cases_counts", "cases")
+    op.drop_index("ix_cases_found", "cases")
     op.drop_index("ix_cases_study", "cases")
     op.create_index("ix_cases_study_id", "cases", ["study_id"])
     op.drop_index("ix_cases_rises_at", "cases")
