@@ -72,6 +72,16 @@ class InferenceSettings(Strict):
     """ONNX Runtime threads a model; 0: one per core."""
 
 
+class ModelSettings(Strict):
+    """What a site sets for one model of the repository."""
+
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Label → probability from which on it counts as present here, in place of the model's own. `triage-gateway
+    validate --operating-point` writes them."""
+    sha256: str = Field("", pattern=r"^([0-9a-fA-F]{8,64})?$")
+    """Beginning of the hash of the model file they were chosen for: with another file the model is not ready."""
+
+
 class SiteSettings(Strict):
     facility: str = "SITE"
     timezone: str = "UTC"
@@ -267,6 +277,8 @@ class Settings(Strict):
     http: HttpSettings = HttpSettings()
     inference: InferenceSettings = InferenceSettings()
     model_repository: Path = Path("./model_repository")
+    models: dict[str, ModelSettings] = {}
+    """Name of a model in the repository → what is set for it here."""
     site: SiteSettings = SiteSettings()
     assembly: AssemblySettings = AssemblySettings()
     triage: TriageSettings = TriageSettings()

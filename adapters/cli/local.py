@@ -36,6 +36,7 @@ from gateway.pipeline import Pipeline
 from gateway.ports import Inference
 from gateway.routing import extra_keywords
 from gateway.settings import Settings
+from gateway.site_thresholds import told_thresholds, with_site_thresholds
 from gateway.study import Instance
 
 DEFAULT_FILE = Path("config/gateway.yaml")
@@ -80,7 +81,7 @@ def _check_json(content: bytes) -> Sequence[str]:
 
 
 def list_models(settings: Settings) -> list[ModelLine]:
-    inference = open_inference(settings.inference, settings.model_repository)
+    inference = with_site_thresholds(open_inference(settings.inference, settings.model_repository), settings.models)
     return [_line(inference, name) for name in inference.models()]
 
 
@@ -89,7 +90,8 @@ def _line(inference: Inference, name: str) -> ModelLine:
         release = inference.release(name)
     except NotReady as error:
         return ModelLine(name, "", "", "", demonstration=False, ready=False, reason=str(error))
-    return ModelLine(name, release.version, release.sha256, release.status, release.demonstration, ready=True)
+    told = "; ".join(filter(None, (release.status, told_thresholds(release, "en"))))
+    return ModelLine(name, release.version, release.sha256, told, release.demonstration, ready=True)
 
 
 def send(wanted: SendRequest, progress: Progress) -> Sequence[SentFile]:

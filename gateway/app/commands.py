@@ -15,7 +15,14 @@ from adapters.cli.app import build_cli
 from adapters.cli.services import CheckReport, CliServices, TrainRequest, ValidateRequest
 from adapters.demo.command import add_demo
 from adapters.inference.opening import open_inference
-from gateway.app.readers import PixelsAndSamples, check_routes, demo_scenarios, discover_pipelines, part_of_pipeline
+from gateway.app.readers import (
+    PixelsAndSamples,
+    check_models,
+    check_routes,
+    demo_scenarios,
+    discover_pipelines,
+    part_of_pipeline,
+)
 from gateway.logs import configure_logs
 from gateway.settings import LogSettings, Settings
 
@@ -43,6 +50,7 @@ def serve(config: Path | None) -> None:
 def check(config: Path | None, files: Sequence[Path]) -> CheckReport:
     settings, known = local.load_settings(config), discover_pipelines()
     check_routes(settings, known)
+    check_models(settings)
     return local.check(settings, known, files)
 
 

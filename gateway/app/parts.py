@@ -14,11 +14,12 @@ from adapters.files.store import FileObjectStore
 from adapters.inference.opening import open_inference
 from adapters.web.instruments import Instruments
 from adapters.web.latency import Latencies
-from gateway.app.readers import PixelsAndSamples, check_routes, discover_pipelines
+from gateway.app.readers import PixelsAndSamples, check_models, check_routes, discover_pipelines
 from gateway.intake import Gate
 from gateway.reading import Fulfilment
 from gateway.routing import extra_keywords
 from gateway.settings import Settings
+from gateway.site_thresholds import with_site_thresholds
 
 
 class Foundation:
@@ -39,8 +40,10 @@ class Foundation:
         self.instruments = Instruments(self.store.free_bytes)
         self.pipelines = discover_pipelines()
         check_routes(settings, self.pipelines)
+        check_models(settings)
         self.latencies = Latencies(self.instruments.registry)
-        self.inference = self.latencies.timed(open_inference(settings.inference, settings.model_repository))
+        self.inference = self.latencies.timed(with_site_thresholds(
+            open_inference(settings.inference, settings.model_repository), settings.models))
         self.fulfilment = Fulfilment(PixelsAndSamples(), self.inference)
         self.extra_keywords = tuple(extra_keywords(settings.routes))
         self.read_tags = partial(read_tags, extra_keywords=self.extra_keywords)

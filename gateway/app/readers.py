@@ -10,9 +10,14 @@ from typing import Any
 
 import pipelines
 from adapters.demo.scenario import Scenario, scenarios
+from adapters.dicom.content.mr_volumes import load_mr
+from adapters.dicom.content.photo_read import load_photograph
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
+from adapters.inference.repository import model_names
 from gateway.errors import ConfigurationError
+from gateway.mr import MrVolume
+from gateway.photograph import Photograph
 from gateway.pipeline import Ecg, Pipeline, Volume
 from gateway.settings import Settings
 from gateway.study import Instance
@@ -37,11 +42,26 @@ def check_routes(settings: Settings, known: Mapping[str, Pipeline]) -> None:
                                      f"known are {', '.join(sorted(known))}")
 
 
+def check_models(settings: Settings) -> None:
+    """Raises ConfigurationError where something is set for a model that is not in the repository."""
+    known = model_names(settings.model_repository)
+    for name in settings.models:
+        if name not in known:
+            raise ConfigurationError(f"models: there is no model {name} in {settings.model_repository}; "
+                                     f"known are {', '.join(known) or 'none'}")
+
+
 class PixelsAndSamples:
     """Implements gateway.ports.Loader."""
 
     def load_volume(self, instances: tuple[Instance, ...]) -> Volume:
         return load_volume(instances)
+
+    def load_mr(self, instances: tuple[Instance, ...]) -> tuple[MrVolume, ...]:
+        return load_mr(instances)
+
+    def load_photograph(self, instance: Instance, frame: int) -> Photograph:
+        return load_photograph(instance, frame)
 
     def load_ecg(self, instances: tuple[Instance, ...]) -> Ecg:
         return load_ecg(instances)

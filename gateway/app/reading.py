@@ -20,6 +20,7 @@ from gateway.app.parts import Foundation
 from gateway.clockwork import AssemblyClock
 from gateway.planning import Planner
 from gateway.publishing import Publisher
+from gateway.site_thresholds import fingerprint_at
 from gateway.work import Parts, Work, now
 
 
@@ -41,7 +42,7 @@ class Reading:
         publisher = Publisher(encoders(settings), self.destinations, base.files,
                               lambda path: Path(path).read_bytes())
         planner = Planner(settings.routes, base.pipelines, list(self.destinations),
-                          partial(fingerprint, settings.model_repository),
+                          fingerprint_at(settings.models, partial(fingerprint, settings.model_repository)),
                           (settings.site.language, settings.site.timezone))
         self.work = Work(Parts(base.rows, planner, base.pipelines, base.fulfilment, base.inference, publisher,
                                self.destinations, LOADER_WORDS), settings, reported=base.instruments.reported,

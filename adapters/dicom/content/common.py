@@ -17,6 +17,7 @@ from gateway.case import Reading
 from gateway.codes import Code
 from gateway.identity import uid
 from gateway.result import ModelRelease
+from gateway.site_thresholds import told_thresholds
 from gateway.study import Tags
 
 MANUFACTURER = "Triage Gateway"
@@ -216,7 +217,8 @@ def _equipment(reading: Reading, model: ModelRelease) -> Dataset:
     item.SoftwareVersions = _versions(model)
     item.DeviceUID = uid("model", model.name, model.version, model.sha256)
     item.ContributionDateTime = dicom_datetime(content_time(reading))
-    item.ContributionDescription = f"{model.name} {model.version}: {model.status}".rstrip(": ")[:1024]
+    told = [model.status, told_thresholds(model, reading.language)]
+    item.ContributionDescription = f"{model.name} {model.version}: {'; '.join(filter(None, told))}".rstrip(": ")[:1024]
     return item
 
 

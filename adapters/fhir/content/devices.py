@@ -10,6 +10,7 @@ from adapters.fhir.content.datatypes import Json, clean, compact, concept, full_
 from gateway import identity
 from gateway.phrases import phrase
 from gateway.result import ModelRelease, Provenance
+from gateway.site_thresholds import told_thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,13 @@ def device_entries(provenance: Provenance, language: str) -> Devices:
 
 
 def _model(model: ModelRelease, language: str) -> Entry:
-    """Known by name, version and file hash: another file is another Device. Never updated."""
-    value = identity.digest("model", model.name, model.version, model.sha256, model.demonstration)
+    """Known by name, version, file hash and the site's thresholds: others are another Device. Never updated."""
+    thresholds = told_thresholds(model, language)
+    value = identity.digest("model", model.name, model.version, model.sha256, model.demonstration,
+                            *([thresholds] if thresholds else []))
     notes = [phrase(language, "demonstration")] if model.demonstration else []
-    resource = _device(value, model.name, [{"value": clean(model.version)}], [*notes, clean(model.status)])
+    notes += [clean(model.status), clean(thresholds)]
+    resource = _device(value, model.name, [{"value": clean(model.version)}], notes)
     if model.sha256:
         resource["property"] = [{"type": {"text": "SHA-256 of the model file"}, "valueCode": [{"text": model.sha256}]}]
     return create_unless_there(full_url("Device", value), resource, v.DEVICE, value)
