@@ -56,7 +56,8 @@ def add_send(cli: typer.Typer, services: CliServices) -> None:
             request = SendRequest(address, port or dicom.port, called or dicom.ae_title, calling, tuple(files))
             sent = _send(services, request, _Pace(rate)) if files else ()
             told = packing.refused + [(files[file.path], _reason(file)) for file in sent if not file.stored]
-            _summarise(sum(file.stored for file in sent), told, len(packing.skipped))
+            kept = [(files[file.path], _remark(file)) for file in sent if file.stored and _remark(file)]
+            _summarise(sum(file.stored for file in sent), told, kept, len(packing.skipped))
         if told:
             raise typer.Exit(1)
 
@@ -176,19 +177,29 @@ def _send(services: CliServices, request: SendRequest, pace: _Pace) -> Sequence[
         return services.send_files(request, sent)
 
 
+def _remark(file: SentFile) -> str:
+    """What the receiver says besides of a file that it took."""
+    return file.error or (f"taken with warning status 0x{file.status:04X}" if file.status else "")
+
+
 def _reason(file: SentFile) -> str:
     if file.status < 0:
         return file.error or "not sent"
     return f"refused with status 0x{file.status:04X}" + (f": {file.error}" if file.error else "")
 
 
-def _summarise(stored: int, refused: list[tuple[str, str]], skipped: int) -> None:
-    """How many were taken, then the refusals by reason, each with the files it befell."""
-    others = f", skipped {skipped}" if skipped else ""
+def _summarise(stored: int, refused: list[tuple[str, str]], remarked: list[tuple[str, str]], skipped: int) -> None:
+    """How many were taken, then refusals and the receiver's remarks on what it took, each with the files it befell."""
+    others = f", with remarks {len(remarked)}" * bool(remarked) + f", skipped {skipped}" * bool(skipped)
     output.say(f"Stored {stored}, refused {len(refused)}{others}.", "bold" if not refused else "bold red")
-    for reason, count in Counter(reason for _, reason in refused).most_common():
-        output.say(f"{count} × {reason}", "red")
-        names = [name for name, why in refused if why == reason]
+    _by_reason(refused, "red")
+    _by_reason(remarked, "yellow")
+
+
+def _by_reason(told: list[tuple[str, str]], style: str) -> None:
+    for reason, count in Counter(reason for _, reason in told).most_common():
+        output.say(f"{count} × {reason}", style)
+        names = [name for name, why in told if why == reason]
         for name in names[:_REFUSALS_SHOWN]:
             output.say(f"    {name}")
         if len(names) > _REFUSALS_SHOWN:

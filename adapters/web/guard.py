@@ -119,7 +119,9 @@ class Guard:
         if refusal is not None:
             await refusal_at(scope["path"], *refusal)(scope, receive, send)
             return
-        body = _Body(receive, self._limit(scope["path"]), self._take if _spools(scope["path"]) else _free)
+        path = scope["path"]
+        body = _Body(receive, self._limit(path), self._take if _spools(path) else _free,
+                     _too_long_sentence(self._limit(path), path))
         try:
             await self._app(scope, body, send)
         finally:
@@ -148,7 +150,7 @@ class Guard:
             return 403, "A request that changes something must come from the gateway's own page."
         length = headers.get("content-length", "0")
         limit = self._limit(scope["path"])
-        return (413, _too_long_sentence(limit)) if length.isdigit() and int(length) > limit else None
+        return (413, _too_long_sentence(limit, scope["path"])) if length.isdigit() and int(length) > limit else None
 
 
 def _takes_studies(path: str) -> bool:
@@ -163,16 +165,20 @@ def _free(_size: int) -> bool:
     return True
 
 
-def _too_long_sentence(limit: int) -> str:
-    return f"The body is longer than the {limit} bytes taken here."
+def _too_long_sentence(limit: int, path: str) -> str:
+    told = f"The body is longer than the {limit} bytes taken here"
+    if _takes_studies(path):
+        return f"{told}: send less at once, or raise http.maximum_upload_bytes in the configuration."
+    return f"{told}, where forms and little JSON come; studies are sent to /api/studies."
 
 
 class _Body:
     """The request's messages, until they are too many bytes, or none comes for too long. `taken`: bytes in the sum of
     all uploads."""
 
-    def __init__(self, receive: Receive, limit: int, take: Callable[[int], bool]) -> None:
-        self._receive, self._limit, self._take = receive, limit, take
+    def __init__(self, receive: Receive, limit: int, take: Callable[[int], bool], too_long: str) -> None:
+        """`too_long`: the sentence for a body of more than `limit` bytes."""
+        self._receive, self._limit, self._take, self._too_long = receive, limit, take, too_long
         self._seen = self.taken = 0
         self._whole = False
         self._began = time.monotonic()
@@ -183,7 +189,7 @@ class _Body:
         self._seen += size
         self._whole = self._whole or not message.get("more_body", False)
         if self._seen > self._limit:
-            raise HTTPException(413, _too_long_sentence(self._limit))
+            raise HTTPException(413, self._too_long)
         if not self._take(size):
             raise HTTPException(503, "The gateway is busy with other uploads; try again later.")
         self.taken += size if self._take is not _free else 0

@@ -21,7 +21,8 @@ _SAYS = {
     400: "The Host header does not name this server.", 403: "A request that changes something must come from the "
     "gateway's own page.", 404: "There is no such thing.", 408: "The body stopped coming.",
     409: "The state of the thing does not allow this.", 412: "It was changed since it was read: read it again.",
-    413: "The body is longer than the 1048576 bytes taken here.", 415: "The body is of a kind that is not taken here.",
+    413: "The body is longer than the 1048576 bytes taken here, where forms and little JSON come; studies are sent to "
+         "/api/studies.", 415: "The body is of a kind that is not taken here.",
     422: "limit: Input should be less than or equal to 1000.", 428: "Tell which version is to be changed: If-Match.",
     500: "The gateway failed on this request; its log says where.", 503: "The gateway is busy; try again later.",
     507: "The storage is full."}
@@ -40,7 +41,9 @@ _ORDER: Json = {
     "resourceType": "ServiceRequest", "status": "active", "intent": "order", "priority": "urgent",
     "identifier": [{"system": "urn:oid:1.2.3", "value": "A4711"}],
     "subject": {"identifier": {"system": "urn:oid:1.2.4", "value": "P00017"}}}
-_STOW = {"200": "All stored.", "202": "Some stored.", "409": "None stored; why, for each."}
+_STOW = {"200": "All stored.",
+         "202": "Some stored, or kept beside other content of their UID (Warning Reason B00E).",
+         "409": "None stored; why, for each."}
 _RESOURCE: Json = {"type": "object", "title": "Resource", "description": "A FHIR R4 resource.",
                    "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}}
 METHODS = ("get", "put", "post", "delete", "patch")

@@ -39,8 +39,9 @@ class Renderer:
         self._environment = Environment(loader=PackageLoader("adapters.web"), autoescape=True,
                                         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         self._environment.globals |= {"t": self.t, "settings": settings, "language": settings.site.language}
-        self._environment.filters |= {"when": self.when, "iso": _iso, "person": person_name, "number": _number,
-                                      "proof": proof, "said": partial(said, language=settings.site.language)}
+        self._environment.filters |= {"when": self.when, "iso": _iso, "placed": self.placed, "person": person_name,
+                                      "number": _number, "proof": proof,
+                                      "said": partial(said, language=settings.site.language)}
 
     def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         page = self._environment.get_template(template).render(now=self._clock(), **values)
@@ -63,6 +64,20 @@ class Renderer:
     def when(self, value: datetime | str | None) -> str:
         """Date and minute in the site's time zone; seconds are in the `datetime` attribute beside it."""
         return "" if value is None else as_time(value).astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+    def placed(self, value: str) -> str:
+        """A time as an order tells it: as `when`, or as it came where it is a day, a month or no time at all."""
+        told = _told(value) if len(value) > len("2026-01-05") else None
+        if told is None:
+            return value
+        return self.when(told if told.tzinfo else told.replace(tzinfo=self.zone))
+
+
+def _told(value: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def safe_html(markdown: str) -> Markup:

@@ -144,9 +144,23 @@ _READINESS = {
     "the Triton server has another file of model {} (SHA-256)": "на сервере Triton другой файл модели {} (SHA-256)",
 }
 _DELIVERIES = {
+    "{} did not take the message: {}. Check that an MLLP receiver listens there; host and port stand under "
+    "destinations in the configuration.":
+        "{} не принял сообщение: {}. Проверьте, что там работает приёмник MLLP; адрес и порт указаны в разделе "
+        "destinations конфигурации.",
+    "{} cannot be reached: {}. Check that an MLLP receiver listens there; host and port stand under "
+    "destinations in the configuration.":
+        "{} недоступен: {}. Проверьте, что там работает приёмник MLLP; адрес и порт указаны в разделе destinations "
+        "конфигурации.",
+    "{} sent no acknowledgement of this message. Check that an MLLP receiver listens there; host and port stand under "
+    "destinations in the configuration.":
+        "{} не прислал подтверждения этого сообщения. Проверьте, что там работает приёмник MLLP; адрес и порт указаны "
+        "в разделе destinations конфигурации.",
+    "{} refused it: {}. Ask who runs it what it wants, then try again.":
+        "{} отказал: {}. Узнайте у тех, кто его обслуживает, что ему нужно, затем повторите отправку.",
+    "{} cannot take it now: {}": "{} сейчас не принимает: {}",
     "{} cannot be reached: {}.": "{} недоступен: {}.", "{} cannot be reached: {}": "{} недоступен: {}",
     "{} cannot be reached or does not answer as a DICOM peer.": "{} недоступен или не отвечает по DICOM.",
-    "{}: {} while sending or waiting for the acknowledgement": "{}: {} при отправке или ожидании подтверждения",
     "connection refused": "в соединении отказано", "timed out": "нет ответа вовремя",
     "no route to host": "нет пути к узлу", "name or service not known": "имя узла неизвестно",
     "connection reset by peer": "соединение сброшено", "broken pipe": "соединение разорвано",

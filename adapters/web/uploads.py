@@ -18,7 +18,7 @@ from adapters.web.archive import Member, members
 from adapters.web.principal import Asker
 from adapters.web.problems import Refusal, problems_of
 from adapters.web.recordings import Convert, usable
-from adapters.web.schemas import Prediction, RefusedFile, Uploaded
+from adapters.web.schemas import KeptBeside, Prediction, RefusedFile, Uploaded
 from gateway.errors import Rejected, Transient, Unreadable
 from gateway.ports import Commands, Intake, Outcome, TagReader
 from gateway.study import Sender
@@ -140,33 +140,40 @@ def _explicable(found: Iterator[Member]) -> Iterator[bytes]:
 
 def _take_all(door: Door, uploads: Sequence[UploadFile], sender: Sender) -> Uploaded:
     """A full disk or a broken archive stops the whole upload; what was stored before it stays."""
-    counts = {"stored": 0, "duplicate": 0, "conflict": 0}
+    counts = dict.fromkeys(Outcome, 0)
     refused: list[RefusedFile] = []
+    beside: list[KeptBeside] = []
     studies: dict[str, None] = {}
     for member in door.objects(uploads):
-        reason = member.reason or _take(member, door, sender, counts, studies)
-        if reason:
-            refused.append(RefusedFile(name=member.name, reason=reason))
+        try:
+            outcome, remark = _take(member, door, sender, studies)
+        except Rejected as error:
+            refused.append(RefusedFile(name=member.name, reason=error.reason))
+            continue
+        counts[outcome] += 1
+        if remark:
+            beside.append(KeptBeside(name=member.name, reason=remark))
     if not any(counts.values()):
         first = refused[0].reason if refused else "The upload holds no file that could be a study."
         raise Refusal(422, f"{first.rstrip('.')}. {door.taken}", refused=[r.model_dump() for r in refused])
-    return Uploaded(**counts, refused=refused, studies=list(door.known(list(studies))))
+    return Uploaded(stored=counts[Outcome.STORED], duplicate=counts[Outcome.DUPLICATE],
+                    conflict=counts[Outcome.CONFLICT], conflicts=beside, refused=refused,
+                    studies=list(door.known(list(studies))))
 
 
-def _take(member: Member, door: Door, sender: Sender, counts: dict[str, int], studies: dict[str, None]) -> str:
-    """The reason for a refusal, or "" and one more counted."""
-    try:
-        header, dataset = door.opened(member)
-        # What was made here goes out before the report that names it; what came as DICOM the archive has or gets.
-        told = replace(sender, protocol=member.made_of) if member.made_of else sender
-        if member.made_of and door.held(header, dataset):
-            # Its UID is a digest of what was recorded: only the day on which the file came may be another.
-            outcome = Outcome.DUPLICATE
-        else:
-            outcome = door.intake.take(told, header, dataset).outcome
-        if door.identity is not None:
-            studies[str(door.identity(header, dataset)["StudyInstanceUID"])] = None
-    except Rejected as error:
-        return error.reason
-    counts[outcome.value] += 1
-    return ""
+def _take(member: Member, door: Door, sender: Sender, studies: dict[str, None]) -> tuple[Outcome, str]:
+    """What became of it, and what is to be told besides. Raises Rejected with the reason for a refusal."""
+    if member.reason:
+        raise Rejected(member.reason)
+    header, dataset = door.opened(member)
+    # What was made here goes out before the report that names it; what came as DICOM the archive has or gets.
+    told = replace(sender, protocol=member.made_of) if member.made_of else sender
+    if member.made_of and door.held(header, dataset):
+        # Its UID is a digest of what was recorded: only the day on which the file came may be another.
+        became = Outcome.DUPLICATE, ""
+    else:
+        stored = door.intake.take(told, header, dataset)
+        became = stored.outcome, stored.remark
+    if door.identity is not None:
+        studies[str(door.identity(header, dataset)["StudyInstanceUID"])] = None
+    return became

@@ -2,6 +2,7 @@
 
 from gateway.ports.control import Commands, Health, Queries
 from gateway.ports.objects import (
+    KEPT_BESIDE,
     EcgSource,
     EcgWriter,
     Incoming,
@@ -19,7 +20,7 @@ from gateway.ports.reading import Inference, Loader
 from gateway.ports.views import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
 
 __all__ = [
-    "CaseDetail", "CaseView", "Commands", "DeliveryView", "EcgSource", "EcgWriter", "Health", "Incoming",
-    "Inference", "Intake", "Loader", "ObjectStore", "Outcome", "Page", "Piece", "Queries", "Reception",
+    "KEPT_BESIDE", "CaseDetail", "CaseView", "Commands", "DeliveryView", "EcgSource", "EcgWriter", "Health",
+    "Incoming", "Inference", "Intake", "Loader", "ObjectStore", "Outcome", "Page", "Piece", "Queries", "Reception",
     "ReportQuery", "Stored", "StoredDocument", "TagReader", "TagStream", "TagStreamer",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from gateway.pipeline import Floats
@@ -22,12 +23,23 @@ class Outcome(StrEnum):
     """The same SOP Instance UID with other content: kept beside the first, flagged, never overwriting it."""
 
 
+KEPT_BESIDE = "Conflict: kept beside another object of the same UID."
+"""For the sender of such an object; it fits the 64 characters of a DICOM LO."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     path: str
     digest: str
     size: int
     outcome: Outcome
+
+    @property
+    def remark(self) -> str:
+        """What its sender is told besides: KEPT_BESIDE, whenever its file is one beside the first of its UID
+        (`<SOP Instance UID>.<digest>.dcm`), and "" else."""
+        named_apart = PurePath(self.path).stem.endswith((f".{self.digest[:8]}", f".{self.digest}"))
+        return KEPT_BESIDE if self.outcome is Outcome.CONFLICT or named_apart else ""
 
 
 Piece = bytes | bytearray | memoryview

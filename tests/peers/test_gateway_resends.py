@@ -13,6 +13,7 @@ from adapters.database.connection import open_database
 from adapters.database.tables import cases, instances, runs, studies
 from adapters.dicom.content import part10
 from adapters.dicom.transport.scu import send_files
+from gateway.ports import KEPT_BESIDE
 from tests.peers import hospital
 from tests.peers.gateway_process import GatewayProcess, await_that, gateway
 from tests.peers.receiving import Receiver, digest_of, receiver
@@ -27,10 +28,11 @@ def g(tmp_path: Path) -> Iterator[GatewayProcess]:
         yield running
 
 
-def stow(g: GatewayProcess, content: bytes) -> None:
+def stow(g: GatewayProcess, content: bytes) -> httpx.Response:
     body = b"--limit\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n--limit--\r\n"
     answer = httpx.post(f"{g.url}/dicom-web/studies", content=body, headers=STOW, timeout=60, trust_env=False)
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code in {200, 202}, answer.text
+    return answer
 
 
 def dimse(port: int, path: Path) -> None:
@@ -55,7 +57,7 @@ def test_resends_do_nothing_and_other_content_is_a_conflict(g: GatewayProcess, t
 
     def again() -> None:
         dimse(g.dicom_port, first)
-        stow(g, content)
+        assert stow(g, content).status_code == 200
 
     again()
     (kept,) = files(g)
@@ -63,7 +65,7 @@ def test_resends_do_nothing_and_other_content_is_a_conflict(g: GatewayProcess, t
     assert part10.split(before)[1] == part10.split(content)[1]
     assert [len(g.rows(table)) for table in (studies, instances, cases, runs)] == [1, 1, 1, 1]
     dimse(g.dicom_port, second)
-    stow(g, second.read_bytes())
+    the_sender_is_told(g, second)
     await_that(lambda: g.worklist()[0]["conflict"], 20, "the conflict in the worklist")
     g.kill()
     g.start()
@@ -76,6 +78,19 @@ def test_resends_do_nothing_and_other_content_is_a_conflict(g: GatewayProcess, t
     assert beside.name.startswith(f"{kept.stem}.")
     assert [row.conflict for row in g.rows(instances)] == [False, True]
     shown_as_conflict(g)
+
+
+def the_sender_is_told(g: GatewayProcess, path: Path) -> None:
+    """By every door; the object is kept and its status is a success."""
+    told = stow(g, path.read_bytes())
+    (item,) = told.json()["00081199"]["Value"]
+    assert (told.status_code, item["00081196"]["Value"]) == (202, [0xB00E])
+    assert item["00000902"]["Value"] == [KEPT_BESIDE]
+    (sent,) = send_files("127.0.0.1", g.dicom_port, "CART", "TRIAGE", [path]).files
+    assert (sent.status, sent.error) == (0, KEPT_BESIDE)
+    upload = httpx.post(f"{g.url}/api/studies", files={"file": ("second.dcm", path.read_bytes())}, trust_env=False)
+    assert (upload.status_code, upload.json()["duplicate"]) == (200, 1)
+    assert upload.json()["conflicts"] == [{"name": "second.dcm", "reason": KEPT_BESIDE}]
 
 
 def shown_as_conflict(g: GatewayProcess) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -147,6 +148,16 @@ def test_probe_asks_for_the_metadata(server: Scripted, destination: FhirDestinat
 def test_an_address_that_cannot_be_called_is_permanent() -> None:
     with pytest.raises(Permanent):
         FhirDestination(Configured(name="ehr", type="fhir", url="ftp://nowhere"), 1).deliver(DOCUMENT)
+
+
+def test_who_cannot_be_reached_is_named_with_host_and_port_and_no_password() -> None:
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        away = f"127.0.0.1:{bound.getsockname()[1]}"
+        options = Configured(name="ehr", type="fhir", url=f"http://me:secret@{away}/fhir")
+        with pytest.raises(Transient) as told:
+            FhirDestination(options, 1).deliver(DOCUMENT)
+    assert str(told.value) == f"ehr ({away}) cannot be reached: connection refused"
 
 
 def test_other_documents_are_refused_at_start() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import socket
+
 import pytest
 
 from adapters.hl7.content.verdict import acknowledgement
 from adapters.hl7.transport.destination import Hl7Destination
+from adapters.web.sayings import said
 from gateway.delivery import DeliveryState, Document, Kind, Receipt
 from gateway.errors import Permanent, Transient
 from gateway.settings import Hl7Destination as Configured
@@ -64,7 +68,22 @@ def test_refusals_for_now_and_for_good(answer: bytes, raised: type[Exception]) -
 def test_a_refusal_names_the_place_and_no_text_of_the_peer() -> None:
     with pytest.raises(Permanent) as refused:
         delivered(lambda _: [ack("AE", "MINE|Secret Name", "ERR||PID^1^5|101^Secret^HL70357|E||||Secret Name")])
-    assert str(refused.value) == "ris refused it: AE, ERR PID-5 101 Required field missing"
+    told = str(refused.value)
+    assert re.fullmatch(r"ris \(127\.0\.0\.1:\d+\) refused it: AE, ERR PID-5 101 Required field missing\. Ask .*", told)
+
+
+def test_every_failure_names_the_address_and_what_to_do() -> None:
+    for close, timeout in ((True, 10.0), (False, 0.3)):
+        with pytest.raises(Transient, match=r"ris \(127\.0\.0\.1:\d+\) .*Check that an MLLP receiver listens there"):
+            delivered(lambda _: [], close=close, timeout=timeout)
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        away = Hl7Destination(Configured(name="ris", type="hl7", host="127.0.0.1", port=port), 1)
+        for ask in (away.probe, lambda: away.deliver(DOCUMENT)):
+            with pytest.raises(Transient, match=rf"ris \(127\.0\.0\.1:{port}\) .*connection refused\. Check") as told:
+                ask()
+            assert "Проверьте, что там работает приёмник MLLP" in said(str(told.value), "ru")
 
 
 def test_a_connection_closed_without_an_answer_is_tried_again() -> None:

@@ -19,6 +19,7 @@ from adapters.dicom.transport.stow_part import StowPart
 from adapters.files.store import FileObjectStore
 from gateway.errors import StorageFull, Transient
 from gateway.intake import SenderLeft
+from gateway.ports import KEPT_BESIDE
 from gateway.study import Principal, Sender
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
@@ -94,6 +95,17 @@ async def test_a_bad_part_harms_no_other(client: httpx.AsyncClient, intake: Stor
     assert len(intake.taken) == 1
 
 
+async def test_who_sends_other_content_under_a_uid_is_warned(client: httpx.AsyncClient) -> None:
+    first, other = slice_dataset(), slice_dataset()
+    other.PatientComments = "another"
+    assert (await post(client, body(part10_bytes(first)))).status_code == 200
+    warned = await post(client, body(part10_bytes(other)))
+    (item,) = answer(warned).ReferencedSOPSequence
+    assert (warned.status_code, item.WarningReason) == (202, 0xB00E)
+    assert item[0x00000902].value == KEPT_BESIDE
+    assert (await post(client, body(part10_bytes(first)))).status_code == 200
+
+
 async def test_nothing_stored_is_a_conflict_and_a_full_disk_is_busy(client: httpx.AsyncClient,
                                                                     intake: StoreIntake) -> None:
     content = body(part10_bytes(slice_dataset()))
@@ -132,7 +144,7 @@ async def test_the_study_of_the_url_counts(client: httpx.AsyncClient) -> None:
     (KIND, body(part10_bytes(slice_dataset()))[:-20], 400, "ends before its closing boundary"),
     (KIND, b"--limit\r\nA: " + b"x" * 9000 + b"\r\n\r\nx\r\n--limit--\r\n", 400, "no multipart message"),
     (KIND, b"--limit\r\n" + b"A: b\r\n" * 9000 + b"\r\nx\r\n--limit--\r\n", 400, "no multipart message"),
-    (KIND, bytes(LONGEST + 1), 413, "longer than")])
+    (KIND, bytes(LONGEST + 1), 413, "raise http.maximum_upload_bytes")])
 async def test_what_is_no_store_request_is_refused_with_a_sentence(client: httpx.AsyncClient, kind: str, content: bytes,
                                                                    status: int, said: str) -> None:
     response = await post(client, content, kind=kind)

@@ -32,6 +32,7 @@ from adapters.cli.services import (
     ValidateRequest,
 )
 from gateway.errors import ConfigurationError
+from gateway.ports import KEPT_BESIDE
 from gateway.settings import HttpSettings, Settings, SiteSettings
 from tests.web_fakes import World, fake_object, serving, view
 
@@ -49,7 +50,7 @@ class Sent:
 
     @property
     def stored(self) -> bool:
-        return self.status == 0
+        return self.status in {0, 0xB000}
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Fakes:
     settings: Settings = field(default_factory=Settings)
     asked: list[Any] = field(default_factory=list)
     statuses: dict[bytes, int] = field(default_factory=dict)
+    remarks: dict[bytes, str] = field(default_factory=dict)
     explanations: tuple[Explanation, ...] = ()
     errors: tuple[str, ...] = ()
     broken: str = ""
@@ -75,7 +77,8 @@ class Fakes:
 
     def send(self, request: SendRequest, progress: Progress) -> Sequence[Sent]:
         self.asked.append(request)
-        sent = [Sent(path, self.statuses.get(path.read_bytes(), 0)) for path in request.paths]
+        sent = [Sent(path, self.statuses.get(path.read_bytes(), 0),
+                     self.remarks.get(path.read_bytes(), "")) for path in request.paths]
         for file in sent:
             progress(file.path, file.status)
         return sent
@@ -280,6 +283,17 @@ def test_lists_are_narrowed(url: str) -> None:
     assert [item["destination"] for item in told["items"]] == ["RIS"]
     again = run("deliveries", "--destination", "RIS", "--limit", 1, "--cursor", told["next"], "--json", "--url", url)
     assert json.loads(again.output)["items"][0]["delivery_id"] < told["items"][0]["delivery_id"]
+
+
+def test_send_tells_what_the_receiver_remarks_of_what_it_took(tmp_path: Path) -> None:
+    one, other, plain = (fake_object(name) for name in ("1", "2", "3"))
+    for name, content in (("1.dcm", one), ("2.dcm", other), ("3.dcm", plain)):
+        (tmp_path / name).write_bytes(content)
+    told = run("send", tmp_path, fakes=Fakes(statuses={other: 0xB000}, remarks={one: KEPT_BESIDE}))
+    assert told.exit_code == 0
+    assert "Stored 3, refused 0, with remarks 2." in told.output
+    assert KEPT_BESIDE in told.output
+    assert "1 × taken with warning status 0xB000" in told.output
 
 
 def test_send_of_nothing_is_said(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from adapters.web.rendering import safe_html
+from adapters.web.rendering import Renderer, safe_html
 from gateway.settings import Settings, SiteSettings
 from tests.web_fakes import LONG_NAME, World, serving, view
 
@@ -130,6 +130,19 @@ def test_cards_hold_no_scripts_and_no_pictures_from_elsewhere() -> None:
     assert 'href="javascript' not in html
     assert "<img" not in html
     assert '<a href="https://e.org">ok</a>' in html
+
+
+@pytest.mark.parametrize(("told", "shown"), [
+    ("2026-01-05T07:30:15Z", "2026-01-05 10:30"), ("2026-01-05T10:30:15+03:00", "2026-01-05 10:30"),
+    ("2026-01-05T10:30", "2026-01-05 10:30"), ("2026-01-05T22:30:00Z", "2026-01-06 01:30"),
+    ("2026-01-05", "2026-01-05"), ("2026-01", "2026-01"), ("at noon on Monday", "at noon on Monday")])
+def test_an_orders_time_is_shown_as_the_pages_other_times(told: str, shown: str) -> None:
+    assert Renderer(Settings(site=SiteSettings(timezone="Europe/Moscow"))).placed(told) == shown
+
+
+def test_the_case_page_shows_no_raw_time(client: httpx.Client, world: World) -> None:
+    world.queries.order = {"accession_number": "A2", "placed_at": "2026-01-05T07:30:15+00:00"}
+    assert "<dt>Placed</dt><dd>2026-01-05 07:30</dd>" in client.get(f"/cases/{PATHOLOGY}").text
 
 
 def test_in_russian() -> None:

@@ -60,6 +60,7 @@ class StoreRequest:
         self._sop_class = str(command.fields.get(upper_layer.AFFECTED_SOP_CLASS, ""))
         self._sop_instance = str(command.fields.get(upper_layer.AFFECTED_SOP_INSTANCE, ""))
         self._reception: Reception | None = None
+        self._remark = ""
         self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
         if self._failure:
             self._tell(*self._failure)
@@ -78,7 +79,7 @@ class StoreRequest:
         """See `Store.finish`."""
         if self._failure is None:
             self._guarded(self._store)
-        status, comment = self._failure or (SUCCESS, "")
+        status, comment = self._failure or (SUCCESS, self._remark)
         self._tally.count(status)
         return self._response(status, comment)
 
@@ -108,7 +109,8 @@ class StoreRequest:
         if self._reception is not None:
             tags = self._reception.tags()
             self._require_announced(tags)
-            self._reception.finish()
+            # PS3.4 Table B.2-1 has no warning for it, and the object is safe: success, with words for who reads them
+            self._remark = self._reception.finish().remark
             if self._tally.own not in (self._command.fields.get(upper_layer.MOVE_ORIGINATOR), ""):
                 self._tally.studies.add(str(tags["StudyInstanceUID"]))
 

@@ -32,7 +32,8 @@ def build_router(intake: Intake, principal_of: Callable[[Request], Principal], m
     """`POST /dicom-web/studies` and `/dicom-web/studies/{study}`: multipart/related of application/dicom.
 
     Each part is written to disk while it comes in, and is durable before the response names it as stored.
-    200 all stored, 202 some, 409 none; 400 no multipart body, 413 longer than `maximum_bytes`, 415 another media type,
+    200 all stored, 202 some or beside other content of their UID, 409 none; 400 no multipart body, 413 longer than
+    `maximum_bytes`, 415 another media type,
     503 with Retry-After while nothing may be taken in. `left` is called when a request that brought objects is over.
     """
     router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
@@ -102,7 +103,8 @@ class _Door:
         upload.require_whole()
 
     def _too_long(self) -> HTTPException:
-        return HTTPException(413, f"The body is longer than {self.maximum_bytes} bytes; send fewer instances at once.")
+        return HTTPException(413, f"The body is longer than {self.maximum_bytes} bytes: send fewer instances at once, "
+                                  "or raise http.maximum_upload_bytes in the configuration.")
 
 
 class _Upload:

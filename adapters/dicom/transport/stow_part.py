@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from adapters.dicom.content import part10
-from adapters.dicom.content.stow_response import Outcome
+from adapters.dicom.content.stow_response import ALREADY_EXISTS, Outcome
 from adapters.dicom.transport.storing import DATA_SET_DOES_NOT_MATCH, PROCESSING_FAILURE, failure_status
 from gateway.errors import GatewayError, Rejected, Transient, Unreadable, Unusable
 from gateway.ports import Intake, Reception
@@ -30,6 +31,7 @@ class StowPart:
         self._meta = part10.FileMeta("", "", "")
         self._reception: Reception | None = None
         self._failure: Outcome | None = None
+        self._remark = ""
         if media_type not in {"", "application/dicom"}:
             self._failure = Outcome("", "", DATA_SET_DOES_NOT_MATCH, "Only parts of type application/dicom are taken.")
 
@@ -43,13 +45,17 @@ class StowPart:
         if self._failure is None:
             self._guarded(self._finish)
         self.close()
-        self._told(self._failure or Outcome(self._meta.sop_class_uid, self._meta.sop_instance_uid))
+        self._told(self._failure or self._success())
 
     def close(self) -> None:
         """Nothing of what was not completed stays."""
         reception, self._reception = self._reception, None
         if reception is not None:
             reception.abort()
+
+    def _success(self) -> Outcome:
+        told = Outcome(self._meta.sop_class_uid, self._meta.sop_instance_uid)
+        return replace(told, warning=ALREADY_EXISTS, comment=self._remark) if self._remark else told
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Never raises, so that the other parts are unharmed."""
@@ -92,7 +98,7 @@ class StowPart:
         if self._reception is not None:
             tags = self._reception.tags()
             self._require_agreement(tags)
-            self._reception.finish()
+            self._remark = self._reception.finish().remark
             self._stored(str(tags["StudyInstanceUID"]))
 
     def _require_agreement(self, tags: Mapping[str, Any]) -> None:

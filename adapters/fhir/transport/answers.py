@@ -83,6 +83,6 @@ async def limited_body(request: Request, maximum_bytes: int) -> bytes:
     async for piece in request.stream():
         size += len(piece)
         if size > maximum_bytes:
-            raise Refused(413, "too-long", f"The body is larger than {maximum_bytes} bytes.")
+            raise Refused(413, "too-long", f"The body is larger than {maximum_bytes} bytes: send less at once.")
         pieces.append(piece)
     return b"".join(pieces)

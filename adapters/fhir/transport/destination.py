@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -34,6 +35,7 @@ class FhirDestination:
         if self.kinds - {Kind.DIAGNOSTIC_REPORT}:
             raise ConfigurationError(f"destination {self.name}: a FHIR server takes diagnostic_report only")
         self._url = options.url.rstrip("/")
+        self._peer = f"{self.name} ({urlsplit(self._url).netloc.rpartition('@')[2]})"
         self._timeout = timeout
         self._client = httpx.Client(timeout=timeout, headers=_headers(options), trust_env=False)
 
@@ -73,7 +75,7 @@ class FhirDestination:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Permanent(f"{self.name}: its url is none that can be called") from error
         except httpx.HTTPError as error:
-            raise Transient(f"{self.name} cannot be reached: {_reason(error)}") from error
+            raise Transient(f"{self._peer} cannot be reached: {_reason(error)}") from error
 
     def _body(self, response: httpx.Response) -> bytes:
         """At most 16 MB, within the time-out; empty where it is larger or its encoding is broken."""

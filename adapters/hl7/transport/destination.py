@@ -17,6 +17,7 @@ from gateway.errors import Permanent, Transient
 _ANSWER_BYTES = 1024 * 1024
 _MOST_ANSWERS = 1000
 """Foreign acknowledgements read past on one connection before it is given up."""
+_ADVICE = "Check that an MLLP receiver listens there; host and port stand under destinations in the configuration."
 
 logger = structlog.get_logger()
 
@@ -32,6 +33,7 @@ class Hl7Destination:
         """`timeout`: seconds for connecting, and again from sending to the acknowledgement."""
         self.name = settings.name
         self._address = (settings.host, settings.port)
+        self._peer = f"{settings.name} ({settings.host}:{settings.port})"
         self._timeout = timeout
 
     def deliver(self, document: Document) -> Receipt:
@@ -42,13 +44,13 @@ class Hl7Destination:
         try:
             found, foreign = self._exchange(document)
         except OSError as error:
-            raise Transient(f"{self.name}: {_words(error)} while sending or waiting for the acknowledgement") from error
+            raise Transient(f"{self._peer} did not take the message: {_words(error)}. {_ADVICE}") from error
         if found.accepted:
             return Receipt(DeliveryState.DELIVERED, {"MSA-1": found.code, "MSA-2": found.control_id,
                                                      "foreign_acknowledgements": foreign})
         if found.later:
-            raise Transient(f"{self.name} cannot take it now: {found}")
-        raise Permanent(f"{self.name} refused it: {found}")
+            raise Transient(f"{self._peer} cannot take it now: {found}")
+        raise Permanent(f"{self._peer} refused it: {found}. Ask who runs it what it wants, then try again.")
 
     def probe(self) -> None:
         """A TCP connection, closed again. Raises Transient when there is none to be had."""
@@ -56,7 +58,7 @@ class Hl7Destination:
             with socket.create_connection(self._address, self._timeout):
                 return
         except OSError as error:
-            raise Transient(f"{self.name} cannot be reached: {_words(error)}") from error
+            raise Transient(f"{self._peer} cannot be reached: {_words(error)}. {_ADVICE}") from error
 
     def _exchange(self, document: Document) -> tuple[Acknowledgement, int]:
         """The acknowledgement of this document and how many of other messages were read past."""
@@ -69,7 +71,7 @@ class Hl7Destination:
                 logger.warning("foreign_acknowledgement", destination=self.name)
                 if count >= _MOST_ANSWERS:
                     break
-        raise Transient(f"{self.name} sent no acknowledgement of this message")
+        raise Transient(f"{self._peer} sent no acknowledgement of this message. {_ADVICE}")
 
     def _answers(self, connection: socket.socket) -> Iterator[Acknowledgement | None]:
         """What the peer answers until it closes; TimeoutError (an OSError) when the time is over."""
