@@ -10,17 +10,19 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+from adapters.dicom.content.audio_write import write_sound
 from adapters.dicom.content.ct_write import ct_slices
 from adapters.dicom.content.photo_write import SOP_CLASSES, write_photo
 from adapters.dicom.content.waveform_write import write_ecg
 from adapters.files import npy_source, photograph
 from adapters.files.aecg_source import is_aecg, read_aecg
 from adapters.files.nifti_source import is_nifti, read_nifti
+from adapters.files.sound_source import is_sound, read_sound
 from adapters.files.wfdb_bundle import wrap_files
 from gateway.errors import Unusable
 from gateway.study import Patient
 
-KINDS = ("npy", "aecg", "nifti", "photo")
+KINDS = ("npy", "aecg", "nifti", "photo", "sound")
 HEAD_BYTES = 4096
 """Of a file, enough for `Conversion.kind`."""
 
@@ -37,7 +39,7 @@ class Conversion:
         """What is taken, for people."""
         photos = ", PNG or JPEG photographs" if self._photo_modality else ""
         return ("DICOM, zips of DICOM, WFDB records (.hea with its signal files), HL7 aECG XML, "
-                f".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes{photos}")
+                f".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes, WAV or FLAC breath sounds{photos}")
 
     def kind(self, head: bytes) -> str:
         """One of KINDS by the first bytes of a file, "" for anything else."""
@@ -47,12 +49,15 @@ class Conversion:
             return "photo"
         if is_nifti(head):
             return "nifti"
+        if is_sound(head):
+            return "sound"
         return "aecg" if is_aecg(head) else ""
 
     def objects(self, kind: str, content: bytes | memoryview, name: str, modified: float) -> Iterator[bytes]:
         """Part 10 bytes of each object of a file of that kind; `modified`: POSIX seconds. Raises Unusable."""
         makers: Mapping[str, Callable[[Any, str, float], Iterable[bytes]]] = {
-            "npy": self._npy, "aecg": self._aecg, "nifti": self._nifti, "photo": self._photo}
+            "npy": self._npy, "aecg": self._aecg, "nifti": self._nifti, "photo": self._photo,
+            "sound": self._sound}
         yield from makers[kind](content if kind == "nifti" else bytes(content), name, modified)
 
     def wfdb(self, header: str, files: Mapping[str, bytes], modified: float) -> bytes:
@@ -70,6 +75,9 @@ class Conversion:
         return ct_slices(volume.slices(), volume.spacing, _named(name), key=("nifti", volume.key),
                          recorded_at=_moment(modified), description="")
 
+    def _sound(self, content: bytes, name: str, modified: float) -> Iterable[bytes]:
+        return [write_sound(read_sound(content, name, modified))]
+
     def _photo(self, content: bytes, name: str, modified: float) -> Iterable[bytes]:
         if not self._photo_modality:
             raise Unusable(f"no reader takes photographs; what is taken: {self.accepted}")
@@ -78,7 +86,7 @@ class Conversion:
 
     @property
     def _photo_modality(self) -> str:
-        return next((modality for modality in sorted(SOP_CLASSES) if modality in self.modalities), "")
+        return next((modality for modality in SOP_CLASSES if modality in self.modalities), "")
 
 
 def _named(name: str) -> Patient:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from gateway.case import Reading
 from gateway.codes import Code
@@ -56,12 +56,12 @@ def derived_dataset(reading: Reading, *, sop_class_uid: str, sop_instance_uid: s
     return ds
 
 
-def to_part10(ds: Dataset) -> bytes:
-    """Part 10 bytes in Explicit VR Little Endian; the same data set gives the same bytes."""
+def to_part10(ds: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """Part 10 bytes; the same data set gives the same bytes. Pixels are already in that transfer syntax."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     target = BytesIO()

@@ -24,6 +24,7 @@ INSTANCE = ("InstanceNumber", "AcquisitionNumber", "AcquisitionDate", "Acquisiti
 """Which instance of the series, made when and how."""
 
 GEOMETRY = ("NumberOfFrames", "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness",
+            "NominalScannedPixelSpacing",
             "SpacingBetweenSlices", "ImageOrientationPatient", "ImagePositionPatient", "SliceLocation",
             "FrameOfReferenceUID", "GantryDetectorTilt", "ViewPosition", "ImageLaterality", "PatientOrientation",
             "ImagesInAcquisition")

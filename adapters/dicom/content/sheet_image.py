@@ -30,7 +30,7 @@ def draw_key_image(reading: Reading, picture: KeyImage) -> NDArray[np.uint8]:
     canvas = Canvas(_LOOK.width, header + height + _FOOT + _GAP)
     draw_header(canvas, reading, _LOOK)
     canvas.draw.rectangle((0, header, canvas.image.width, canvas.image.height), fill=_DARK)
-    plain = np.repeat(_enlarged(picture.pixels, width, height)[..., None], 3, axis=2)
+    plain = _in_colour(_enlarged(picture.pixels, width, height))
     left, top = (_LOOK.width - panels * width - (panels - 1) * _GAP) // 2, header + _GAP
     canvas.image.paste(Image.fromarray(plain), (left, top))
     canvas.text(left, top + height + _FOOT / 2, picture.caption, Style(_LOOK.body, colour=_LIGHT),
@@ -50,7 +50,7 @@ def draw_card(reading: Reading) -> NDArray[np.uint8]:
 
 def _size(picture: KeyImage, panels: int) -> tuple[int, int]:
     """Width and height of one panel in square pixels: as large as fits, the anatomy's own proportions kept."""
-    rows, columns = picture.pixels.shape
+    rows, columns = picture.pixels.shape[:2]
     ratio = rows * picture.pixel_aspect / columns
     room = (_LOOK.inner - (panels - 1) * _GAP) // panels
     width = min(room, round(_TALLEST / ratio))
@@ -59,6 +59,11 @@ def _size(picture: KeyImage, panels: int) -> tuple[int, int]:
 
 def _enlarged(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _in_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB as it is, grey levels three times."""
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 def _overlay(plain: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,0 +1,48 @@
+"""A stored photograph as its colours and scale: VL Photographic, Dermoscopic Photography, Secondary Capture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from adapters.dicom.content.slice_pixels import read_pixels
+from gateway.errors import Unusable
+from gateway.photograph import Photograph
+from gateway.study import Instance
+
+_SCALES = ("PixelSpacing", "NominalScannedPixelSpacing")
+"""The first that is there: of the object itself (PS3.3 10.7.1.1), of what was scanned (C.8.6.1)."""
+_LARGEST_MM = 10.0
+"""A pixel of a photograph is smaller; what is larger is no scale."""
+
+
+def load_photograph(instance: Instance, frame: int = 1) -> Photograph:
+    """Raises Unusable where the frame cannot be decoded or holds no colours, Transient where its file is out of
+    reach."""
+    stored = read_pixels(instance, frame).stored
+    if stored.ndim != 3:
+        raise Unusable("The image has no colours: it is no photograph.", element="PhotometricInterpretation")
+    return Photograph(np.ascontiguousarray(stored, np.uint8), scale_of(instance), instance.sop_instance_uid, frame)
+
+
+def scale_of(instance: Instance) -> tuple[float, float] | None:
+    """mm per pixel (between rows, between columns), None where it is not told or cannot be."""
+    for keyword in _SCALES:
+        told = _pair(instance.tags.get(keyword))
+        if told is not None:
+            return told
+    return None
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        return None
+    try:
+        rows, columns = (float(v) for v in value)
+    except (TypeError, ValueError):
+        return None
+    usable = all(math.isfinite(v) and 0 < v <= _LARGEST_MM for v in (rows, columns))
+    return (rows, columns) if usable else None
