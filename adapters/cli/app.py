@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from adapters.cli import listing, operations, output, sending
+from adapters.cli import learning, listing, operations, output, sending
 from adapters.cli.services import CliServices
 from gateway.errors import GatewayError
 
@@ -39,8 +39,8 @@ def build_cli(app: CliServices) -> typer.Typer:
     listing.add_cases(cli, app)
     listing.add_deliveries(cli, app)
     operations.add_models(cli, app)
-    operations.add_validate(cli, app)
-    operations.add_train(cli, app)
+    learning.add_validate(cli, app)
+    learning.add_train(cli, app)
     operations.add_check(cli, app)
     operations.add_conform(cli, app)
     return cli

@@ -99,11 +99,6 @@ def send(wanted: SendRequest, progress: Progress) -> Sequence[SentFile]:
                       progress).files
 
 
-def tell(line: str) -> None:
-    """A line of progress."""
-    sys.stderr.write(line + "\n")
-
-
 @contextmanager
 def until_stopped() -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set; at the end the process ends.

@@ -1,8 +1,7 @@
-"""`serve`, `check`, `conform`, `models`, `train` and `validate`."""
+"""`serve`, `check`, `conform` and `models`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +11,9 @@ import yaml
 
 from adapters.cli import output
 from adapters.cli.options import Config, Json
-from adapters.cli.services import CliServices, Explanation, TrainRequest, ValidateRequest
+from adapters.cli.services import CliServices, Explanation
 from gateway.errors import NotReady
 
-Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="e.g. ecg_12lead, chest_ct")]
-Data = Annotated[Path, typer.Option("--data", metavar="DIR_OR_FILE",
-                                                help="The data set; `synthetic` where a reader makes its own.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)]
 
 
@@ -102,50 +98,3 @@ def add_models(cli: typer.Typer, services: CliServices) -> None:
         output.table(("Model", "Version", "Ready", "SHA-256", "Status"), (
             (m.name, m.version, output.cell("✓", "green") if m.ready else output.cell(f"✕ {m.reason}", "red"),
              m.sha256[:16], m.status) for m in found))
-
-
-def add_train(cli: typer.Typer, services: CliServices) -> None:
-    @cli.command(epilog="Example: triage-gateway train ecg_12lead --data ../shared/data/ptb-xl --out model_repository")
-    def train(pipeline: Pipeline, data: Data,
-              out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Model repository to write to.")],
-              config: Config = None,
-              epochs: Annotated[int | None, typer.Option(min=1, help="Else the pipeline's own number.")] = None,
-              seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-              device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu") -> None:
-        """Train a pipeline's model and write it into a model repository (needs the `train` extra)."""
-        services.train(services.load_settings(config), TrainRequest(pipeline, data, out, epochs, seed, device))
-        output.say(f"Written to {out}.", "green")
-
-
-def add_validate(cli: typer.Typer, services: CliServices) -> None:
-    @cli.command(epilog="Example: triage-gateway validate ecg_12lead --data ../shared/data/ptb-xl --json figures.json")
-    def validate(pipeline: Pipeline, data: Data,
-                 json_out: Annotated[Path, typer.Option("--json", metavar="OUT", help="Where the figures go.")],
-                 predictions: Annotated[Path | None, typer.Option(
-                     metavar="CSV", help="Also every row: record, label, truth, probability.")] = None,
-                 folds: Annotated[str, typer.Option(help="Folds to score, e.g. 9,10; else the pipeline's own.")] = "",
-                 config: Config = None) -> None:
-        """Score a pipeline on labelled data."""
-        request = ValidateRequest(pipeline, data, json_out, predictions, _folds(folds))
-        _print_figures(services.validate(services.load_settings(config), request))
-        output.say(f"Written to {json_out}.", "green")
-
-
-def _folds(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise typer.BadParameter("--folds takes numbers, e.g. 9,10") from error
-
-
-def _print_figures(report: Mapping[str, Any]) -> None:
-    columns = ("n", "positives", "auc", "auc_ci95", "sensitivity", "specificity", "threshold")
-    output.table(("label", *columns), ((label, *(_figure(told.get(name)) for name in columns))
-                                       for label, told in report.get("labels", {}).items()), right=columns)
-    output.pairs({name: _figure(value) for name, value in report.items() if isinstance(value, int | float | str)})
-
-
-def _figure(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " – ".join(_figure(part) for part in value)
-    return f"{value:.3f}" if isinstance(value, float) else "–" if value is None else str(value)

@@ -84,7 +84,7 @@ class ModelLine:
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """`epochs` None: the pipeline's own default. `device`: `cpu` or `cuda`."""
+    """`epochs` None: the pipeline's own default. `device`: `cpu`, `cuda` or `auto`. `folds`: empty means its own."""
 
     pipeline: str
     data: Path
@@ -92,17 +92,34 @@ class TrainRequest:
     epochs: int | None
     seed: int
     device: str
+    resume: bool = False
+    folds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ValidateRequest:
-    """`folds`: empty means the pipeline's own test folds."""
+    """`folds`: empty means the pipeline's own test folds. `report`: an HTML file, `plots` a folder; None: neither.
+
+    `operating_point`: `sens=0.95` or `spec=0.9`; empty: none is chosen. `thresholds`: where the chosen ones go; None:
+    beside `json_out`.
+    """
 
     pipeline: str
     data: Path
     json_out: Path
     predictions: Path | None
     folds: tuple[int, ...]
+    report: Path | None = None
+    plots: Path | None = None
+    operating_point: str = ""
+    thresholds: Path | None = None
+
+    @property
+    def thresholds_out(self) -> Path | None:
+        """None where none are chosen."""
+        if not self.operating_point:
+            return None
+        return self.thresholds or self.json_out.with_suffix(".thresholds.yaml")
 
 
 @dataclass(frozen=True, slots=True)
