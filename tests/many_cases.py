@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from adapters.database.cases import standing
 from adapters.database.connection import DEFAULT_TRIAGE
+from adapters.database.filtering import search_text
 from adapters.database.studies import with_search
 from adapters.database.tables import (
     case_findings,
@@ -18,6 +19,7 @@ from adapters.database.tables import (
     deliveries,
     documents,
     instances,
+    patients,
     runs,
     studies,
 )
@@ -33,17 +35,17 @@ _FAMILIES = ("Ivanova", "Okafor", "Schmidt", "Moreau", "Tanaka", "García", "И�
 
 
 def seed(engine: sa.Engine, count: int, *, number: int = 1, now: datetime | None = None) -> None:
-    """`count` studies of one case, one run and, where reported, two documents and deliveries each."""
+    """`count` studies, two for a patient, of one case, one run and, where reported, two documents and deliveries each."""
     made = _Rows(random.Random(number), now or datetime.now(UTC))
     with engine.begin() as connection:
         for start in range(1, count + 1, _AT_ONCE):
             rows = [made.study(n) for n in range(start, min(start + _AT_ONCE, count + 1))]
-            for table in (studies, instances, cases, case_findings, runs, documents, deliveries):
+            for table in (patients, studies, instances, cases, case_findings, runs, documents, deliveries):
                 wanted = [row for found in rows for row in found.get(table.name, ())]
                 if wanted:
                     connection.execute(sa.insert(table), wanted)
         if engine.dialect.name == "postgresql":
-            for table in ("studies", "instances", "documents", "deliveries"):
+            for table in ("patients", "studies", "instances", "documents", "deliveries"):
                 connection.execute(sa.text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 10000000)"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("ANALYZE"))
@@ -68,7 +70,8 @@ class _Rows:
                     "series_instance_uid": f"{uid}.1", "path": f"/nowhere/{n}.dcm", "digest": f"{n:064x}", "size": 1,
                     "tags": {"Modality": columns["modality"], "SOPInstanceUID": sop}, "received_at": at,
                     "sender": "dicom:SEED"}
-        return {"studies": [columns], "instances": [instance], **self._case(n, uid, columns["modality"], at)}
+        return {"patients": [_patient(columns)] if n == 1 or n % 2 == 0 else [], "studies": [columns],
+                "instances": [instance], **self._case(n, uid, columns["modality"], at)}
 
     def _case(self, n: int, uid: str, modality: str, at: datetime) -> dict[str, list[dict[str, Any]]]:
         state = self._chance.choice(STATES)
@@ -94,6 +97,13 @@ class _Rows:
                "result": None}
         return {"cases": [row], "case_findings": [{"code": code, "case_id": case_id} for code in present],
                 "runs": [run], **(_told(n, case_id, run_id, at) if findings else {})}
+
+
+def _patient(study: dict[str, Any]) -> dict[str, Any]:
+    name = study["patient_name"]
+    return {"facility": study["facility"], "issuer": study["patient_issuer"], "patient_id": study["patient_id"],
+            "name": name, "birth_date": study["patient_birth_date"], "sex": study["patient_sex"],
+            "search": search_text(name.replace("^", " "), study["patient_id"])}
 
 
 def _told(n: int, case_id: str, run_id: str, at: datetime) -> dict[str, list[dict[str, Any]]]:

@@ -38,6 +38,7 @@ from adapters.web.rendering import Renderer
 from adapters.web.request_log import RequestLog
 from adapters.web.rule_tester import RuleTester
 from adapters.web.security_headers import SecurityHeaders
+from adapters.web.spoken import Spoken
 from adapters.web.uploads import Door
 from gateway.operations import Console
 from gateway.ports import Commands, Health, Inference, Queries
@@ -93,6 +94,7 @@ def _surround(app: FastAPI, settings: Settings, measured: metrics.HttpMetrics) -
     app.add_middleware(Allowed, description=app.openapi)
     app.add_middleware(Compressed)
     app.add_middleware(RequestLog, observe=measured.observe)
+    app.add_middleware(Spoken, language=settings.site.language)
     app.add_middleware(SecurityHeaders)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
+from adapters.web.sayings import said
 from adapters.web.schemas import ModelForm, ModelList
+from adapters.web.spoken import Language
 from gateway.errors import Transient
 from gateway.ports import Inference
 
@@ -18,11 +20,16 @@ def router(inference: Inference, cards: ModelCards) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["models"])
 
     @routes.get("/models", response_model=ModelList)
-    def models() -> ModelList:
+    def models(language: Language, response: Response) -> ModelList:
         """Each model of the repository with its release, and whether it is ready."""
-        return ModelList(items=model_forms(inference, cards))
+        response.headers["Vary"] = "Accept-Language"
+        return ModelList(items=[_in_words(form, language) for form in model_forms(inference, cards)])
 
     return routes
+
+
+def _in_words(form: ModelForm, language: str) -> ModelForm:
+    return form.model_copy(update={"status": said(form.status, language), "reason": said(form.reason, language)})
 
 
 def model_forms(inference: Inference, cards: ModelCards) -> list[ModelForm]:

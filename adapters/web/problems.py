@@ -18,7 +18,7 @@ _STATUS: tuple[tuple[type[GatewayError], int], ...] = (
     (StorageFull, 507), (Transient, 503), (NotFound, 404), (Conflict, 409), (Stale, 412), (Unreadable, 400),
     (Rejected, 422), (GatewayError, 500))
 _RETRY_AFTER_SECONDS = "5"
-_MACHINE_PATHS = ("/api", "/fhir", "/dicom-web", "/metrics", "/healthz", "/readyz")
+MACHINE_PATHS = ("/api", "/fhir", "/dicom-web", "/metrics", "/healthz", "/readyz")
 _FHIR_ISSUES = {403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long"}
 _WORDS = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 ErrorPage = Callable[[int, str], Response]
@@ -99,7 +99,7 @@ def install(app: FastAPI, page: ErrorPage) -> None:
 
 
 def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_MACHINE_PATHS)
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(MACHINE_PATHS)
 
 
 def _what_is_invalid(error: RequestValidationError) -> tuple[str, str]:

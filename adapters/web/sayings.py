@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.translation import worded
+import re
+from functools import lru_cache
+
+from adapters.web.sayings_api import PROBLEMS
+from gateway.translation import Words, worded
+
+_BETWEEN = re.compile(r"(?<=\.) ")
 
 _RULES = {
     "{}; {}": "{}; {}",
@@ -115,14 +121,29 @@ _PICTURES = {
     "the voxels of the NIfTI volume have no possible size": "размер вокселей тома NIfTI невозможен",
     "the NIfTI volume is oblique: its axes must lie along the patient's":
         "том NIfTI наклонён: его оси должны идти вдоль осей пациента",
+    "the sound file is damaged, truncated or of a kind that is not read":
+        "звуковой файл повреждён, обрезан или не того вида, который читается",
+    "the sound file is truncated": "звуковой файл обрезан",
+    "the sound file holds no samples, or one that is not finite":
+        "в звуковом файле нет отсчётов или есть бесконечный",
+    "the sound file is neither WAV nor FLAC": "звуковой файл не WAV и не FLAC",
+    "a sound has one or two channels; this file has {}: send each by itself":
+        "у звука один или два канала; в этом файле их {}: отправьте каждый отдельно",
+    "{} samples a second are no rate of a sound": "{} отсчётов в секунду — не частота звука",
+    "the sound is longer than half an hour: send the part that is to be read":
+        "звук длиннее получаса: отправьте ту часть, которую нужно прочитать",
+    "a sound object holds one or two channels of samples": "объект звука содержит один или два канала отсчётов",
+    "a sound of less than 1000 samples a second cannot be read":
+        "звук менее чем с 1000 отсчётов в секунду не читается",
     "DICOM, zips of DICOM, WFDB records (.hea with its signal files), HL7 aECG XML, "
-    ".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes":
+    ".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes, WAV or FLAC breath sounds":
         "DICOM, архивы zip с DICOM, записи WFDB (.hea с файлами сигналов), HL7 aECG XML, "
-        ".npy (12 отведений × отсчёты, мВ, 500 Гц), тома КТ NIfTI-1",
+        ".npy (12 отведений × отсчёты, мВ, 500 Гц), тома КТ NIfTI-1, звуки дыхания WAV или FLAC",
     "DICOM, zips of DICOM, WFDB records (.hea with its signal files), HL7 aECG XML, "
-    ".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes, PNG or JPEG photographs":
+    ".npy (12 leads × samples, mV, 500 Hz), NIfTI-1 CT volumes, WAV or FLAC breath sounds, PNG or JPEG photographs":
         "DICOM, архивы zip с DICOM, записи WFDB (.hea с файлами сигналов), HL7 aECG XML, "
-        ".npy (12 отведений × отсчёты, мВ, 500 Гц), тома КТ NIfTI-1, фотографии PNG или JPEG",
+        ".npy (12 отведений × отсчёты, мВ, 500 Гц), тома КТ NIfTI-1, звуки дыхания WAV или FLAC, "
+        "фотографии PNG или JPEG",
 }
 _READINESS = {
     "the assembly clock has stopped": "часы сборки исследований остановились",
@@ -165,10 +186,25 @@ _DELIVERIES = {
     "no route to host": "нет пути к узлу", "name or service not known": "имя узла неизвестно",
     "connection reset by peer": "соединение сброшено", "broken pipe": "соединение разорвано",
 }
-SAYINGS = {"ru": _FILES | _RECORDINGS | _PICTURES | _READINESS | _DELIVERIES | _RULES}
-"""By language: English → the same. The rules' come last: their templates fit almost anything."""
+WORDS = {"ru": _FILES | _RECORDINGS | _PICTURES | _READINESS | _DELIVERIES | PROBLEMS}
+"""By language: English → the same."""
+SAYINGS = {language: words | _RULES for language, words in WORDS.items()}
+"""With the rules' words, which come last: their templates fit almost anything."""
 
 
+@lru_cache(maxsize=4096)
 def said(text: str, language: str) -> str:
     """The text in that language, or as it is."""
     return worded(text, SAYINGS.get(language, {}))
+
+
+def said_in_sentences(text: str, language: str) -> str:
+    """Of a refusal, which may be several sentences, each of which is known with its full stop or without."""
+    words = WORDS.get(language, {})
+    whole = worded(text, words)
+    return whole if whole != text else " ".join(_sentence(one, words) for one in _BETWEEN.split(text))
+
+
+def _sentence(text: str, words: Words) -> str:
+    told = worded(text, words)
+    return told if told != text or not text.endswith(".") else worded(text[:-1], words) + "."

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from fastapi import APIRouter, UploadFile
@@ -18,12 +18,15 @@ from adapters.web.archive import Member, members
 from adapters.web.principal import Asker
 from adapters.web.problems import Refusal, problems_of
 from adapters.web.recordings import Convert, usable
+from adapters.web.sayings import said_in_sentences
 from adapters.web.schemas import KeptBeside, Prediction, RefusedFile, Uploaded
+from adapters.web.spoken import Language
 from gateway.errors import Rejected, Transient, Unreadable
 from gateway.ports import Commands, Intake, Outcome, TagReader
 from gateway.study import Sender
 
 log = structlog.get_logger()
+Note = TypeVar("Note", KeptBeside, RefusedFile)
 Split = Callable[[bytes], tuple[bytes, bytes]]
 """Part 10 bytes → (preamble + DICM + file meta, data set as it stands). Raises Unreadable."""
 AT_ONCE = 2
@@ -97,23 +100,24 @@ def router(door: Door, commands: Commands, explain: Callable[[Iterable[bytes]], 
 
     @routes.post("/studies", response_model=Uploaded, summary="Send studies to be kept and read",
                  responses=problems_of(400, 413, 422, 503, 507))
-    def upload(file: list[UploadFile], asker: Asker) -> Uploaded:
+    def upload(file: list[UploadFile], asker: Asker, language: Language) -> Uploaded:
         """Take in DICOM files, WFDB records, HL7 aECG, `.npy` ECGs, NIfTI CT volumes, or zips of them."""
         door.intake.check()
         with turns.one():
             told = _take_all(door, file, Sender("upload", asker.name, asker.name))
         log.info("upload_taken", by=asker.name, stored=told.stored, duplicate=told.duplicate,
                  conflict=told.conflict, refused=len(told.refused))
-        return told
+        return told.model_copy(update={"conflicts": _in_words(told.conflicts, language),
+                                       "refused": _in_words(told.refused, language)})
 
     @routes.post("/predict", response_model=Prediction, summary="Read one study and keep nothing",
                  responses=problems_of(400, 413, 422, 503, 507))
-    def predict(file: list[UploadFile]) -> Prediction:
+    def predict(file: list[UploadFile], language: Language) -> Prediction:
         """One file (or one record, or a zip with the objects of one study) in, the result out; nothing is kept."""
         with turns.one():
             left_out: list[RefusedFile] = []
             result = commands.predict_study(door.pairs(door.objects(file), left_out))
-        return Prediction(**result, left_out=left_out)
+        return Prediction(**result, left_out=_in_words(left_out, language))
 
     if explain is not None:
         @routes.post("/explain", summary="Say which rule takes a study",
@@ -124,6 +128,10 @@ def router(door: Door, commands: Commands, explain: Callable[[Iterable[bytes]], 
                 return explain(_explicable(door.objects(file)))
 
     return routes
+
+
+def _in_words(told: list[Note], language: str) -> list[Note]:
+    return [one.model_copy(update={"reason": said_in_sentences(one.reason, language)}) for one in told]
 
 
 def _explicable(found: Iterator[Member]) -> Iterator[bytes]:
