@@ -10,6 +10,7 @@ from gateway.completion import Missing
 from gateway.phrases import phrase
 from gateway.pipeline import Selection
 from gateway.result import Result
+from gateway.segmentation import Segmentation
 from gateway.study import Study
 
 _MOST_TOLD = 5
@@ -80,6 +81,8 @@ class Reading:
     procedure: tuple[str, str, str] | None = None
     """The pipeline's Procedure Reported (value, scheme, meaning); None: the encoder goes by the modality."""
     missing: tuple[Missing, ...] = ()
+    segmentation: Segmentation | None = None
+    """What was outlined, where the pipeline outlines anything."""
 
     @property
     def incomplete(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.case import Reading
 from gateway.delivery import Destination, Document, Kind
@@ -14,7 +15,7 @@ from gateway.repository import DocumentFiles, Filed
 from gateway.study import Instance
 
 EXTENSIONS = {Kind.ORU: "hl7", Kind.DIAGNOSTIC_REPORT: "json", Kind.JSON: "json", Kind.EVIDENCE: "bin"}
-_MADE_HERE = ("fhir:", "wfdb:", "npy:", "aecg:", "nifti:", "photo:")
+_MADE_HERE = ("fhir:", "wfdb:", "npy:", "aecg:", "nifti:", "photo:", "sound:")
 """Protocols whose objects the gateway wrapped into DICOM itself."""
 
 
@@ -28,7 +29,7 @@ class Publisher:
 
     def publish(self, reading: Reading, analysis: Analysis, names: Sequence[str]) -> list[Filed]:
         """Every document of a reading, filed. Raises Disagreement when one contradicts the result."""
-        picture = analysis.picture
+        picture, reading = analysis.picture, replace(reading, segmentation=analysis.segmentation)
         filed = [self._source(reading, instance, names) for instance in reading.selection.instances
                  if instance.sender.startswith(_MADE_HERE)]
         made = [(encoder, document, destination) for encoder in self._encoders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
+from adapters.dicom.content.segmentation import SegmentationEncoder
 from adapters.dicom.content.sr import StructuredReportEncoder
 from adapters.dicom.transport.scu import DicomDestination
 from adapters.fhir.content.report import DiagnosticReportEncoder
@@ -32,5 +33,6 @@ def open_destination(settings: Settings, wanted: configuration.DestinationSettin
 
 def encoders(settings: Settings) -> list[Encoder]:
     hl7 = {d.name: d for d in settings.destinations if isinstance(d, configuration.Hl7Destination)}
-    return [StructuredReportEncoder(), SecondaryCaptureEncoder(), OruEncoder(hl7, settings.site.facility),
-            DiagnosticReportEncoder(settings.site.identifier_systems), JsonEncoder()]
+    return [StructuredReportEncoder(), SecondaryCaptureEncoder(), SegmentationEncoder(),
+            OruEncoder(hl7, settings.site.facility), DiagnosticReportEncoder(settings.site.identifier_systems),
+            JsonEncoder()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.dicom.content.volume_frames import Frame, read_frames
-from adapters.dicom.content.volume_pixels import read_hu
+from adapters.dicom.content.volume_pixels import read_values
 from adapters.dicom.content.volume_stack import dominant_stack, in_order, spacing_between, stack_problems
 from gateway.errors import Unusable
 from gateway.pipeline import Floats, Volume
@@ -58,17 +58,17 @@ def _attempt(instance: Instance) -> list[Frame] | str:
 def _read_pixels(frames: list[Frame]) -> tuple[Floats, list[Frame], int]:
     """The stack's HU; where slices prove unreadable, the stack without them and how many they were."""
     try:
-        return read_hu(frames), frames, 0
+        return read_values(frames), frames, 0
     except Unusable:
         good = [frame for frame in frames if _has_pixels(frame)]
         if len(good) < 2:
             raise
-        return read_hu(good), good, len(frames) - len(good)
+        return read_values(good), good, len(frames) - len(good)
 
 
 def _has_pixels(frame: Frame) -> bool:
     try:
-        read_hu([frame])
+        read_values([frame])
     except Unusable:
         return False
     return True

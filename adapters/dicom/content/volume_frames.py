@@ -1,8 +1,8 @@
-"""One CT frame's geometry and pixel description, read from the headers of classic and enhanced CT objects."""
+"""One frame's geometry and pixel description, read from the headers of classic and enhanced CT and MR objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,16 +77,21 @@ def read_frames(instance: Instance) -> list[Frame]:
     Raises Unusable (one sentence) where the object is no monochrome image or has no geometry, Transient where the
     file is out of reach.
     """
-    header = _header(Path(instance.path))
+    return frames_of(instance, read_header(instance))
+
+
+def frames_of(instance: Instance, header: Dataset) -> list[Frame]:
+    """As `read_frames`, of a header that `read_header` gave."""
     try:
         return list(_frames(instance, header))
     except _UNREADABLE as error:
         raise Unusable("the image header is incomplete or damaged") from error
 
 
-def _header(path: Path) -> Dataset:
+def read_header(instance: Instance, more_tags: Sequence[str | int] = ()) -> Dataset:
+    """Geometry, pixel description and `more_tags`, without pixels. Raises Unusable and Transient."""
     try:
-        return dcmread(path, specific_tags=_TAGS, defer_size=1024)
+        return dcmread(Path(instance.path), specific_tags=[*_TAGS, *more_tags], defer_size=1024)
     except OSError as error:
         raise Transient("an image file is out of reach") from error
     except _UNREADABLE as error:
@@ -104,17 +109,17 @@ def _frames(instance: Instance, header: Dataset) -> Iterator[Frame]:
 
 
 def _frame(uid: str, number: int, pixels: Pixels, header: Dataset, groups: list[Dataset]) -> Frame:
-    position = _value(header, groups, "PlanePositionSequence", "ImagePositionPatient")
-    orientation = _value(header, groups, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = _value(header, groups, "PixelMeasuresSequence", "PixelSpacing")
+    position = value_of(header, groups, "PlanePositionSequence", "ImagePositionPatient")
+    orientation = value_of(header, groups, "PlaneOrientationSequence", "ImageOrientationPatient")
+    spacing = value_of(header, groups, "PixelMeasuresSequence", "PixelSpacing")
     if position is None or orientation is None or spacing is None:
         raise Unusable("a slice carries no ImagePositionPatient, ImageOrientationPatient or PixelSpacing")
     where, axes = np.asarray(position, np.float64), _unit(np.asarray(orientation, np.float64))
     if where.shape != (3,) or not np.isfinite(where).all() or min(float(s) for s in spacing) <= 0:
         raise Unusable("a slice has an impossible position or pixel spacing")
-    slope, intercept, kind = (_value(header, groups, "PixelValueTransformationSequence", keyword)
+    slope, intercept, kind = (value_of(header, groups, "PixelValueTransformationSequence", keyword)
                               for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType"))
-    thickness = _value(header, groups, "PixelMeasuresSequence", "SliceThickness")
+    thickness = value_of(header, groups, "PixelMeasuresSequence", "SliceThickness")
     return Frame(
         uid, number, pixels, where, axes, (float(spacing[0]), float(spacing[1])), float(thickness or 0),
         1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept),
@@ -134,7 +139,7 @@ def _unit(axes: Vector) -> Vector:
     return np.concatenate([row / lengths[0], column / lengths[1]])
 
 
-def _value(header: Dataset, groups: list[Dataset], sequence: str, keyword: str) -> Any:
+def value_of(header: Dataset, groups: list[Dataset], sequence: str, keyword: str) -> Any:
     """The frame's own functional group before the shared one, the plain attribute last (PS3.3 C.7.6.16)."""
     for group in groups:
         items = group.get(sequence)

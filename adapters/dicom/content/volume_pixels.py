@@ -1,4 +1,4 @@
-"""Stored values → Hounsfield units, frame by frame into one array; native syntaxes read straight from the file."""
+"""Stored values → real ones, frame by frame into one array; native syntaxes read straight from the file."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ AIR = -1000.0
 _THREADS = 2
 
 
-def read_hu(frames: Sequence[Frame]) -> Floats:
-    """float32 (frames, rows, columns) in HU; padding becomes air.
+def read_values(frames: Sequence[Frame], padding: float = AIR) -> Floats:
+    """float32 (frames, rows, columns) after each frame's rescale (CT: HU); stored padding becomes `padding`.
 
     Raises Unusable where pixel data is short or cannot be decoded, Transient where a file is out of reach.
     """
     first = frames[0].pixels
-    hu = np.empty((len(frames), first.rows, first.columns), np.float32)
+    values = np.empty((len(frames), first.rows, first.columns), np.float32)
     by_object: dict[str, list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         by_object[str(frame.pixels.path)].append(index)
     with ThreadPoolExecutor(_THREADS) as pool:
-        for done in [pool.submit(_fill, hu, frames, indices) for indices in by_object.values()]:
+        for done in [pool.submit(_fill, values, frames, indices, padding) for indices in by_object.values()]:
             done.result()
-    return hu
+    return values
 
 
-def _fill(hu: Floats, frames: Sequence[Frame], indices: list[int]) -> None:
+def _fill(out: Floats, frames: Sequence[Frame], indices: list[int], padding: float) -> None:
     """Every wanted frame of one object. Threads write disjoint slices."""
     pixels = frames[indices[0]].pixels
     numbers = [frames[i].number for i in indices]
     for index, stored in zip(indices, _stored(pixels, numbers), strict=True):
-        _convert(stored, frames[index], hu[index])
+        _convert(stored, frames[index], padding, out[index])
 
 
 def _stored(pixels: Pixels, numbers: list[int]) -> Iterator[Array]:
@@ -97,9 +97,9 @@ def _decodable(syntax: UID) -> bool:
         return False
 
 
-def _convert(stored: Array, frame: Frame, out: Floats) -> None:
+def _convert(stored: Array, frame: Frame, padding: float, out: Floats) -> None:
     np.multiply(stored, np.float32(frame.slope), out=out, dtype=np.float32, casting="unsafe")
     out += np.float32(frame.intercept)
     if frame.pixels.padding is not None:
         low, high = frame.pixels.padding
-        out[(stored >= low) & (stored <= high)] = AIR
+        out[(stored >= low) & (stored <= high)] = padding

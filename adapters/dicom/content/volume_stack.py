@@ -92,8 +92,13 @@ def spacing_between(frames: Sequence[Frame]) -> tuple[Vector, float]:
 
 def stack_problems(frames: Sequence[Frame]) -> list[Problem]:
     """Gaps, uneven spacing, gantry tilt and values that are no Hounsfield units."""
+    return geometry_problems(frames) + _tilt(frames) + _hounsfield(frames)
+
+
+def geometry_problems(frames: Sequence[Frame]) -> list[Problem]:
+    """Gaps and uneven spacing, as an ordered stack of any modality may have them."""
     positions, between = spacing_between(frames)
-    return _spacing_problems(np.diff(positions), between) + _tilt(frames) + _hounsfield(frames)
+    return _spacing_problems(np.diff(positions), between)
 
 
 def _spacing_problems(steps: Vector, between: float) -> list[Problem]:
