@@ -262,6 +262,48 @@ def test_the_caliper_measures_by_mouse_and_by_keyboard(at: Desk) -> None:
     assert "520 ms" in str(page.evaluate("document.activeElement.getAttribute('aria-label')"))
 
 
+def drag(page: Page, start: tuple[float, float], by: tuple[float, float]) -> None:
+    """One finger, as the screen tells it."""
+    session = page.context.new_cdp_session(page)
+    places = [(start[0] + by[0] * part / 8, start[1] + by[1] * part / 8) for part in range(9)]
+    for kind, (x, y) in zip(("touchStart", *("touchMove",) * 8), places, strict=True):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
+
+
+def corner(page: Page, which: int) -> tuple[float, float]:
+    box = page.locator(".caliper-corner").nth(which).bounding_box()
+    assert box is not None
+    assert min(box["width"], box["height"]) >= 44  # a finger's
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_caliper_measures_by_finger(at: Desk) -> None:
+    page = opened(at, ECG, "phone")
+    page.locator("#caliper").tap()
+    measured, scroll = page.locator("#measured"), page.locator("#sheet-scroll")
+    expect(measured).to_have_text("Δt 400 ms · 150/min · ΔV 1.00 mV")
+    page.locator("#sheet").scroll_into_view_if_needed()
+    places = "() => [document.querySelector('#sheet-scroll').scrollLeft, scrollY]"
+    before = page.evaluate(places)
+    drag(page, corner(page, 1), (10 * MM, -5 * MM))
+    expect(measured).to_have_text("Δt 800 ms · 75/min · ΔV 1.50 mV")
+    drag(page, corner(page, 0), (-5 * MM, 0))
+    expect(measured).to_have_text("Δt 1000 ms · 60/min · ΔV 1.50 mV")
+    assert page.evaluate(places) == before  # the sheet stays under a caliper that is moved
+    box = scroll.bounding_box()
+    assert box is not None
+    scroll.evaluate(
+        "sheet => { window.still = new Promise((told) => sheet.addEventListener('scrollend', () => told(1))); }")
+    drag(page, (box["x"] + 200, box["y"] + box["height"] - 40), (-120, 0))
+    assert page.evaluate("window.still") == 1  # elsewhere on it a finger scrolls
+    assert page.evaluate(places)[0] > before[0] + 60
+    expect(measured).to_have_text("Δt 1000 ms · 60/min · ΔV 1.50 mV")
+    page.locator("#caliper-off").tap()
+    expect(measured).to_be_hidden()
+
+
 def test_evidence_is_shaded_by_lead_and_by_time(at: Desk) -> None:
     page = opened(at, ECG)
     assert page.locator("#sheet rect.shade").count() == 3  # II, V1 and the rhythm strip
