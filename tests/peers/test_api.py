@@ -66,7 +66,8 @@ def chest() -> Any:
 def files_of(running: GatewayProcess) -> set[str]:
     """Everything on disk that may hold something of a study."""
     return {str(path.relative_to(running.data)) for path in running.data.rglob("*") if path.is_file()
-            and not re.match(r"(gateway|engine)\.(sqlite|lock)", path.name) and "journal" not in path.parts}
+            and not re.match(r"(gateway|engine)\.(sqlite|lock)", path.name)
+            and not {"journal", "names"} & set(path.parts)}
 
 
 def await_quiet(running: GatewayProcess) -> None:

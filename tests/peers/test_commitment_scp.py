@@ -17,6 +17,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_context, evt
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_ACTION
 
 from adapters.dicom.content import commitment as content
@@ -36,15 +37,21 @@ class Modality:
     port: int
     status: int = 0
     reports: queue.Queue[Report] = field(default_factory=queue.Queue)
+    """Those that it has answered: an association must not be released while an answer is on its way."""
+    heard: queue.Queue[Report] = field(default_factory=queue.Queue)
     silent: threading.Event = field(default_factory=threading.Event)
     """Set: reports are not answered until it is cleared by the end of the test."""
 
     def handlers(self) -> list[tuple[Any, Callable[[Any], Any]]]:
-        return [(evt.EVT_N_EVENT_REPORT, self._hear)]
+        return [(evt.EVT_N_EVENT_REPORT, self._hear), (evt.EVT_DIMSE_SENT, self._answered)]
 
     def _hear(self, event: Any) -> tuple[int, None]:
-        self.reports.put(content.read_report(event.event_information))
+        self.heard.put(content.read_report(event.event_information))
         return self.status, None
+
+    def _answered(self, event: Any) -> None:
+        if isinstance(event.message, N_EVENT_REPORT_RSP):
+            self.reports.put(self.heard.get(timeout=10))
 
     @contextmanager
     def calling(self, gateway: ReceivingHalf) -> Iterator[Any]:
