@@ -5,7 +5,7 @@
         (scores,) = yield from infer("ecg_12lead", {"ecg": prepare(ecg)}, ("probabilities",))
         return decide(ecg, scores)
 
-`adapters` fulfil the requests (`LoadVolume`, `LoadEcg`, `Infer`); a test sends arrays in.
+`adapters` fulfil the requests (`LoadVolume`, `LoadMr`, `LoadEcg`, `LoadPhotograph`, `LoadAudio`, `Infer`); a test sends arrays in.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.audio import Audio
 from gateway.evidence_map import EvidenceMap
+from gateway.mr import MrVolume
+from gateway.photograph import Photograph
 from gateway.result import ModelRelease, Problem, Result
+from gateway.segmentation import Segmentation
 from gateway.study import Instance, Study
 
 Array = NDArray[Any]
@@ -82,7 +86,29 @@ class Infer:
     outputs: tuple[str, ...]
 
 
-Request = LoadVolume | LoadEcg | Infer
+@dataclass(frozen=True, slots=True)
+class LoadMr:
+    """Answered with every axial volume of the instances (tuple of `MrVolume`), or `Unusable` is thrown in."""
+
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPhotograph:
+    """Answered with a `Photograph`, or `Unusable` is thrown in. `frame` is 1-based."""
+
+    instance: Instance
+    frame: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAudio:
+    """Answered with an `Audio`, or `Unusable` is thrown in."""
+
+    instances: tuple[Instance, ...]
+
+
+Request = LoadVolume | LoadEcg | Infer | LoadMr | LoadPhotograph | LoadAudio
 T = TypeVar("T")
 Steps = Generator[Request, Any, T]
 
@@ -93,6 +119,18 @@ def load_volume(instances: tuple[Instance, ...]) -> Steps[Volume]:
 
 def load_ecg(instances: tuple[Instance, ...]) -> Steps[Ecg]:
     return (yield LoadEcg(instances))  # type: ignore[no-any-return]
+
+
+def load_mr(instances: tuple[Instance, ...]) -> Steps[tuple[MrVolume, ...]]:
+    return (yield LoadMr(instances))  # type: ignore[no-any-return]
+
+
+def load_photograph(instance: Instance, frame: int = 1) -> Steps[Photograph]:
+    return (yield LoadPhotograph(instance, frame))  # type: ignore[no-any-return]
+
+
+def load_audio(instances: tuple[Instance, ...]) -> Steps[Audio]:
+    return (yield LoadAudio(instances))  # type: ignore[no-any-return]
 
 
 def infer(model: str, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Steps[tuple[Array, ...]]:
@@ -113,8 +151,8 @@ class EcgSheet:
 class KeyImage:
     """Picture: the most telling slice.
 
-    `pixels` uint8 (rows, columns) already windowed; `heat` float32 (rows, columns) in [0, 1] or None;
-    `pixel_aspect` row spacing / column spacing; `caption` one line (slice 31 of 64, window).
+    `pixels` uint8 (rows, columns) already windowed, or RGB (rows, columns, 3); `heat` float32 in [0, 1] over the same
+    area, or None; `pixel_aspect` row spacing / column spacing; `caption` one line (slice 31 of 64, window).
     """
 
     pixels: NDArray[np.uint8]
@@ -125,16 +163,35 @@ class KeyImage:
     """(SOP Instance UID, frame) of the slice shown."""
 
 
-Picture = EcgSheet | KeyImage
+@dataclass(frozen=True, slots=True)
+class SpectrogramSheet:
+    """Picture: a sound over time and frequency, plain above, with what the reader attended to below.
+
+    `levels`: float32 (bands, frames), decibels from the median, the lowest band first; `frequencies`: Hz of each band;
+    `seconds`: from the first frame to the last. `heat`: float32 in [0, 1] over the same area, or None. `start`: second
+    of the recording at which it begins. `caption`: one line.
+    """
+
+    levels: Floats
+    frequencies: NDArray[np.float64]
+    seconds: float
+    heat: Floats | None
+    caption: str
+    start: float = 0.0
+
+
+Picture = EcgSheet | KeyImage | SpectrogramSheet
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a reading gives: the result and, where there is something to show, its picture and where evidence lies."""
+    """What a reading gives: the result and, where there is something to show, its picture, where evidence lies and what
+    was outlined (it becomes the document `seg`)."""
 
     result: Result
     picture: Picture | None = None
     evidence: EvidenceMap | None = None
+    segmentation: Segmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError
-from gateway.pipeline import Analysis, Infer, LoadEcg, LoadVolume, Pipeline, Request, Selection, Steps
+from gateway.pipeline import (
+    Analysis,
+    Infer,
+    LoadAudio,
+    LoadEcg,
+    LoadMr,
+    LoadPhotograph,
+    LoadVolume,
+    Pipeline,
+    Request,
+    Selection,
+    Steps,
+)
 from gateway.ports import Inference, Loader
 from gateway.result import Problem, Provenance, Result, Verdict
 from gateway.study import Study
@@ -23,6 +35,12 @@ class Fulfilment:
         match request:
             case LoadVolume(instances):
                 return self._loader.load_volume(instances)
+            case LoadMr(instances):
+                return self._loader.load_mr(instances)
+            case LoadAudio(instances):
+                return self._loader.load_audio(instances)
+            case LoadPhotograph(instance, frame):
+                return self._loader.load_photograph(instance, frame)
             case LoadEcg(instances):
                 return self._loader.load_ecg(instances)
             case Infer(model, inputs, outputs):

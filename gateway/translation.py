@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gateway.phrases import phrase
-from gateway.pipeline import Analysis, KeyImage
+from gateway.pipeline import Analysis, KeyImage, SpectrogramSheet
 from gateway.result import Finding, Measurement, Problem, Result, Verdict
 
 Words = Mapping[str, str]
@@ -27,9 +27,9 @@ def in_language(analysis: Analysis, words: Words, language: str) -> Analysis:
     if language == ENGLISH:
         return analysis
     picture = analysis.picture
-    if isinstance(picture, KeyImage):
+    if isinstance(picture, KeyImage | SpectrogramSheet):
         picture = replace(picture, caption=worded(picture.caption, words))
-    return Analysis(translated(analysis.result, words, language), picture, analysis.evidence)
+    return replace(analysis, result=translated(analysis.result, words, language), picture=picture)
 
 
 def translated(result: Result, words: Words, language: str) -> Result:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pipelines
 from adapters.demo.scenario import Scenario, scenarios
+from adapters.dicom.content.audio_read import load_audio
 from adapters.dicom.content.mr_volumes import load_mr
 from adapters.dicom.content.photo_read import load_photograph
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.inference.repository import model_names
+from gateway.audio import Audio
 from gateway.errors import ConfigurationError
 from gateway.mr import MrVolume
 from gateway.photograph import Photograph
@@ -62,6 +64,9 @@ class PixelsAndSamples:
 
     def load_photograph(self, instance: Instance, frame: int) -> Photograph:
         return load_photograph(instance, frame)
+
+    def load_audio(self, instances: tuple[Instance, ...]) -> Audio:
+        return load_audio(instances)
 
     def load_ecg(self, instances: tuple[Instance, ...]) -> Ecg:
         return load_ecg(instances)

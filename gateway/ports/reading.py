@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from gateway.audio import Audio
+from gateway.mr import MrVolume
+from gateway.photograph import Photograph
 from gateway.pipeline import Array, Ecg, Volume
 from gateway.result import ModelRelease
 from gateway.study import Instance
@@ -14,6 +17,12 @@ class Loader(Protocol):
     """Pixels and samples for the pipelines' requests. Raises Unusable where the instances are not what was asked."""
 
     def load_volume(self, instances: tuple[Instance, ...]) -> Volume: ...
+
+    def load_mr(self, instances: tuple[Instance, ...]) -> tuple[MrVolume, ...]: ...
+
+    def load_audio(self, instances: tuple[Instance, ...]) -> Audio: ...
+
+    def load_photograph(self, instance: Instance, frame: int) -> Photograph: ...
 
     def load_ecg(self, instances: tuple[Instance, ...]) -> Ecg: ...
 

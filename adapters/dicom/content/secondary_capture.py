@@ -22,6 +22,7 @@ from adapters.dicom.content.common import (
 )
 from adapters.dicom.content.sheet_ecg import draw_ecg
 from adapters.dicom.content.sheet_image import draw_card, draw_key_image
+from adapters.dicom.content.sheet_spectrogram import draw_spectrogram
 from adapters.dicom.content.sr_references import evidence_of, is_waveform
 from adapters.dicom.content.waveform_read import MALFORMED
 from gateway.case import Reading
@@ -31,7 +32,7 @@ from gateway.documents import Claims
 from gateway.errors import Permanent
 from gateway.identity import document_series_uid, document_uid
 from gateway.phrases import phrase
-from gateway.pipeline import EcgSheet, KeyImage, Picture
+from gateway.pipeline import EcgSheet, KeyImage, Picture, SpectrogramSheet
 from gateway.study import Instance
 
 SERIES_NUMBER = 9902
@@ -80,6 +81,8 @@ def _drawn(reading: Reading, picture: Picture | None) -> NDArray[np.uint8]:
         return draw_ecg(reading, picture)
     if isinstance(picture, KeyImage):
         return draw_key_image(reading, picture)
+    if isinstance(picture, SpectrogramSheet):
+        return draw_spectrogram(reading, picture)
     return draw_card(reading)
 
 

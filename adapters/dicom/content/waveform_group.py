@@ -71,6 +71,37 @@ def read_group(item: Dataset, number: int, little_endian: bool) -> Group:
                  _is_average(item, stored.shape[0]), len(channels) - len(kept))
 
 
+def full_scale(item: Dataset, number: int, little_endian: bool) -> Floats:
+    """One item of Waveform Sequence in shares of its converter's full scale, whatever unit it tells.
+
+    float32 (channels, samples) in [-1, 1], NaN where padded. Raises Unusable where it contradicts itself or is cut
+    short.
+    """
+    count = int(item.NumberOfWaveformChannels)
+    definitions = list(item.ChannelDefinitionSequence)
+    if count < 1 or len(definitions) != count:
+        raise Unusable(f"multiplex group {number} names {len(definitions)} channels and says it has {count}",
+                       element="ChannelDefinitionSequence")
+    stored = _stored(item, number, count, little_endian)
+    padding, interpretation = _padding(item, little_endian), str(item.WaveformSampleInterpretation)
+    signal = np.empty((count, stored.shape[0]), dtype=np.float32)
+    for row, column, definition in zip(signal, stored.T, definitions, strict=True):
+        bits = int(definition.get("WaveformBitsStored") or 8 * stored.dtype.itemsize)
+        row[:] = _share(_linear(column, interpretation, bits), interpretation, bits)
+        if padding is not None:
+            row[column == padding] = np.nan
+    return signal
+
+
+def _share(linear: NDArray[np.integer], interpretation: str, bits: int) -> NDArray[np.float64]:
+    """G.711 decodes to 14 (mu-law) or 13 (A-law) bits; unsigned samples rest at half their range."""
+    bits = {"MB": 14, "AB": 13}.get(interpretation, bits)
+    values = linear.astype(np.float64)
+    if interpretation.startswith("U"):
+        values = values - 2.0 ** (bits - 1)
+    return np.asarray(values / 2.0 ** (bits - 1))
+
+
 def _stored(item: Dataset, number: int, count: int, little_endian: bool) -> NDArray[np.integer]:
     """Samples as stored, (samples, channels)."""
     samples = int(item.NumberOfWaveformSamples)
