@@ -72,8 +72,9 @@ def files_of(running: GatewayProcess) -> set[str]:
 
 def await_quiet(running: GatewayProcess) -> None:
     """Until nothing is being read or delivered."""
-    running.await_worklist(lambda items: all(i["state"] in {"reported", "unsupported", "failed"} for i in items)
-                           and all(d["state"] == "delivered" for i in items for d in i["deliveries"]), "quiet")
+    await_that(lambda: all(i["state"] in {"reported", "unsupported", "failed"}
+                           and all(d["state"] == "delivered" for d in i["deliveries"])
+                           for i in running.worklist()), 60, "quiet")
     await_that(lambda: all(b["state"] in {"done", "failed"} for b in running.get("/api/batch")["items"]), 60, "batches")
 
 

@@ -10,6 +10,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_PARTS = "ix_{}_search_parts"
 _FILTERED_BY = (("verdict",), ("state",), ("priority",), ("modality",), ("modality", "verdict"))
 
 
@@ -67,6 +68,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
         sa.UniqueConstraint("owner", "name", name=op.f("uq_saved_views_owner_name")))
     _fill(op.get_bind())
+    if op.get_bind().dialect.name == "postgresql":
+        _index_parts_of_words(op.get_bind())
+
+
+def _index_parts_of_words(connection: sa.Connection) -> None:
+    """Trigrams find a part of a word without reading all rows, where PostgreSQL has them and lets the owner add them;
+    where not, a search reads all rows, as on SQLite."""
+    if not connection.scalar(sa.text("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'")):
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+    except sa.exc.ProgrammingError:
+        return
+    for table in ("studies", "patients"):
+        connection.execute(sa.text(
+            f"CREATE INDEX {_PARTS.format(table)} ON {table} USING gin (search gin_trgm_ops)"))
 
 
 def _fill(connection: sa.Connection) -> None:
@@ -107,6 +125,8 @@ def _fill_patients(connection: sa.Connection, marks: dict[int, int]) -> None:
 
 
 def downgrade() -> None:
+    for table in ("studies", "patients"):
+        op.drop_index(_PARTS.format(table), table, if_exists=True)
     for table in ("saved_views", "audit", "feedback", "case_findings"):
         op.drop_table(table)
     op.drop_index("ix_deliveries_destination", "deliveries")
