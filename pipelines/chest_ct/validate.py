@@ -2,79 +2,78 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gateway.errors import Unusable
+from gateway.errors import Rejected, Unusable
 from gateway.pipeline import Analysis, Infer, Selection, Volume
-from gateway.ports import Inference, Loader
-from gateway.result import Result
+from gateway.ports import Inference
+from gateway.ports.recordings import Recordings
+from gateway.result import Finding, ModelRelease, Result
 from gateway.study import Instance, Patient, Series, Study
 from pipelines.chest_ct.cases import as_volume, random_case
 from pipelines.chest_ct.labels import ABNORMAL, LABELS
 from pipelines.chest_ct.reader import ChestCt
-from pipelines.metrics import Numbers, auc, bootstrap, sensitivity, specificity
+from pipelines.validation.progress import Progress, silent, track
+from pipelines.validation.records import Record, Scored
+from pipelines.validation.table import Row, read_table
 
 SYNTHETIC = "synthetic"
 UNSEEN = 900_000_000
 """First seed of validation cases: training never comes near it."""
-Progress = Callable[[str], None]
+PRESENT = 0.5
+"""Threshold of `abnormal` here, see `overall`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Labelled:
     """One labelled volume. `truth`: label → 0 or 1; labels that nobody gave are absent."""
 
     name: str
-    truth: dict[str, int]
+    patient: str
+    truth: dict[str, float]
     volume: Volume
+    attributes: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    name: str
-    truth: dict[str, int]
-    result: Result
-
-
-def validate(data: Path, inference: Inference, *, predictions: Path | None = None, loader: Loader | None = None,
-             cases: int = 100, progress: Progress = lambda _: None) -> dict[str, Any]:
-    """Figures for every label.
+def score(data: Path, inference: Inference, *, recordings: Recordings | None = None, cases: int = 100,
+          progress: Progress = silent) -> Scored:
+    """Every volume as the pipeline reads it.
 
     `data`: `synthetic` (that word, or an empty folder of that name: `cases` generated chests that training never saw),
-    or a folder with `labels.csv`
-    (column `name` and a column for each label that is known: 1, 0 or blank) and for each name `NAME.npz` (`hu`: slices,
-    rows, columns, foot to head; `spacing`: mm) or a folder NAME of DICOM files (needs `loader`). `predictions`: CSV of
-    record, label, truth, probability. What the pipeline would not read is counted in `refused` and not scored.
-    Raises Unusable where there is no such data.
+    or a folder with `labels.csv` (see `pipelines.validation.table`; columns for the labels that are known) and for each
+    record `NAME.npz` (`hu`: slices, rows, columns, foot to head; `spacing`: mm), a NIfTI-1 file, or a folder of DICOM
+    slices. What the pipeline would not read is undetermined, and has no probabilities. Raises Unusable where there is
+    no such data, naming the line of the table.
     """
-    read = []
-    for record in _records(data, loader, cases):
-        read.append(Read(record.name, record.truth, analyse(record.volume, inference).result))
-        if len(read) % 10 == 0:
-            progress(f"{len(read)} volumes read")
-    if not read:
-        raise Unusable("labels.csv names no volume", element="labels.csv")
-    scored = [case for case in read if case.result.findings]
-    if predictions is not None:
-        _write(predictions, scored)
-    return _report(read, scored)
+    held = _synthetic(cases) if data.name == SYNTHETIC and not (data / "labels.csv").exists() \
+        else _labelled(read_table(data, [label.name for label in LABELS]), recordings)
+    count, labelled = held
+    releases = tuple(inference.release(model) for model in ChestCt.models)
+    records, results = [], []
+    for case in track(progress, labelled, count, "volumes read", every=10):
+        result = analyse(case.volume, inference, releases).result
+        results.append((case, result))
+        records.append(_record(case, result))
+    thresholds = {f.label: f.threshold for _, result in results for f in result.findings} | {ABNORMAL: PRESENT}
+    return Scored(ChestCt.name, tuple(label.name for label in LABELS), records,
+                  {label.name: thresholds.get(label.name, 1.0) for label in LABELS}, releases,
+                  apart={"overall": ABNORMAL}, further={"verdicts": _verdicts(results)})
 
 
-def analyse(volume: Volume, inference: Inference) -> Analysis:
+def analyse(volume: Volume, inference: Inference, releases: tuple[ModelRelease, ...] = ()) -> Analysis:
     """The pipeline's reading of a volume that is there already."""
     pipeline = ChestCt()
-    instances = tuple(_instance(uid, "") for uid in dict.fromkeys(uid for uid, _ in volume.slices))
+    instances = tuple(_instance(uid) for uid in dict.fromkeys(uid for uid, _ in volume.slices))
     study = Study("VALIDATION", "2.25.1", Patient(""), (Series("2.25.2", "CT", instances),))
-    releases = tuple(inference.release(model) for model in pipeline.models)
-    steps = pipeline.analyse(study, Selection(instances), releases)
+    told = releases or tuple(inference.release(model) for model in pipeline.models)
+    steps = pipeline.analyse(study, Selection(instances), told)
     try:
         request = next(steps)
         while True:
@@ -87,73 +86,67 @@ def analyse(volume: Volume, inference: Inference) -> Analysis:
         return analysis
 
 
-def _instance(uid: str, path: str) -> Instance:
-    return Instance(uid, "1.2.840.10008.5.1.4.1.1.2", "2.25.1", "2.25.2", "1.2.840.10008.1.2.1", path, 0, "", {},
+def overall(finding: Finding) -> float:
+    """The overall finding's threshold is that of the label which speaks for it: here its probability is bent, without
+    a change of order, so that 0.5 is the threshold of every record."""
+    told, level = finding.probability, finding.threshold
+    if told < level:
+        return PRESENT * told / level
+    return PRESENT + (1 - PRESENT) * (told - level) / max(1 - level, 1e-9)
+
+
+def _instance(uid: str) -> Instance:
+    return Instance(uid, "1.2.840.10008.5.1.4.1.1.2", "2.25.1", "2.25.2", "1.2.840.10008.1.2.1", "", 0, "", {},
                     datetime(2000, 1, 1, tzinfo=UTC))
 
 
-def _records(data: Path, loader: Loader | None, cases: int) -> Iterator[Record]:
-    if data.name == SYNTHETIC and not (data / "labels.csv").exists():
+def _synthetic(cases: int) -> tuple[int, Iterator[Labelled]]:
+    def made() -> Iterator[Labelled]:
         for seed in range(UNSEEN, UNSEEN + cases):
             case = random_case(seed)
-            truth = {label.name: int(label.name in case.lesions) for label in LABELS}
-            yield Record(str(seed), truth | {ABNORMAL: int(bool(case.lesions))}, as_volume(case.hu, case.spacing))
-        return
-    try:
-        text = (data / "labels.csv").read_text(encoding="utf-8")
-    except OSError as error:
-        raise Unusable("no labels.csv in the folder of volumes", element="labels.csv") from error
-    for row in csv.DictReader(text.splitlines()):
-        truth = {label.name: int(row[label.name]) for label in LABELS if (row.get(label.name) or "").strip()}
-        yield Record(row["name"], truth, _volume(data, row["name"], loader))
+            truth = {label.name: float(label.name in case.lesions) for label in LABELS}
+            truth[ABNORMAL] = float(bool(case.lesions))
+            yield Labelled(str(seed), str(seed), truth, as_volume(case.hu, case.spacing))
+
+    return cases, made()
 
 
-def _volume(data: Path, name: str, loader: Loader | None) -> Volume:
-    file, folder = data / f"{name}.npz", data / name
-    if file.is_file():
-        with np.load(file) as held:
+def _labelled(rows: list[Row], recordings: Recordings | None) -> tuple[int, Iterator[Labelled]]:
+    def read() -> Iterator[Labelled]:
+        for row in rows:
+            try:
+                volume = load(row.path, recordings)
+            except Rejected as error:
+                raise row.refused(error.reason) from error
+            yield Labelled(row.record, row.patient, dict(row.truth), volume, row.attributes)
+
+    return len(rows), read()
+
+
+def load(path: Path, recordings: Recordings | None) -> Volume:
+    """`path` with or without suffix: `.npz`, NIfTI-1, or a folder of DICOM slices. Raises Unusable."""
+    arrays = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    if arrays.is_file():
+        with np.load(arrays) as held:
             between, down, across = (float(s) for s in held["spacing"])
             return as_volume(held["hu"], (between, down, across))
-    if folder.is_dir() and loader is not None:
-        paths = sorted(path for path in folder.iterdir() if path.is_file())
-        return loader.load_volume(tuple(_instance(f"2.25.{n + 1}", str(path)) for n, path in enumerate(paths)))
-    raise Unusable("labels.csv names a volume that is not there", element="name")
+    found = [path, path.with_name(path.name + ".nii.gz"), path.with_name(path.name + ".nii")]
+    there = next((candidate for candidate in found if candidate.exists()), None)
+    if there is None or recordings is None:
+        raise Unusable("the volume is not there", element="record")
+    return recordings.volume(there)
 
 
-def _write(file: Path, read: list[Read]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow(["record", "label", "truth", "probability"])
-        for case in read:
-            writer.writerows([case.name, finding.label, case.truth[finding.label], f"{finding.probability:.6f}"]
-                             for finding in case.result.findings if finding.label in case.truth)
+def _record(case: Labelled, result: Result) -> Record:
+    told = {f.label: overall(f) if f.label == ABNORMAL else f.probability for f in result.findings}
+    return Record(case.name, case.patient, case.truth, told, result.verdict.value,
+                  tuple(problem.code for problem in result.problems), case.attributes)
 
 
-def _report(read: list[Read], scored: list[Read]) -> dict[str, Any]:
-    figures = {label.name: _figures(scored, label.name) for label in LABELS}
-    known = [figure["auc"] for name, figure in figures.items() if figure["auc"] is not None and name != ABNORMAL]
+def _verdicts(results: list[tuple[Labelled, Result]]) -> dict[str, Any]:
+    """How often each verdict falls on normal and on abnormal chests."""
     verdicts: dict[str, Counter[str]] = {"normal": Counter(), "abnormal": Counter()}
-    for case in read:
+    for case, result in results:
         if ABNORMAL in case.truth:
-            verdicts["abnormal" if case.truth[ABNORMAL] else "normal"][case.result.verdict.value] += 1
-    refused = Counter(case.result.problems[0].code for case in read if not case.result.findings)
-    return {"pipeline": ChestCt.name, "records": len(read), "labels": figures,
-            "macro_auc": float(np.mean(known)) if known else None,
-            "verdicts": {truth: dict(counts) for truth, counts in verdicts.items()}, "refused": dict(refused)}
-
-
-def _figures(read: list[Read], label: str) -> dict[str, Any]:
-    said = [case for case in read if label in case.truth]
-    found = [next(f for f in case.result.findings if f.label == label) for case in said]
-    truth: Numbers = np.array([case.truth[label] for case in said], np.float64)
-    score: Numbers = np.array([finding.probability for finding in found], np.float64)
-    called: Numbers = np.array([finding.present for finding in found], np.float64)
-    low, high = bootstrap(auc, truth, score, [case.name for case in said]) if said else (float("nan"),) * 2
-    return {"n": len(said), "positives": int(truth.sum()), "auc": _number(auc(truth, score)),
-            "auc_ci95": [_number(low), _number(high)], "sensitivity": _number(sensitivity(truth, called, 0.5)),
-            "specificity": _number(specificity(truth, called, 0.5)),
-            "threshold": found[0].threshold if found else None}
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
+            verdicts["abnormal" if case.truth[ABNORMAL] else "normal"][result.verdict.value] += 1
+    return {truth: dict(counts) for truth, counts in verdicts.items()}

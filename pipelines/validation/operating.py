@@ -45,13 +45,15 @@ def at_sensitivity(truth: Numbers, score: Numbers, wanted: float) -> float | Non
 
 
 def at_specificity(truth: Numbers, score: Numbers, wanted: float) -> float | None:
-    """The lowest threshold that at least `wanted` of the negatives stay below; None without negatives."""
+    """The lowest threshold that at least `wanted` of the negatives stay below; None without negatives, or where none up
+    to 1 does."""
     negative = np.sort(score[truth <= 0.5])
     if not negative.size:
         return None
     last = float(negative[int(np.ceil(wanted * negative.size - 1e-9)) - 1])
     higher = score[score > last]
-    return between(score, float(higher.min())) if higher.size else min(1.0, float(np.nextafter(last, 2)))
+    above = between(score, float(higher.min())) if higher.size else float(np.nextafter(last, np.inf))
+    return above if above <= 1 else None
 
 
 def youden(truth: Numbers, score: Numbers) -> float | None:

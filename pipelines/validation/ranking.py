@@ -88,12 +88,13 @@ class Ranking:
     def roc(self) -> tuple[Numbers, Numbers, Numbers]:
         """False positive rate, true positive rate and threshold, from (0, 0) to (1, 1); a score at the threshold counts
         as found. NaN rates where a class is absent."""
-        positive, negative = self._by_step(np.ones((1, len(self._order)))) if self._steps.size \
-            else (np.zeros((1, 0)), np.zeros((1, 0)))
+        if not self._steps.size:
+            return np.full(1, np.nan), np.full(1, np.nan), np.full(1, np.inf)
+        positive, negative = self._by_step(np.ones((1, len(self._order))))
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = np.cumsum(positive[0, ::-1]) / positive.sum()
-            wrong = np.cumsum(negative[0, ::-1]) / negative.sum()
-        return np.r_[0.0, wrong], np.r_[0.0, found], np.r_[np.inf, self.levels[::-1]]
+            found = np.cumsum(np.r_[0.0, positive[0, ::-1]]) / positive.sum()
+            wrong = np.cumsum(np.r_[0.0, negative[0, ::-1]]) / negative.sum()
+        return wrong, found, np.r_[np.inf, self.levels[::-1]]
 
 
 def auc(truth: Numbers, score: Numbers) -> float:

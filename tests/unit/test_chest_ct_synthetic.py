@@ -12,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.inference.embedded import EmbeddedInference
+from gateway.codes import Code
 from gateway.errors import Unusable
+from gateway.result import Finding
 from pipelines.chest_ct import synthetic
 from pipelines.chest_ct.calibration import Curve, fit, threshold
-from pipelines.chest_ct.validate import validate
-from pipelines.metrics import auc
+from pipelines.chest_ct.validate import overall, score
+from pipelines.validation import predictions
+from pipelines.validation.ranking import auc
+from pipelines.validation.report import report
 from tests.reading import MODELS
 
 pytestmark = pytest.mark.slow
@@ -89,12 +93,14 @@ def test_the_threshold_leaves_nearly_all_without_it_below() -> None:
 @pytest.mark.slow
 def test_validation_on_synthetic_chests_and_its_csv(tmp_path: Path) -> None:
     out = tmp_path / "predictions.csv"
-    report = validate(Path("synthetic"), EmbeddedInference(MODELS, 60, 1), predictions=out, cases=12)
-    json.dumps(report)
-    assert report["records"] == 12
+    scored = score(Path("synthetic"), EmbeddedInference(MODELS, 60, 1), cases=12)
+    predictions.write(out, scored)
+    told = report(scored, draws=20)
+    json.dumps(told, allow_nan=False)
+    assert told["records"] == 12
     rows = [row for row in csv.DictReader(out.read_text().splitlines()) if row["label"] == "abnormal"]
     again = auc(np.array([float(r["truth"]) for r in rows]), np.array([float(r["probability"]) for r in rows]))
-    figure = report["labels"]["abnormal"]
+    figure = told["labels"]["abnormal"]
     assert figure["n"] == len(rows)
     assert figure["auc"] == pytest.approx(again, abs=1e-3)
 
@@ -104,21 +110,31 @@ def test_validation_of_a_folder(tmp_path: Path) -> None:
     for name, kinds in (("a", ()), ("b", ("opacity",))):
         case = synthetic.chest(883_000_000, kinds, shape=(64, 150, 150), spacing=(5.0, 2.5, 2.5), severity=0.9)
         np.savez_compressed(tmp_path / f"{name}.npz", hu=case.hu, spacing=case.spacing)
-    (tmp_path / "labels.csv").write_text("name,abnormal,opacity,nodule\na,0,0,\nb,1,1,\n")
-    report = validate(tmp_path, EmbeddedInference(MODELS, 60, 1))
-    assert report["labels"]["abnormal"]["auc"] == 1
-    assert report["labels"]["opacity"]["positives"] == 1
-    assert report["labels"]["nodule"]["n"] == 0
-    assert report["verdicts"]["abnormal"] == {"pathology": 1}
+    (tmp_path / "labels.csv").write_text("name,age,abnormal,opacity,nodule\na,50,0,0,\nb,70,1,1,\n")
+    told = report(score(tmp_path, EmbeddedInference(MODELS, 60, 1)), draws=20)
+    assert told["labels"]["abnormal"]["auc"] == 1
+    assert told["labels"]["abnormal"]["sensitivity"] == 1
+    assert told["labels"]["opacity"]["positives"] == 1
+    assert told["labels"]["nodule"]["n"] == 0
+    assert told["verdicts"]["abnormal"] == {"pathology": 1}
+    assert set(told["subgroups"]["age"]) == {"40-64", "65-79"}
 
 
 def test_validation_without_data_is_refused(tmp_path: Path) -> None:
     inference = EmbeddedInference(MODELS, 60, 1)
     with pytest.raises(Unusable, match=r"labels\.csv"):
-        validate(tmp_path, inference)
+        score(tmp_path, inference)
     (tmp_path / "labels.csv").write_text("name,abnormal\nc,1\n")
-    with pytest.raises(Unusable, match="not there"):
-        validate(tmp_path, inference)
+    with pytest.raises(Unusable, match=r"labels\.csv, line 2: the volume is not there"):
+        score(tmp_path, inference)
+
+
+def test_the_overall_probability_keeps_its_order_around_the_threshold() -> None:
+    def bent(probability: float, threshold: float) -> float:
+        return overall(Finding("abnormal", Code("1", "SCT", "x"), "x", probability, threshold, 0.5))
+
+    assert [bent(p, 0.7) for p in (0.0, 0.35, 0.7, 0.85, 1.0)] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert (bent(1.0, 1.0), bent(0.0, 0.0)) == (0.5, 0.5)
 
 
 @pytest.mark.slow
