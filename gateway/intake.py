@@ -65,7 +65,7 @@ class ObjectIntake:
     def receive(self, sender: Sender, header: bytes) -> Reception:
         self.check()
         tags = self._stream_tags(header)
-        return _Reception(self._store.begin(header), tags, self.check, partial(self._note, sender))
+        return _Reception(self._store.begin(header), tags, self.check, self._clock, partial(self._note, sender))
 
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         reception = self.receive(sender, header)
@@ -76,21 +76,21 @@ class ObjectIntake:
         finally:
             reception.abort()
 
-    def _note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored) -> None:
+    def _note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored, at: datetime) -> None:
         # Also what was here before: the process that stored it may have died before it could tell, and what the index
         # knows already it lets pass.
-        instance = instance_of(tags, stored, sender, self._clock())
+        instance = instance_of(tags, stored, sender, at)
         self._index.add(instance, conflict=stored.outcome is Outcome.CONFLICT or is_beside(instance))
 
 
 class _Reception:
     """Implements gateway.ports.Reception."""
 
-    def __init__(self, incoming: Incoming, stream: TagStream, check: Callable[[], None],
-                 note: Callable[[Mapping[str, Any], Stored], None]) -> None:
-        self._incoming, self._stream, self._check, self._note = incoming, stream, check, note
+    def __init__(self, incoming: Incoming, stream: TagStream, check: Callable[[], None], clock: Callable[[], datetime],
+                 note: Callable[[Mapping[str, Any], Stored, datetime], None]) -> None:
+        self._incoming, self._stream, self._check, self._clock, self._note = incoming, stream, check, clock, note
         self._tags: Mapping[str, Any] | None = None
-        self._stored: Stored | None = None
+        self._stored: tuple[Stored, datetime] | None = None
 
     def write(self, piece: Piece) -> None:
         self._stream.feed(piece)
@@ -101,16 +101,24 @@ class _Reception:
             self._tags = self._stream.tags()
         return self._tags
 
+    def stage(self) -> None:
+        tags = self.tags()
+        self._check()
+        self._incoming.stage(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
+
     def finish(self) -> Stored:
         tags = self.tags()
         self._check()
-        self._stored = self._incoming.finish(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
-        return self._stored
+        stored = self._incoming.finish(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
+        self._stored = stored, self._clock()
+        return stored
 
     def abort(self) -> None:
-        stored, self._stored = self._stored, None
-        if stored is not None:
-            self._note(self.tags(), stored)
+        if self._stored is not None:
+            stored, at = self._stored
+            stored = self._incoming.file(stored)
+            self._stored = None
+            self._note(self.tags(), stored, at)
         self._incoming.abort()
 
 

@@ -1,9 +1,9 @@
-"""A journal for small objects: one sync of a file whose blocks and length stay as they are makes many objects durable.
+"""A journal of objects: one sync of a file whose blocks and length stay as they are makes many objects durable.
 
-Syncing a new file and its name costs two commits of the file system's own journal; a small object costs less than they
-do. So its bytes are appended here and synced, which changes no metadata, and only then written to a file of its own,
-which is not synced. Once in a while the whole file system is synced and the journal begun anew. What a journal holds
-when its process has died is restored at the next start.
+Syncing a new file and its name costs two commits of the file system's own journal. So an object's bytes are written
+here and synced, which changes no metadata, its sender is answered, and only then it gets a file of its own, which is
+not synced. Once in a while the whole file system is synced and the journal begun anew. What a journal holds when its
+process has died is restored at the next start.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import struct
 import threading
-import zlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +21,18 @@ import structlog
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
+from adapters.files.journal_records import BEFORE, Entry, complete, records, remove, size_of, void
 
-SEGMENT = 2 * 1024 * 1024
+SEGMENT = 8 * 1024 * 1024
 """Bytes of a segment, a file that is filled once and then written over and over."""
-MOST_SEGMENTS = 48
+MOST_SEGMENTS = 64
+AHEAD = 8
+"""Segments that are kept ready: filling one takes longer than an object may wait."""
 SETTLE_SECONDS = 1.0
 """How long a record waits until the file that it stands for is durable itself."""
-_BLOCK = 4096
-"""Records begin at a multiple of it, so that writing one never touches a block of another."""
-_HEAD = struct.Struct("<4sB3xQHxxIII")
-"""Magic, void, round, length of the name, length of the content, CRC-32 of name and content, CRC-32 of this."""
-_MAGIC = b"TGJ1"
-_VOID_AT = 4
+_SPARED = 4
+"""Segments for which there must be room besides, before one is made: the disk is for objects."""
+_ZEROS = bytes(1024 * 1024)
 
 
 @dataclass(eq=False, slots=True)
@@ -44,6 +43,9 @@ class _Segment:
     synced: int = 0
     pending: int = 0
     """Records whose files are still being written."""
+    users: int = 0
+    """Records that are not durable yet; while there are any, the segment is open."""
+    descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -53,6 +55,8 @@ class Record:
 
     segment: _Segment
     offset: int
+    length: int
+    number: int
 
 
 class Journal:
@@ -61,7 +65,7 @@ class Journal:
     def __init__(self, root: Path, name: str, files: FileLayer, rewrite: Callable[[str, bytes], None]) -> None:
         """`root`: the store's folder, on the file system that is synced; `name`: this journal's own, among others.
         `rewrite`: writes the file of a record anew where it is still there."""
-        self._root, self._folder, self._files = root, root / "journal" / name, files
+        self._root, self.folder, self._files = root, root / "journal" / name, files
         self._rewrite = rewrite
         self._failed = False
         """Whether the last sync of everything failed. What it could not write the system takes as written (Linux does:
@@ -73,57 +77,81 @@ class Journal:
         self._current: _Segment | None = None
         self._sealed: list[_Segment] = []
         self._free: list[_Segment] = []
-        self._writing = threading.Condition()
+        self._made = 0
+        self._writing = threading.Lock()
+        self._making = threading.Lock()
         self._settling = threading.Lock()
-        self._settler: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._worker: threading.Thread | None = None
+        self._wanted = threading.Event()
+        """Something for the worker: the end, or segments to be made."""
+        self._closing = False
 
-    def append(self, name: str, content: bytes | bytearray) -> Record:
-        """Durable when it returns. `name`: of the file to come, below the root. Raises OSError."""
+    def append(self, entry: Entry) -> Record:
+        """Write a record, which `sync` makes durable. Raises OSError."""
+        size = size_of(entry)
         with self._writing:
-            segment = self._room(_padded(_HEAD.size + len(name.encode()) + len(content)))
-            descriptor = self._files.open(segment.path)
+            segment = self._room(size)
+            if segment.descriptor < 0:
+                segment.descriptor = self._files.open(segment.path)
+            segment.users += 1
             try:
-                record = Record(segment, segment.end)
-                segment.end += self._write(descriptor, record, name.encode(), content)
+                complete(entry, self._round)
+                self._files.write_at(segment.descriptor, entry.content, segment.end)
             except OSError:
-                self._files.close(descriptor)
+                self._leave(segment)
                 raise
             segment.written += 1
             segment.pending += 1
-            number = segment.written
-        try:
-            self._sync(segment, descriptor, number)
-        except OSError:
-            self.void(record)
-            raise
-        finally:
-            self._files.close(descriptor)
+            record = Record(segment, segment.end, len(entry.content) - BEFORE, segment.written)
+            segment.end += size
         return record
+
+    def sync(self, record: Record) -> None:
+        """Durable when it returns, as all that was appended to the segment before. Raises OSError; void it then."""
+        segment = record.segment
+        try:
+            with segment.syncing:
+                if segment.synced < record.number:
+                    written = segment.written
+                    self._files.sync_file(segment.descriptor)
+                    segment.synced = written
+        finally:
+            with self._writing:
+                self._leave(segment)
+
+    def _leave(self, segment: _Segment) -> None:
+        segment.users -= 1
+        if not segment.users:
+            self._files.close(segment.descriptor)
+            segment.descriptor = -1
+
+    @staticmethod
+    def read(record: Record) -> bytes:
+        """The object. Raises OSError."""
+        descriptor = os.open(record.segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, record.length, record.offset + BEFORE)
+        finally:
+            os.close(descriptor)
 
     def done(self, record: Record) -> None:
         """The file has been written."""
         with self._writing:
             record.segment.pending -= 1
-            self._writing.notify_all()
 
     def void(self, record: Record) -> None:
-        """The file will not be there: nothing is to be restored."""
+        """The file will not be there, or is durable already: nothing is to be restored."""
         with contextlib.suppress(OSError):
-            descriptor = self._files.open(record.segment.path)
-            try:
-                self._files.write_at(descriptor, b"\1", record.offset + _VOID_AT)
-            finally:
-                self._files.close(descriptor)
+            void(self._files, record.segment.path, record.offset)
         self.done(record)
 
     def settle(self) -> None:
-        """Make every file durable whose record has been appended, and forget the records. Raises OSError."""
+        """Make every file durable that has been written, and forget the records. Raises OSError."""
         with self._settling:
             with self._writing:
-                self._seal()
-                settled = list(self._sealed)
-                self._writing.wait_for(lambda: not any(segment.pending for segment in settled))
+                if self._current is not None and not self._current.pending:
+                    self._seal()
+                settled = [segment for segment in self._sealed if not segment.pending]
             if settled:
                 self._sync_all(settled)
                 for segment in settled:
@@ -139,36 +167,30 @@ class Journal:
         self._failed = False
 
     def close(self) -> None:
-        """Settle, and leave nothing behind. It may not be used any more."""
-        self._closing.set()
-        if self._settler is not None:
-            self._settler.join()
+        """Settle, and leave nothing behind but what has no file yet. It may not be used any more. Raises OSError."""
+        self._closing = True
+        self._wanted.set()
+        if self._worker is not None:
+            self._worker.join()
         if self._claim is not None:
-            with durable.storage_errors():
-                self.settle()
-                _remove(self._folder, self._files)
+            self.settle()
+            if not self._sealed and (self._current is None or not self._current.end):
+                remove(self.folder, self._files)
             os.close(self._claim)
             self._claim = None
 
-    # ------------------------------------------------------------ records
-
-    def _write(self, descriptor: int, record: Record, name: bytes, content: bytes | bytearray) -> int:
-        crc = zlib.crc32(content, zlib.crc32(name))
-        head = _HEAD.pack(_MAGIC, 0, self._round, len(name), len(content), crc, 0)
-        head = _HEAD.pack(_MAGIC, 0, self._round, len(name), len(content), crc, zlib.crc32(head))
-        whole = b"".join((head, name, content))
-        self._files.write_at(descriptor, whole, record.offset)
-        return _padded(len(whole))
-
-    def _sync(self, segment: _Segment, descriptor: int, number: int) -> None:
-        """One sync for all who wait at the same time."""
-        with segment.syncing:
-            if segment.synced < number:
-                written = segment.written
-                self._files.sync_file(descriptor)
-                segment.synced = written
-
     # ------------------------------------------------------------ segments
+
+    def prepare(self) -> None:
+        """Have segments made before the first object comes."""
+        with self._writing:
+            self._work()
+
+    def _work(self) -> None:
+        if self._worker is None or not self._worker.is_alive():
+            self._worker = threading.Thread(target=self._settle_now_and_then, name="journal", daemon=True)
+            self._worker.start()
+        self._wanted.set()
 
     def _room(self, size: int) -> _Segment:
         if size > SEGMENT:
@@ -177,9 +199,7 @@ class Journal:
             self._seal()
             self._current = self._free.pop() if self._free else self._new()
             self._round = next(self._rounds)
-        if self._settler is None or not self._settler.is_alive():
-            self._settler = threading.Thread(target=self._settle_now_and_then, name="journal", daemon=True)
-            self._settler.start()
+            self._work()
         return self._current
 
     def _seal(self) -> None:
@@ -188,32 +208,39 @@ class Journal:
             self._current = None
 
     def _new(self) -> _Segment:
-        if len(self._sealed) >= MOST_SEGMENTS:
-            raise OSError("the journal is full")
+        with self._making:
+            space = os.statvfs(self._root)
+            if self._made >= MOST_SEGMENTS or space.f_bavail * space.f_frsize < _SPARED * SEGMENT:
+                raise OSError("the journal is full")
+            self._claim_folder()
+            segment = _Segment(self.folder / f"{next(self._numbers)}.seg")
+            descriptor = self._files.create(segment.path)
+            try:
+                for _ in range(0, SEGMENT, len(_ZEROS)):
+                    self._files.write(descriptor, _ZEROS)
+                self._files.sync_file(descriptor)
+                self._files.sync_directory(self.folder)
+            except OSError:
+                self._files.unlink(segment.path)
+                raise
+            finally:
+                self._files.close(descriptor)
+            self._made += 1
+            return segment
+
+    def _claim_folder(self) -> None:
         if self._claim is None:
-            durable.make_directories(self._folder, self._files)
-            claim = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            durable.make_directories(self.folder, self._files)
+            claim = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             if not durable.claim(claim):
                 os.close(claim)
                 raise OSError("somebody else holds this journal")
             self._claim = claim
-        segment = _Segment(self._folder / f"{next(self._numbers)}.seg")
-        descriptor = self._files.create(segment.path)
-        try:
-            self._files.write(descriptor, bytes(SEGMENT))
-            self._files.sync_file(descriptor)
-            self._files.sync_directory(self._folder)
-        except OSError:
-            self._files.unlink(segment.path)
-            raise
-        finally:
-            self._files.close(descriptor)
-        return segment
 
     def _empty(self, segment: _Segment) -> None:
         descriptor = self._files.open(segment.path)
         try:
-            self._files.write_at(descriptor, bytes(_HEAD.size), 0)
+            self._files.write_at(descriptor, bytes(BEFORE), 0)
             self._files.sync_file(descriptor)
         finally:
             self._files.close(descriptor)
@@ -223,60 +250,27 @@ class Journal:
             self._free.append(segment)
 
     def _settle_now_and_then(self) -> None:
-        while not self._closing.wait(SETTLE_SECONDS):
-            try:
+        due = time.monotonic() + SETTLE_SECONDS
+        while not self._closing:
+            with self._told():
+                self._wanted.clear()
+                while len(self._free) < AHEAD and not self._closing:
+                    self._free.append(self._new())
+            if (left := due - time.monotonic()) > 0 and self._wanted.wait(left):
+                continue
+            due = time.monotonic() + SETTLE_SECONDS
+            with self._told():
                 self.settle()
-            except OSError as error:  # the records stay, and new objects go without the journal once it is full
-                structlog.get_logger().warning("journal_not_settled", error=os.strerror(error.errno or 0))
             with self._writing:
                 if not self._sealed and (self._current is None or not self._current.end):
-                    self._settler = None
+                    self._worker = None
                     return
 
-
-def recover(root: Path, files: FileLayer, restore: Callable[[str, bytes], None]) -> None:
-    """Restore what journals of processes that have died hold, and remove them. Raises OSError.
-
-    `restore` is called with the name and content of each object; when it has returned, the file is there, not
-    necessarily durable.
-    """
-    for folder in sorted((root / "journal").glob("*")):
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A failure is told: the records stay, and new objects go without the journal once it is full."""
         try:
-            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:  # another process has just done it
-            continue
-        try:
-            if durable.claim(claim) and folder.exists():
-                for segment in sorted(folder.glob("*.seg")):
-                    for name, content in records(segment.read_bytes()):
-                        restore(name, content)
-                files.sync_all(root)
-                _remove(folder, files)
-        finally:
-            os.close(claim)
-
-
-def records(segment: bytes) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each record of the segment's last round that is whole and not void."""
-    offset, first = 0, None
-    while offset + _HEAD.size <= len(segment):
-        magic, void, number, name_length, length, crc, own = _HEAD.unpack_from(segment, offset)
-        head = _HEAD.pack(magic, 0, number, name_length, length, crc, 0)
-        start = offset + _HEAD.size
-        name, content = segment[start:start + name_length], segment[start + name_length:start + name_length + length]
-        if magic != _MAGIC or own != zlib.crc32(head) or number != (first := first or number):
-            return
-        if not void and zlib.crc32(content, zlib.crc32(name)) == crc:
-            yield name.decode(), content
-        offset += _padded(_HEAD.size + name_length + length)
-
-
-def _remove(folder: Path, files: FileLayer) -> None:
-    for segment in folder.glob("*.seg"):
-        files.unlink(segment)
-    files.rmdir(folder)
-    files.sync_directory(folder.parent)
-
-
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
+            yield
+        except OSError as error:
+            if error.errno:
+                structlog.get_logger().warning("journal_not_settled", error=os.strerror(error.errno))

@@ -37,7 +37,7 @@ def candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path, 
     yield directory / f"{name}.{digest}.dcm", Outcome.CONFLICT
 
 
-def may_be_part(path: Path, whole: bytearray) -> bool:
+def may_be_part(path: Path, whole: memoryview) -> bool:
     """Whether there is a file that may be what a crash left of writing `whole`, and is not all of it."""
     try:
         return path.stat().st_size <= len(whole) and (there := path.read_bytes()) != whole and is_part(there, whole)
@@ -45,11 +45,16 @@ def may_be_part(path: Path, whole: bytearray) -> bool:
         return False
 
 
-def is_part(there: bytes, whole: bytes | bytearray) -> bool:
+def is_part(there: bytes, whole: bytes | memoryview) -> bool:
     """Whether a file is what a crash left of writing `whole`: each block as it should be, or never written."""
-    return len(there) <= len(whole) and all(
-        there[at:at + _BLOCK] == whole[at:at + _BLOCK] or whole.startswith(there[at:at + _BLOCK].rstrip(b"\0"), at)
-        for at in range(0, len(there), _BLOCK))
+    if len(there) > len(whole):
+        return False
+    for at in range(0, len(there), _BLOCK):
+        block = there[at:at + _BLOCK]
+        written = block.rstrip(b"\0")
+        if block != whole[at:at + _BLOCK] and written != whole[at:at + len(written)]:
+            return False
+    return True
 
 
 def holds(path: Path, digest: str) -> bool:

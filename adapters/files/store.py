@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
+from adapters.files.filing import Filings
 from adapters.files.incoming import IncomingFile
-from adapters.files.journal import Journal, recover
 from adapters.files.name_locks import NameLocks
-from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
+from adapters.files.object_files import candidates, file_name, holds, study_folder
 from gateway.errors import Permanent, StorageFull
 from gateway.ports import Outcome, Stored
 
@@ -31,7 +29,7 @@ class FileObjectStore:
 
     An object is written to a scratch file, synced, linked to its name (which fails where the name is taken, so nothing
     is ever overwritten) and its directory synced. A scratch file left by a process that died goes at the next start.
-    A small object goes to the journal, which is synced, and then to its name.
+    An object that memory can hold goes to the journal, which is synced, and then to its name.
     """
 
     def __init__(self, root: Path, free_floor_bytes: int, files: FileLayer | None = None) -> None:
@@ -43,12 +41,13 @@ class FileObjectStore:
         self._numbers = itertools.count()
         self._durable: set[Path] = set()
         self._space: tuple[float, os.statvfs_result] | None = None
-        self._journal = Journal(self._root, f"{os.getpid()}-{id(self):x}", self._files, self._rewrite)
         with durable.storage_errors():
             durable.make_directories(self._scratch, self._files)
             self._names = NameLocks(self._scratch / _LOCKS)
+            self._filings = Filings(self._root, self._files, self._names, self.scratch_path)
+            self.stage, self.place_small = self._filings.stage, self._filings.place_small
             self._clean()
-            recover(self._root, self._files, self._restore)
+            self._filings.recover()
 
     def begin(self, header: bytes) -> IncomingFile:
         """See `gateway.ports.ObjectStore.begin`. Raises StorageFull below the floor."""
@@ -80,15 +79,36 @@ class FileObjectStore:
         if directory.parent.parent != self._root or file.suffix != ".dcm":
             raise Permanent("This is no object of the store.")
         with durable.storage_errors():
-            self._journal.settle()
-            self._files.unlink(file)
-            with contextlib.suppress(OSError):  # not empty
+            if not file.exists():
+                return
+            self._filings.delete(file)
+            try:
                 self._files.rmdir(directory)
+            except OSError:  # not empty
+                self._files.sync_directory(directory)
+            else:
                 self._durable.discard(directory)
+                self._files.sync_directory(directory.parent)
 
     def close(self) -> None:
         """Nothing is stored any more. Raises Transient where the file system fails; nothing is lost then."""
-        self._journal.close()
+        with durable.storage_errors():
+            self._filings.close()
+
+    def prepare(self) -> None:
+        """Objects will come soon: make ready what takes long to be made."""
+        self._filings.prepare()
+
+    def recover(self, patience: float = 0) -> None:
+        """Other processes of this store have died: bring back what they had taken in. Raises Transient.
+
+        `patience`: seconds that those have to end which are about to.
+        """
+        until = time.monotonic() + patience
+        while time.monotonic() < until and not self._filings.is_alone():
+            time.sleep(_STAT_SECONDS / 20)
+        with durable.storage_errors():
+            self._filings.recover()
 
     def free_bytes(self) -> int:
         """Bytes free to this process, at most a second old."""
@@ -126,85 +146,6 @@ class FileObjectStore:
                     self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                     return path, Outcome.DUPLICATE
         raise Permanent("Every name for this object is taken.")
-
-    def place_small(self, content: bytearray, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome] | None:
-        """See `Places`: through the journal."""
-        directory, name = self._directory(uids[0]), file_name(uids[1])
-        if may_be_part(directory / f"{name}.dcm", content):
-            # A process may have died while it wrote that file: only its journal tells that from other content.
-            recover(self._root, self._files, self._restore)
-        with self._names.held(name):
-            for path, outcome in candidates(directory, name, digest):
-                if not path.exists():
-                    return (path, outcome) if self._write_small(path, content) else None
-                if holds(path, digest):
-                    self._files.sync_directory(directory)
-                    return path, Outcome.DUPLICATE
-        return None
-
-    def _write_small(self, path: Path, content: bytearray) -> bool:
-        """False where the journal takes nothing, or another process has just taken the name."""
-        try:
-            record = self._journal.append(f"{path.parent.parent.name}/{path.parent.name}/{path.name}", content)
-        except OSError:
-            return False
-        try:
-            self._write_whole(path, content)
-        except OSError as error:
-            self._journal.void(record)
-            if isinstance(error, FileExistsError):
-                return False
-            raise
-        self._journal.done(record)
-        return True
-
-    def _write_whole(self, path: Path, content: bytes | bytearray) -> None:
-        """A new file, not synced; its folders are made where they are missing."""
-        try:
-            descriptor = self._files.create(path)
-        except FileNotFoundError:
-            self._files.mkdir(path.parent.parent)
-            self._files.mkdir(path.parent)
-            descriptor = self._files.create(path)
-        try:
-            self._files.write(descriptor, content)
-        except OSError:
-            self._files.unlink(path)
-            raise
-        finally:
-            self._files.close(descriptor)
-
-    def _restore(self, name: str, content: bytes) -> None:
-        """What a journal tells of a process that has died: the file may be missing, or hold only a part of it."""
-        wanted, digest = self._root / name, hashlib.sha256(part10.split(content)[1]).hexdigest()
-        with self._names.held(wanted.stem.removesuffix(f".{digest}").removesuffix(f".{digest[:8]}")):
-            for path, _ in candidates(wanted.parent, wanted.stem, digest):
-                # What is there as it should be may be so in memory only: the disk may have failed to take it.
-                if not path.exists() or is_part(path.read_bytes(), content):
-                    self._replace(path, content)
-                    return
-                if holds(path, digest):
-                    return
-
-    def _rewrite(self, name: str, content: bytes) -> None:
-        """A file that may be on no disk, unless it has been deleted since."""
-        if (self._root / name).exists():
-            self._replace(self._root / name, content)
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        for folder in (path.parent.parent, path.parent):
-            self._files.mkdir(folder)
-        scratch = self.scratch_path()
-        descriptor = self._files.create(scratch)
-        try:
-            durable.claim(descriptor)
-            self._files.write(descriptor, content)
-            self._files.rename(scratch, path)
-        except OSError:
-            self._files.unlink(scratch)
-            raise
-        finally:
-            self._files.close(descriptor)
 
     def _link(self, scratch: Path, descriptor: int, path: Path) -> bool:
         """False where another process took the name first."""

@@ -35,7 +35,7 @@ class Report:
 
     def __init__(self, lines: socket.socket) -> None:
         self._lines = lines
-        self._queue: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="report", daemon=True)
         self._thread.start()
@@ -44,7 +44,7 @@ class Report:
         self.tell(wire.instance_to_line(instance, conflict))
 
     def tell(self, line: Line) -> None:
-        self._queue.put(line)
+        self._queue.put(wire.encode(line))
 
     def close(self) -> None:
         """Returns when everything has been told."""
@@ -62,7 +62,7 @@ class Report:
                     break
                 told.append(line)
             try:
-                self._lines.sendall(b"".join(map(wire.encode, told)))
+                self._lines.sendall(b"".join(told))
             except OSError:
                 return  # nobody listens any more: the files tell at the next start
 
@@ -77,14 +77,13 @@ def serve(lines: socket.socket, connections: socket.socket) -> None:
     intake = ObjectIntake(store, partial(TagStream, extra_keywords=orders.keywords), report, gate)
     server = DicomServer(orders.dicom, metered(intake, lambda *what: report.tell(wire.count_to_line(*what))),
                          left=lambda left: report.tell(wire.left_to_line(left)))
+    store.prepare()
     server.start_taking_over()
     threading.Thread(target=_take_over, args=(connections, server), daemon=True).start()
     threading.Thread(target=_tell_studies, args=(server, report), daemon=True).start()
     gc.freeze()
     report.tell({"ready": True})
-    try:
-        _obey(lines, received, more, gate)
-    finally:
+    if _obey(lines, received, more, gate):
         gate.shut("stop", "the gateway is being stopped; try again later")
         server.stop()
         store.close()
@@ -98,19 +97,23 @@ def _until_newline(lines: socket.socket) -> bytes:
     return received
 
 
-def _obey(lines: socket.socket, received: wire.Lines, come: Sequence[Line], gate: Gate) -> None:
-    """Until the engine's process ends or wants this one to. `come`: what it has said already."""
+def _obey(lines: socket.socket, received: wire.Lines, come: Sequence[Line], gate: Gate) -> bool:
+    """Until the engine's process wants this one to end; False where it has ended itself, so that nobody hears any more
+    of objects that would get their files: whoever starts next restores them. `come`: what it has said already."""
     while True:
         for line in come:
             if "stop" in line:
-                return
+                return True
             if line["gate"]:
                 gate.shut("engine", line["gate"])
             else:
                 gate.open("engine")
-        piece = lines.recv(_PIECE)
+        try:
+            piece = lines.recv(_PIECE)
+        except OSError:
+            piece = b""
         if not piece:
-            return
+            return False
         come = list(received.feed(piece))
 
 

@@ -109,6 +109,10 @@ class _MeteredReception:
         with self.meter:
             return self.inner.tags()
 
+    def stage(self) -> None:
+        with self.meter:
+            self.inner.stage()
+
     def finish(self) -> Stored:
         with self.meter:
             return self.meter.stored(self.inner.finish())

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 _INDEXED_SECONDS = 5.0
 """How long a hand-over waits for the index to take in what was acknowledged."""
 
+_PATIENCE_SECONDS = 10.0
+"""How long receiver processes of a gateway that has been killed may take to notice."""
+
 
 class Gateway:
     """Built whole, then started; stopped in the opposite order."""
@@ -54,6 +57,8 @@ class Gateway:
         self._schedule()
         self.mllp.start()
         receiving.receivers.start()
+        if self.settings.dicom.processes < 2:
+            self._base.store.prepare()
         try:
             self.dicom.start()
         except OSError as error:
@@ -72,7 +77,7 @@ class Gateway:
         """What an earlier life left; returns how many objects the index had missed."""
         self._housekeeping.watch_disk()
         self._receiving.index.start()
-        recovered = self._receiving.rebuild()
+        recovered = self._receiving.rebuild(_PATIENCE_SECONDS)
         self._reading.engine.start()
         self._housekeeping.beat()
         self._housekeeping.sweep_lost(self._reading.engine, datetime.now(UTC))

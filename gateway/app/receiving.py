@@ -64,6 +64,8 @@ class Receiving:
         processes = settings.dicom.processes if settings.dicom.processes > 1 else 0
         return ReceiverProcesses(processes, orders, base.gate, told)
 
-    def rebuild(self) -> int:
-        """Index what is on disk and was not told; returns how many objects."""
+    def rebuild(self, patience: float = 0) -> int:
+        """Index what is on disk and was not told; returns how many objects. Of a receiver process that has died it may
+        be in its journal only; `patience`: seconds that those have to end whose gateway has died."""
+        self._base.store.recover(patience)
         return self.index.rebuild(self._base.store.walk, partial(read_instance, read_tags=self._base.read_tags))

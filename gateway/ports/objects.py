@@ -53,8 +53,18 @@ class Incoming(Protocol):
         """More of the data set. Raises StorageFull, Transient; then only `abort` is left."""
         ...
 
+    def stage(self, study_instance_uid: str, sop_instance_uid: str) -> None:
+        """Do what of `finish` needs no waiting for the disk, so that several objects share the waiting. Optional."""
+        ...
+
     def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
-        """Returns once file and directory entry are durable. Raises StorageFull, Transient; then nothing stays."""
+        """Returns once it is durable, after `stage` perhaps without its file. Raises StorageFull, Transient; then
+        nothing stays."""
+        ...
+
+    def file(self, stored: Stored) -> Stored:
+        """`stored` as it is once the object has its file, which it has now; only after `stage` this may be another.
+        Raises StorageFull, Transient: nothing is lost, to be asked again."""
         ...
 
     def abort(self) -> None:
@@ -71,6 +81,17 @@ class ObjectStore(Protocol):
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
         """A whole object; `dataset`: the bytes as received. Raises StorageFull, Transient."""
+        ...
+
+    def prepare(self) -> None:
+        """Objects will come soon: make ready what takes long to be made."""
+        ...
+
+    def recover(self, patience: float = 0) -> None:
+        """Other processes of this store have died: bring back what they had taken in. Raises StorageFull, Transient.
+
+        `patience`: seconds that those have to end which are about to.
+        """
         ...
 
     def walk(self, since: float) -> Iterable[str]:
@@ -97,15 +118,23 @@ class Reception(Protocol):
         """Of the whole data set, once all of it was written. Raises Unreadable, Unusable."""
         ...
 
-    def finish(self) -> Stored:
-        """Store it durably. Raises Unreadable, Unusable, StorageFull, Transient.
+    def stage(self) -> None:
+        """Do what of `finish` needs no waiting for the disk, so that several objects share the waiting. Optional.
+        Raises Unreadable, Unusable, StorageFull."""
+        ...
 
-        It is handed to the index by `abort`, which always comes last: the peer may be answered before.
+    def finish(self) -> Stored:
+        """Store it durably; after `stage` perhaps without its file. Raises Unreadable, Unusable, StorageFull,
+        Transient.
+
+        It gets its file and is handed to the index by `abort`, which always comes last: the peer may be answered
+        before.
         """
         ...
 
     def abort(self) -> None:
-        """Nothing stays of what was not finished. Again, it does nothing."""
+        """Nothing stays of what was not finished. Again, it does nothing. After `stage` it raises StorageFull and
+        Transient where a finished object cannot get its file now: nothing is lost, to be called again."""
         ...
 
 

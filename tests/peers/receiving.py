@@ -37,6 +37,7 @@ from gateway.logs import configure_logs
 from gateway.settings import DicomSettings, LogSettings
 from tests.dicom_objects import part10_bytes, slice_dataset
 from tests.peers.dcmtk import free_port
+from tests.peers.gateway_process import await_that
 
 ROOT_UID = "1.2.826.0.1.3680043.8.498.66"
 _FORKS = multiprocessing.get_context("forkserver")
@@ -60,11 +61,17 @@ def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, processes: 
     index = InstanceIndex(engine, "SITE", lambda _: None, store.delete, "receiver")
     index.start()
     rebuild = partial(index.rebuild, store.walk, partial(read_instance, read_tags=read_tags))
+    store.recover(patience=10)
     rebuild()
+
+    def ended() -> None:
+        store.recover()
+        rebuild()
+
     settings, gate = DicomSettings(port=port), Gate()
     receivers = ReceiverProcesses(
         processes, Orders(settings, LogSettings(format="json"), store_root(folder).resolve(), 0, ()), gate,
-        Told(index, lambda *_: None, lambda _: None, rebuild))
+        Told(index, lambda *_: None, lambda _: None, ended))
     receivers.start()
     DicomServer(settings, ObjectIntake(store, TagStream, index, gate), pass_on=receivers.pass_on).start()
     ready.send(True)
@@ -169,11 +176,13 @@ def receiver(folder: Path, make_layer: MakeLayer = FileLayer, url: str = "", pro
 
 
 def made(uid: str, study: str, chance: random.Random, largest: int = 300_000) -> bytes:
-    """A data set in explicit VR little endian, with noise for pixels."""
+    """A data set in explicit VR little endian, with noise for pixels: of each size that the store has a way for, above
+    all of those that are journaled."""
     dataset = slice_dataset()
     dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, study, f"{study}.1"
     content = part10.split(part10_bytes(dataset))[1]
-    size = 2 * chance.choice((256, chance.randrange(256, largest // 2)))
+    size = 2 * chance.choice((256, chance.randrange(256, largest // 2), chance.randrange(256, largest // 2),
+                              chance.choice((largest // 2, largest * 3 // 2))))
     return content[:-512 - 4] + size.to_bytes(4, "little") + chance.randbytes(size)
 
 
@@ -295,8 +304,9 @@ def nothing_half_written(running: Receiver, working: list[Sender], before: set[P
     assert not [path for path in before if path.exists()], "scratch files of a dead process are left"
     found = [path for path in running.objects.glob("[0-9a-f][0-9a-f]/*/*") if str(path) not in checked]
     assert all(path.suffix == ".dcm" for path in found), "a file is no object"
-    digests = {digest_of(path) for path in found}
-    assert digests <= set(tried(working).values()), "a file holds what nobody has sent"
+    # One may be being written at this moment, before anybody is told of it.
+    await_that(lambda: {digest_of(path) for path in found} <= set(tried(working).values()), 5,
+               "every file holds what was sent")
     checked |= set(map(str, found))
 
 

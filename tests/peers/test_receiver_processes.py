@@ -58,6 +58,7 @@ class Site:
         self._note(lambda: self.gone.append(left))
 
     def rebuild(self) -> None:
+        self.store.recover()
         for path in self.store.walk(0):
             self.add(read_instance(path, read_tags), conflict=False)
 

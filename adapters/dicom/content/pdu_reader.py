@@ -79,6 +79,8 @@ class PduReader:
         self._command = bytearray()
         self._dataset_of: int | None = None
         """The context whose data set must follow."""
+        self.fed = 0
+        """How much of the last `feed` is understood, with the event that it gave last."""
 
     @property
     def idle(self) -> bool:
@@ -87,22 +89,23 @@ class PduReader:
                     or self._other is not None or self._dataset_of is not None)
 
     def feed(self, received: memoryview) -> Iterator[Event]:
-        """What `received` completes, in order. To be exhausted before the next call. Raises ProtocolError."""
+        """What `received` completes, in order. Where it is not exhausted, the next call goes on after `fed`. Raises
+        ProtocolError."""
         offset, end = 0, len(received)
         while offset < end:
             if self._pdv_left:
-                stop = min(end, offset + self._pdv_left)
+                stop = self.fed = min(end, offset + self._pdv_left)
                 self._pdv_left -= stop - offset
                 yield from self._value(received[offset:stop])
                 offset = stop
             elif self._other is not None:
-                stop = min(end, offset + self._pdu_left)
+                stop = self.fed = min(end, offset + self._pdu_left)
                 self._pdu_left -= stop - offset
                 self._other += received[offset:stop]
                 offset = stop
                 yield from self._other_complete()
             else:
-                stop = min(end, offset + 6 - len(self._head))
+                stop = self.fed = min(end, offset + 6 - len(self._head))
                 self._head += received[offset:stop]
                 offset = stop
                 if len(self._head) == 6:

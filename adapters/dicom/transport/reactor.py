@@ -43,10 +43,13 @@ class Checkpoint:
     Takes the place of the library's `threading.Event`, which only says that it may go on.
     """
 
-    def __init__(self, has_news: Callable[[], bool]) -> None:
+    def __init__(self, has_news: Callable[[], bool], rests: Callable[[], None]) -> None:
+        """`rests` is called when the thread has nothing to do any more."""
         self._condition = threading.Condition()
         self._open = True
-        self._has_news = has_news
+        self._has_news, self._rests = has_news, rests
+        self.waiting = False
+        """Whether the thread is here, with nothing to do."""
 
     def set(self) -> None:
         with self._condition:
@@ -68,8 +71,13 @@ class Checkpoint:
     def wait(self, timeout: float | None = None) -> bool:
         """`timeout` is not asked for by the library."""
         with self._condition:
+            self.waiting = True
+            if not self._has_news():
+                self._rests()
             self._condition.wait_for(lambda: self._open and self._has_news(), LOOK_SECONDS)
-            return self._condition.wait_for(lambda: self._open, timeout)
+            self._condition.wait_for(lambda: self._open, timeout)
+            self.waiting = False
+            return True
 
 
 class Wakeup:
@@ -79,8 +87,9 @@ class Wakeup:
         self._flag = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._close = weakref.finalize(self, os.close, self._flag)
         self._lock = threading.Lock()
-        self._poll = select.poll()
-        self._poll.register(self._flag, select.POLLIN)
+        self._poll, self._only_flag = select.poll(), select.poll()
+        for poll in (self._poll, self._only_flag):
+            poll.register(self._flag, select.POLLIN)
 
     def watch(self, descriptor: int) -> None:
         self._poll.register(descriptor, select.POLLIN)
@@ -98,6 +107,11 @@ class Wakeup:
             os.eventfd_read(self._flag)
         return any(descriptor != self._flag for descriptor in ready)
 
+    def wait_woken(self, seconds: float) -> None:
+        """Until woken; what the socket has is somebody else's."""
+        if self._only_flag.poll(seconds * 1000):
+            os.eventfd_read(self._flag)
+
     def close(self) -> None:
         with self._lock:
             self._close()
@@ -110,7 +124,7 @@ def without_polling(association: Any) -> Wakeup:
     def has_news() -> bool:
         return not (association.dimse.msg_queue.empty() and upper_layer.to_user_queue.empty())
 
-    checkpoint = Checkpoint(has_news)
+    checkpoint = Checkpoint(has_news, wakeup.wake)
     association._reactor_checkpoint = checkpoint
     association.dimse.msg_queue = TellingQueue(checkpoint.tell)
     upper_layer.to_user_queue = TellingQueue(checkpoint.tell)

@@ -17,6 +17,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from adapters.dicom.content.association_request import HEAD, abstract_syntaxes, announced
 from adapters.dicom.content.pdu_reader import Command
 from adapters.dicom.transport import contexts
+from adapters.dicom.transport.dispatch import Dispatcher
 from adapters.dicom.transport.late_events import forgive_late_events
 from adapters.dicom.transport.library_server import ENDING, Unbound, entity_of, hang_up, read_at_once, silence
 from adapters.dicom.transport.places import Places
@@ -64,6 +65,7 @@ class DicomServer:
         self._server: Any = None
         self._places = Places(settings.maximum_associations)
         self._room: WaitingRoom | None = None
+        self._dispatcher = Dispatcher()
         self._storage_classes = frozenset(contexts.storage_classes(settings.storage_sop_classes))
         self._connected: WeakKeyDictionary[Any, Receiver] = WeakKeyDictionary()
         self._sessions: dict[Any, _Session] = {}
@@ -94,6 +96,7 @@ class DicomServer:
             (self._settings.host, self._settings.port), contexts=self._contexts(), evt_handlers=self._handlers(),
             server_class=kind)
         silence(self._server)
+        self._dispatcher.start()
 
     def open_studies(self) -> frozenset[str]:
         """Study Instance UIDs of what the associations of now have brought."""
@@ -119,6 +122,7 @@ class DicomServer:
                 hang_up(association)
         for association in {*established, *ending}:
             association.join(grace_seconds)
+        self._dispatcher.stop()
 
     def _handlers(self) -> list[tuple[Any, Any]]:
         return [(evt.EVT_CONN_OPEN, self._on_open), (evt.EVT_REQUESTED, self._on_requested),
@@ -157,7 +161,7 @@ class DicomServer:
         connection.settimeout(self._settings.network_timeout)
         read_at_once(event.assoc)
         forgive_late_events(event.assoc)
-        self._connected[event.assoc] = Receiver(event.assoc, without_polling(event.assoc),
+        self._connected[event.assoc] = Receiver(event.assoc, without_polling(event.assoc), self._dispatcher,
                                                 partial(self._begin, event.assoc))
 
     def _on_requested(self, event: Any) -> None:
@@ -181,12 +185,12 @@ class DicomServer:
         self._log.info("association_accepted", calling=sender.name, address=sender.address)
 
     def _on_close(self, event: Any) -> None:
-        with self._change:
-            session = self._sessions.pop(event.assoc, None)
-        elsewhere = self.open_studies()
         receiver = self._connected.pop(event.assoc, None)
         if receiver:
             receiver.close()
+        with self._change:
+            session = self._sessions.pop(event.assoc, None)
+        elsewhere = self.open_studies()
         if session:
             self._tell_end(session.tally, elsewhere, released=session.receiver.release_requested)
 

@@ -60,6 +60,7 @@ class StoreRequest:
         self._sop_class = str(command.fields.get(upper_layer.AFFECTED_SOP_CLASS, ""))
         self._sop_instance = str(command.fields.get(upper_layer.AFFECTED_SOP_INSTANCE, ""))
         self._reception: Reception | None = None
+        self.size = 0
         self._remark = ""
         self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
         if self._failure:
@@ -71,9 +72,15 @@ class StoreRequest:
 
     def write(self, piece: memoryview) -> None:
         """See `Store.write`. What comes after a failure is read and dropped."""
+        self.size += len(piece)
         if self._reception is not None and self._failure is None:
             reception = self._reception
             self._guarded(lambda: reception.write(piece))
+
+    def stage(self) -> None:
+        """See `Store.stage`."""
+        if self._failure is None:
+            self._guarded(self._stage)
 
     def finish(self) -> bytes:
         """See `Store.finish`."""
@@ -85,13 +92,11 @@ class StoreRequest:
 
     def abort(self) -> None:
         """See `Store.abort`."""
-        reception, self._reception = self._reception, None
-        try:
-            if reception is not None:
-                reception.abort()
-        finally:
-            ended, self._ended = self._ended, _nothing
-            ended()
+        if self._reception is not None:
+            self._reception.abort()
+            self._reception = None
+        ended, self._ended = self._ended, _nothing
+        ended()
 
     def _fault_of_command(self, abstract_syntax: str) -> tuple[int, str] | None:
         if self._sop_class != abstract_syntax:
@@ -104,6 +109,11 @@ class StoreRequest:
 
     def _open(self, intake: Intake, header: bytes) -> None:
         self._reception = intake.receive(self._tally.sender, header)
+
+    def _stage(self) -> None:
+        if self._reception is not None:
+            self._require_announced(self._reception.tags())
+            self._reception.stage()
 
     def _store(self) -> None:
         if self._reception is not None:

@@ -1,0 +1,229 @@
+"""One thread that receives for all associations which bring objects: what they bring together waits for one sync.
+
+It reads every socket that has something, writes what is whole to the store, waits once for the disk, and answers. What
+an object needs besides (a file of its own, its place in the index) is done when nothing has come, or has waited long.
+"""
+
+from __future__ import annotations
+
+import collections
+import mmap
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from adapters.dicom.transport.reactor import LOOK_SECONDS
+from gateway.errors import GatewayError
+
+BUFFER = 1024 * 1024
+IDLE_SECONDS = 0.002
+"""How long nothing comes until answered objects get their files: longer than a sender takes from one to the next."""
+LONGEST_WAIT_SECONDS = 3.0
+"""How long an answered object waits for its file while others come."""
+MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
+"""Answered objects that wait: what is known of them is in memory, what they are is in the store's journal."""
+_LEAVING_SECONDS = 10.0
+_PAUSE_SECONDS = 0.25
+
+
+class Answered(Protocol):
+    """An object that has been answered."""
+
+    size: int
+    """Bytes of its data set."""
+
+    def abort(self) -> None:
+        """Give it its file, and tell of it. Raises GatewayError: to be asked again."""
+        ...
+
+
+class Channel(Protocol):
+    """An association's side of this; all is called in the dispatcher's thread."""
+
+    descriptor: int
+    """Of its socket, for this thread alone."""
+
+    def take(self, received: memoryview) -> bool:
+        """Act on what has come, nothing where the connection has ended; False: what follows is not for here."""
+        ...
+
+    def answer(self) -> Answered | None:
+        """Wait for the disk, and answer what is whole."""
+        ...
+
+    def is_quiet(self) -> bool:
+        """Whether it has stopped in the middle of a message: it is not for here any more."""
+        ...
+
+
+class Dispatcher:
+    """`join` and `leave` may be called by any thread. Runs from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._flag = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll.register(self._flag, select.EPOLLIN)
+        self._channels: dict[int, Channel] = {}
+        self._orders: collections.deque[Callable[[], None]] = collections.deque()
+        self._whole: list[Channel] = []
+        """With an object that has come whole and is not answered."""
+        self._answered: collections.deque[tuple[float, Channel, Answered]] = collections.deque()
+        self._waiting: collections.Counter[int] = collections.Counter()
+        """How many of them each channel has."""
+        self._bytes = 0
+        self._leaving: list[tuple[Channel, threading.Event]] = []
+        self._not_before = 0.0
+        """When what could not get its file is tried again."""
+        self._idle = False
+        self._stopping = self._over = False
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._thread = threading.Thread(target=self._work, name="dispatch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """All channels have left."""
+        if self._thread.is_alive():
+            self._order(self._end)
+            self._thread.join()
+        with self._lock:
+            self._over = True
+            self._poll.close()
+            os.close(self._flag)
+
+    def _end(self) -> None:
+        self._stopping = True
+
+    def join(self, channel: Channel) -> None:
+        """Read its socket from now on, until it does not want that any more."""
+        self._order(lambda: self._watch(channel))
+
+    def leave(self, channel: Channel) -> None:
+        """Returns when its socket is read no more and its objects have their files, where that can be."""
+        left = threading.Event()
+
+        def leave() -> None:
+            self._unwatch(channel)
+            self._leaving.append((channel, left))
+
+        if self._order(leave):
+            left.wait(_LEAVING_SECONDS)
+
+    def is_whole(self, channel: Channel) -> None:
+        """By a channel in `take`: it has something to answer."""
+        self._whole.append(channel)
+
+    def answer(self) -> None:
+        """Answer all that is whole: one wait for the disk, where they came together."""
+        whole, self._whole = self._whole, []
+        now = time.monotonic()
+        for channel in whole:
+            try:
+                answered = channel.answer()
+            except Exception:
+                structlog.get_logger().exception("object_not_answered")
+                continue
+            if answered is not None:
+                self._answered.append((now, channel, answered))
+                self._waiting[channel.descriptor] += 1
+                self._bytes += answered.size
+
+    def _order(self, order: Callable[[], None]) -> bool:
+        """False where nobody follows orders any more."""
+        with self._lock:
+            if self._over:
+                return False
+            self._orders.append(order)
+            os.eventfd_write(self._flag, 1)
+            return True
+
+    # ------------------------------------------------------------ the thread
+
+    def _work(self) -> None:
+        buffer = memoryview(mmap.mmap(-1, BUFFER))
+        while not self._stopping:
+            try:
+                self._round(buffer)
+            except Exception:  # whatever it is must not end receiving
+                structlog.get_logger().exception("dispatch_failed")
+
+    def _round(self, buffer: memoryview) -> None:
+        can_file = bool(self._answered) and time.monotonic() >= self._not_before
+        ready = self._poll.poll((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
+        self._idle = not ready
+        for descriptor, _ in ready:
+            if descriptor == self._flag:
+                os.eventfd_read(self._flag)
+                while self._orders:
+                    self._orders.popleft()()
+            else:
+                self._read(descriptor, buffer)
+        count = len(self._whole)
+        if count:
+            self.answer()
+        if can_file and (self._idle or self._is_late()):
+            self._file(count + 1)
+        if self._leaving:
+            self._let_go()
+        self._look_for_quiet()
+
+    def _read(self, descriptor: int, buffer: memoryview) -> None:
+        channel = self._channels.get(descriptor)
+        if channel is None:
+            return
+        try:
+            count = os.readv(descriptor, (buffer,))
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not channel.take(buffer[:count]):
+            self._unwatch(channel)
+
+    def _is_late(self) -> bool:
+        since = self._answered[0][0]
+        return (time.monotonic() - since > LONGEST_WAIT_SECONDS or len(self._answered) > MOST_WAITING
+                or self._bytes > MOST_BYTES)
+
+    def _file(self, count: int) -> None:
+        for _ in range(min(count, len(self._answered))):
+            try:
+                self._answered[0][2].abort()
+            except GatewayError as error:
+                structlog.get_logger().warning("object_waits_for_its_file", reason=str(error))
+                self._not_before = time.monotonic() + _PAUSE_SECONDS
+                return
+            except Exception:
+                structlog.get_logger().exception("object_not_filed")  # its file is found at the next start
+            _, channel, answered = self._answered.popleft()
+            self._waiting[channel.descriptor] -= 1
+            self._bytes -= answered.size
+
+    def _let_go(self) -> None:
+        for channel, left in self._leaving:
+            if not self._waiting[channel.descriptor]:
+                del self._waiting[channel.descriptor]
+                left.set()
+        self._leaving = [one for one in self._leaving if not one[1].is_set()]
+
+    def _look_for_quiet(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            for channel in [one for one in self._channels.values() if one.is_quiet()]:
+                self._unwatch(channel)
+
+    def _watch(self, channel: Channel) -> None:
+        self._channels[channel.descriptor] = channel
+        self._poll.register(channel.descriptor, select.EPOLLIN)
+
+    def _unwatch(self, channel: Channel) -> None:
+        if self._channels.pop(channel.descriptor, None) is not None:
+            self._poll.unregister(channel.descriptor)

@@ -1,0 +1,242 @@
+"""Objects that go through the journal: durable there first, filed under their own names afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from adapters.dicom.content import part10
+from adapters.files import durable
+from adapters.files.durable import FileLayer
+from adapters.files.journal import Journal, Record
+from adapters.files.journal_records import BEFORE, Entry, are_held, forget, recover
+from adapters.files.name_locks import NameLocks
+from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
+from gateway.ports import Outcome, Piece
+
+
+class Filings:
+    """Implements the half of `adapters.files.incoming.Places` that is for objects in memory. Thread-safe."""
+
+    def __init__(self, root: Path, files: FileLayer, names: NameLocks, scratch_path: Callable[[], Path]) -> None:
+        self._root, self._files, self._names, self._scratch_path = root, files, names, scratch_path
+        self._journal = Journal(root, f"{os.getpid()}-{id(self):x}", files, self._rewrite)
+        self._waiting: dict[str, Waiting] = {}
+        """By the path that they are to get: in the journal, and not in a file yet."""
+        self._behind = False
+        """Whether the last file could not be written: senders are told at once from then on."""
+        self.prepare, self.close = self._journal.prepare, self._journal.close
+
+    def stage(self, uids: tuple[str, str], entry: Entry) -> Waiting | None:
+        """See `Places.stage`. Two processes may both take one name: the later to file it finds the other's file."""
+        name = file_name(uids[1])
+        path = f"{study_folder(self._root, uids[0])}/{name}.dcm"
+        if self._behind or path in self._waiting or os.path.lexists(path):
+            return None
+        entry.name = path[len(str(self._root)) + 1:]
+        try:
+            record = self._journal.append(entry)
+        except OSError:
+            return None
+        waiting = self._waiting[path] = Waiting(self, record, path, name, entry.digest.hex())
+        return waiting
+
+    def place_small(self, uids: tuple[str, str], entry: Entry) -> tuple[Path, Outcome] | None:
+        """See `Places.place_small`: into the journal and its file at once."""
+        directory, name = study_folder(self._root, uids[0]), file_name(uids[1])
+        self._file_first(f"{directory}/{name}.dcm")
+        content = memoryview(entry.content)[BEFORE:]
+        if may_be_part(directory / f"{name}.dcm", content):
+            self.recover()  # of a process that has died its journal tells what it was writing
+        with self._names.held(name):
+            for path, outcome in candidates(directory, name, entry.digest.hex()):
+                if not path.exists():
+                    entry.name = str(path.relative_to(self._root))
+                    content.release()
+                    return (path, outcome) if self._write_small(path, entry) else None
+                if holds(path, entry.digest.hex()):
+                    self._files.sync_directory(directory)  # whoever wrote it may not have come so far
+                    return path, Outcome.DUPLICATE
+        return None
+
+    def _file_first(self, path: str) -> None:
+        """What waits under that name, so that the two can be compared."""
+        if (waiting := self._waiting.get(path)) is not None:
+            waiting.file()
+
+    def _write_small(self, path: Path, entry: Entry) -> bool:
+        """False where the journal takes nothing, or another process has just taken the name."""
+        try:
+            record = self._journal.append(entry)
+        except OSError:
+            return False
+        try:
+            self._journal.sync(record)
+        except OSError:
+            self._journal.void(record)
+            return False
+        try:
+            with memoryview(entry.content) as content:
+                self._write_whole(path, content[BEFORE:])
+        except OSError as error:
+            self._journal.void(record)
+            if isinstance(error, FileExistsError):
+                return False
+            raise
+        self._journal.done(record)
+        return True
+
+    # ------------------------------------------------------------ what waits
+
+    def commit(self, waiting: Waiting) -> None:
+        try:
+            self._journal.sync(waiting.record)
+        except OSError:
+            self.drop(waiting)
+            raise
+
+    def drop(self, waiting: Waiting) -> None:
+        del self._waiting[waiting.path]
+        self._journal.void(waiting.record)
+
+    def file(self, waiting: Waiting) -> tuple[Path, Outcome]:
+        """Raises OSError."""
+        try:
+            with self._names.held(waiting.name):
+                found = self._file(waiting)
+        except OSError:
+            self._behind = True
+            raise
+        self._behind = False
+        self._waiting.pop(waiting.path, None)
+        return found
+
+    def _file(self, waiting: Waiting) -> tuple[Path, Outcome]:
+        wanted, record = Path(waiting.path), waiting.record
+        for path, outcome in candidates(wanted.parent, waiting.name, waiting.digest):
+            if not os.path.lexists(path):
+                content = self._journal.read(record)
+                if outcome is Outcome.STORED:
+                    self._write_whole(path, content)
+                    self._journal.done(record)
+                else:
+                    self._write_durably(path, content)
+                    self._journal.void(record)  # it names another file, which is never to be written over
+                return path, outcome
+            if holds(path, waiting.digest):
+                self._files.sync_directory(path.parent)
+                self._journal.done(record)
+                return path, Outcome.DUPLICATE
+        raise FileExistsError("every name is taken")
+
+    # ------------------------------------------------------------ after a crash, and deletion
+
+    def is_alone(self) -> bool:
+        """Whether no other process has a journal here."""
+        return not are_held(self._root, self._journal.folder)
+
+    def recover(self) -> None:
+        """Restore what processes that have died left in their journals. Raises OSError."""
+        recover(self._root, self._files, self._restore)
+
+    def delete(self, file: Path) -> None:
+        """Remove a file for good: no journal, whosesoever, may bring it back. Raises OSError."""
+        with self._names.held(_bare(file.stem)):
+            forget(self._root, self._files, str(file.relative_to(self._root)))
+            self._files.unlink(file)
+
+    def _restore(self, name: str, content: bytes) -> None:
+        """What a journal tells of a process that has died: the file may be missing, or hold only a part of it."""
+        wanted, digest = self._root / name, hashlib.sha256(part10.split(content)[1]).hexdigest()
+        bare = wanted.stem.removesuffix(f".{digest}").removesuffix(f".{digest[:8]}")
+        with self._names.held(bare):
+            for path, _ in candidates(wanted.parent, bare, digest):
+                # What is there as it should be may be so in memory only: the disk may have failed to take it.
+                if not path.exists() or is_part(path.read_bytes(), content):
+                    self._replace(path, content)
+                    return
+                if holds(path, digest):
+                    return
+
+    def _rewrite(self, name: str, content: bytes) -> None:
+        """A file that may be on no disk, unless it has been deleted since."""
+        if (self._root / name).exists():
+            self._replace(self._root / name, content)
+
+    # ------------------------------------------------------------ writing
+
+    def _write_whole(self, path: Path, content: Piece) -> None:
+        """A new file, not synced; its folders are made where they are missing."""
+        try:
+            descriptor = self._files.create(path)
+        except FileNotFoundError:
+            self._files.mkdir(path.parent.parent)
+            self._files.mkdir(path.parent)
+            descriptor = self._files.create(path)
+        try:
+            self._files.write(descriptor, content)
+        except OSError:
+            self._files.unlink(path)
+            raise
+        finally:
+            self._files.close(descriptor)
+
+    def _write_durably(self, path: Path, content: bytes) -> None:
+        self._replace(path, content, durably=True)
+
+    def _replace(self, path: Path, content: bytes, *, durably: bool = False) -> None:
+        for folder in (path.parent.parent, path.parent):
+            self._files.mkdir(folder)
+        scratch = self._scratch_path()
+        descriptor = self._files.create(scratch)
+        try:
+            durable.claim(descriptor)
+            self._files.write(descriptor, content)
+            if durably:
+                self._files.sync_file(descriptor)
+            self._files.rename(scratch, path)
+            if durably:
+                self._files.sync_directory(path.parent)
+        except OSError:
+            self._files.unlink(scratch)
+            raise
+        finally:
+            self._files.close(descriptor)
+
+
+class Waiting:
+    """Implements `adapters.files.incoming.Filing`."""
+
+    __slots__ = ("_committed", "_filings", "_found", "_lock", "digest", "name", "path", "record")
+
+    def __init__(self, filings: Filings, record: Record, path: str, name: str, digest: str) -> None:
+        self._filings, self.record, self.path, self.name, self.digest = filings, record, path, name, digest
+        self._committed = False
+        self._found: tuple[Path, Outcome] | None = None
+        self._lock = threading.Lock()
+
+    def commit(self) -> None:
+        """See `Filing.commit`."""
+        self._filings.commit(self)
+        self._committed = True
+
+    def file(self) -> tuple[Path, Outcome]:
+        """See `Filing.file`; by whoever comes first, the sender's own or one with the same name."""
+        with self._lock:
+            if self._found is None:
+                self._found = self._filings.file(self)
+            return self._found
+
+    def drop(self) -> None:
+        """See `Filing.drop`."""
+        if not self._committed:
+            self._filings.drop(self)
+
+
+def _bare(stem: str) -> str:
+    """The name of all files of one SOP Instance UID, of which some have a part of a digest behind it."""
+    before, _, last = stem.rpartition(".")
+    return before if before and len(last) in (8, 64) and not last.isdigit() else stem

@@ -1,0 +1,170 @@
+"""What a journal's segment holds: records of objects, each begun at a multiple of a block, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from adapters.files import durable
+from adapters.files.durable import FileLayer
+
+BEFORE = 512
+"""Bytes of a record before its object: head and name. They are kept free before an object in memory, so that the
+record is written from where the object lies."""
+BLOCK = 4096
+_HEAD = struct.Struct("<4sB3xQHHI32sI")
+"""Magic, void, round; lengths of name, of the object's header, of the whole object; SHA-256 of its data set; CRC-32 of
+all of this, the name and the object's header."""
+_MAGIC = b"TGJ2"
+_VOID_AT = 4
+LONGEST_HEADER = 0xFFFF
+
+
+@dataclass(slots=True)
+class Entry:
+    """An object for the journal. `name`: of its file, below the root; `content`: `BEFORE` free bytes, then the object;
+    `header`: bytes of it before the data set, whose SHA-256 `digest` is."""
+
+    name: str
+    content: bytearray
+    header: int
+    digest: bytes
+
+
+class _Head(NamedTuple):
+    void: int
+    number: int
+    name: bytes
+    length: int
+    digest: bytes
+    header: int
+
+
+def size_of(entry: Entry) -> int:
+    """Bytes of its record. Raises OSError for one that no record can hold."""
+    if entry.header > LONGEST_HEADER or len(entry.name.encode()) > BEFORE - _HEAD.size:
+        raise OSError("no record can hold this object")
+    return padded(len(entry.content))
+
+
+def padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def complete(entry: Entry, number: int) -> None:
+    """Write head and name before the object: it is a record of the round with that number then."""
+    content, name, length = entry.content, entry.name.encode(), len(entry.content) - BEFORE
+    head = (_MAGIC, 0, number, len(name), entry.header, length, entry.digest)
+    with memoryview(content) as view:
+        check = zlib.crc32(view[BEFORE:BEFORE + entry.header], zlib.crc32(name, zlib.crc32(_HEAD.pack(*head, 0))))
+    _HEAD.pack_into(content, 0, *head, check)
+    content[_HEAD.size:_HEAD.size + len(name)] = name
+
+
+def records(segment: bytes) -> Iterator[tuple[str, bytes]]:
+    """(name, object) of each record of the segment's last round that is whole and not void."""
+    for offset, head in _heads(lambda offset, size: segment[offset:offset + size]):
+        content = segment[offset + BEFORE:offset + BEFORE + head.length]
+        if not head.void and hashlib.sha256(content[head.header:]).digest() == head.digest:
+            yield head.name.decode(), content
+
+
+def void(files: FileLayer, segment: Path, offset: int) -> None:
+    """What is recorded there is not to be restored. Raises OSError."""
+    descriptor = files.open(segment)
+    try:
+        files.write_at(descriptor, b"\1", offset + _VOID_AT)
+        files.sync_file(descriptor)
+    finally:
+        files.close(descriptor)
+
+
+def forget(root: Path, files: FileLayer, name: str) -> None:
+    """Nobody's journal restores the file of that name any more. Raises OSError."""
+    wanted = name.encode()
+    for segment in root.glob("journal/*/*.seg"):
+        try:
+            descriptor = os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            found = [offset for offset, head in _heads(partial(_at, descriptor))
+                     if head.name == wanted and not head.void]
+        finally:
+            os.close(descriptor)
+        for offset in found:
+            void(files, segment, offset)
+
+
+def are_held(root: Path, own: Path) -> bool:
+    """Whether other journals than `own` belong to processes that live."""
+    for folder in (root / "journal").glob("*"):
+        if folder != own:
+            with contextlib.suppress(FileNotFoundError):
+                claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    if not durable.claim(claim):
+                        return True
+                finally:
+                    os.close(claim)
+    return False
+
+
+def recover(root: Path, files: FileLayer, restore: Callable[[str, bytes], None]) -> None:
+    """Restore what journals of processes that have died hold, and remove them. Raises OSError.
+
+    `restore` is called with the name and content of each object; when it has returned, the file is there, not
+    necessarily durable.
+    """
+    for folder in sorted((root / "journal").glob("*")):
+        try:
+            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process has just done it
+            continue
+        try:
+            if durable.claim(claim) and folder.exists():
+                for segment in sorted(folder.glob("*.seg")):
+                    for name, content in records(segment.read_bytes()):
+                        restore(name, content)
+                files.sync_all(root)
+                remove(folder, files)
+        finally:
+            os.close(claim)
+
+
+def remove(folder: Path, files: FileLayer) -> None:
+    """A journal of which nothing is needed any more. Raises OSError."""
+    for segment in folder.glob("*.seg"):
+        files.unlink(segment)
+    files.rmdir(folder)
+    files.sync_directory(folder.parent)
+
+
+def _at(descriptor: int, offset: int, size: int) -> bytes:
+    return os.pread(descriptor, size, offset)
+
+
+def _heads(read: Callable[[int, int], bytes]) -> Iterator[tuple[int, _Head]]:
+    """Where each record of the last round begins, and what its head says. `read`: (offset, size) → bytes."""
+    offset, first = 0, None
+    while True:
+        start = read(offset, BEFORE)
+        if len(start) < BEFORE:
+            return
+        magic, void, number, name_length, header, length, digest, check = _HEAD.unpack_from(start)
+        if magic != _MAGIC or number != (first := first or number) or name_length > BEFORE - _HEAD.size:
+            return
+        name = start[_HEAD.size:_HEAD.size + name_length]
+        plain = _HEAD.pack(magic, 0, number, name_length, header, length, digest, 0)
+        if zlib.crc32(read(offset + BEFORE, header), zlib.crc32(name, zlib.crc32(plain))) != check:
+            return
+        yield offset, _Head(void, number, name, length, digest, header)
+        offset += padded(BEFORE + length)
