@@ -5,7 +5,8 @@
         (scores,) = yield from infer("ecg_12lead", {"ecg": prepare(ecg)}, ("probabilities",))
         return decide(ecg, scores)
 
-`adapters` fulfil the requests (`LoadVolume`, `LoadMr`, `LoadEcg`, `LoadPhotograph`, `LoadAudio`, `Infer`); a test sends arrays in.
+`adapters` fulfil the requests (`LoadVolume`, `LoadMr`, `LoadEcg`, `LoadPhotograph`, `LoadAudio`, `Infer`); a test sends
+arrays in.
 """
 
 from __future__ import annotations

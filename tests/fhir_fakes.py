@@ -18,6 +18,7 @@ from adapters.fhir.content.report import DiagnosticReportEncoder
 from gateway.case import Reading
 from gateway.delivery import Kind
 from gateway.identity import digest
+from gateway.media import MediaSource
 from gateway.orders import InboundMessage, PlaceOrder
 from gateway.ports import EcgSource, Outcome, ReportQuery, Stored, StoredDocument
 from gateway.study import Principal, Sender
@@ -112,6 +113,11 @@ def write_ecg(source: EcgSource) -> bytes:
     """Stands for the DICOM writer: identity, then everything that the data set would hold."""
     content = digest(asdict(replace(source, signal=source.signal.tolist())))
     return digest(*source.key).encode() + content.encode()
+
+
+def write_media(source: MediaSource) -> list[bytes]:
+    """Stands for what attachments become."""
+    return [digest(*source.key).encode() + digest(asdict(replace(source, content=source.content.hex()))).encode()]
 
 
 def split(part10: bytes) -> tuple[bytes, bytes]:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from adapters.dicom.content.audio_read import load_audio
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
 from adapters.files.aecg_source import is_aecg, read_aecg
 from adapters.files.conversion import HEAD_BYTES
 from adapters.files.nifti_source import is_nifti, read_nifti
 from adapters.files.npy_source import MAGIC, read_npy
+from adapters.files.sound_source import is_sound, read_sound
 from adapters.files.wfdb_source import read_wfdb
+from gateway.audio import Audio
 from gateway.errors import Transient, Unusable
 from gateway.pipeline import Ecg, Volume
 from gateway.ports import EcgSource
@@ -33,6 +36,14 @@ class RecordingFiles:
         if is_aecg(head):
             return _as_ecg(read_aecg(path.read_bytes()))
         return load_ecg((_instance(1, path),))
+
+    def audio(self, path: Path) -> Audio:
+        if not is_sound(_head(path)):
+            return load_audio((_instance(1, path),))
+        source = read_sound(path.read_bytes(), path.name, path.stat().st_mtime)
+        channels = tuple((1, number) for number in range(1, len(source.signal) + 1))
+        return Audio(source.signal, source.rate, "2.25.1", channels, source.location, source.age_years,
+                     source.patient.sex)
 
     def volume(self, path: Path) -> Volume:
         if path.is_dir():

@@ -29,6 +29,7 @@ from adapters.dicom.transport.workitems_rs import build_router as workitems_rout
 from adapters.fhir.transport.router import build_router as fhir_router
 from adapters.files.batch_folder import BatchFolder
 from adapters.files.conversion import Conversion
+from adapters.files.media_source import MediaConversion
 from adapters.files.scratch import ScratchFolder
 from adapters.hl7.content.message_tree import tree_of_message
 from adapters.inference.repository import model_card
@@ -82,8 +83,6 @@ class Web:
     def _door(self, library: Library) -> Door:
         """Through which uploads come in."""
         base = self._base
-        takes = frozenset(m for route in base.settings.routes for m in base.pipelines[route.pipeline].modalities)
-
         def known(uids: Sequence[str]) -> Sequence[str]:
             self._receiving.index.flush()
             return library.studies.ids_of(uids)
@@ -94,8 +93,13 @@ class Web:
             there = self._receiving.holdings.instances(tags["StudyInstanceUID"], instance=tags["SOPInstanceUID"])
             return any(one.tags.get("PatientID") == tags.get("PatientID") for one in there)
 
-        return Door(self._receiving.intake, split, Conversion(ZoneInfo(base.settings.site.timezone), takes),
+        return Door(self._receiving.intake, split, self._conversion(),
                     base.settings.http.maximum_upload_bytes, identity, known, held)
+
+    def _conversion(self) -> Conversion:
+        base = self._base
+        takes = frozenset(m for route in base.settings.routes for m in base.pipelines[route.pipeline].modalities)
+        return Conversion(ZoneInfo(base.settings.site.timezone), takes)
 
     def _protocols(self) -> list[APIRouter]:
         """FHIR and DICOMweb."""
@@ -104,6 +108,7 @@ class Web:
         return [
             fhir_router(base.queries, receiving.messages, receiving.intake, write_ecg, site.facility, principal_of,
                         limit, split=split, kept=partial(kept_answer, base.database),
+                        media_writer=MediaConversion(self._conversion()),
                         systems=site.identifier_systems),
             stow_router(receiving.intake, principal_of, limit, receiving.departures.left),
             qido_router(receiving.holdings, principal_of), wado_router(receiving.holdings, principal_of),

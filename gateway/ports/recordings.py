@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from gateway.audio import Audio
 from gateway.pipeline import Ecg, Volume
 
 
@@ -14,6 +15,10 @@ class Recordings(Protocol):
     def ecg(self, path: Path) -> Ecg:
         """A DICOM waveform, a WFDB record (by its header or its name without suffix), HL7 aECG XML, or a `.npy` (12
         leads × samples, mV, 500 Hz)."""
+        ...
+
+    def audio(self, path: Path) -> Audio:
+        """A WAV or FLAC file, or a DICOM object that holds a sound."""
         ...
 
     def volume(self, path: Path) -> Volume:

@@ -39,6 +39,8 @@ from adapters.fhir.transport.destination import FhirDestination
 from adapters.fhir.transport.receiver import build_receiver
 from adapters.fhir.transport.router import build_router
 from adapters.fhir.transport.tasks import TaskDesk
+from adapters.files.conversion import Conversion
+from adapters.files.media_source import MediaConversion
 from adapters.files.store import FileObjectStore
 from gateway.case import Reading
 from gateway.result import Verdict
@@ -155,7 +157,7 @@ def base(store: StoreIntake) -> Iterator[str]:
     app = FastAPI()
     log = MessageLog(queries)
     app.include_router(build_router(queries, log, store, write_ecg, "SITE", principal_of, 10_000_000, split=split,
-                                    kept=log.kept))
+                                    kept=log.kept, media_writer=MediaConversion(Conversion())))
     with served(app) as address:
         yield address
 
@@ -253,7 +255,8 @@ def test_orders_reach_the_real_database(tmp_path: Path, store: StoreIntake) -> N
     queries, messages = DatabaseQueries(database, lambda _: b""), DatabaseMessageLog(database, lambda _: None)
     app = FastAPI()
     app.include_router(build_router(queries, messages, store, write_ecg, "SITE", principal_of, 10_000_000, split=split,
-                                    kept=partial(kept_answer, database)))
+                                    kept=partial(kept_answer, database),
+                                    media_writer=MediaConversion(Conversion())))
     messages.start()
     try:
         with served(app) as base:

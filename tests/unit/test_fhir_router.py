@@ -29,6 +29,7 @@ from tests.fhir_fakes import (
     split,
     stored,
     write_ecg,
+    write_media,
 )
 
 DOCUMENT = stored(b.reading("ecg"))
@@ -55,7 +56,7 @@ def running() -> Iterator[Site]:
     log, intake = MessageLog(queries), Intake()
     app = FastAPI()
     app.include_router(build_router(queries, log, intake, write_ecg, "SITE", principal_of, 500_000, split=split,
-                                    kept=log.kept))
+                                    kept=log.kept, media_writer=write_media))
     with served(app) as base, httpx.Client(base_url=base, trust_env=False) as client:
         yield Site(client, queries, log, intake)
 
@@ -255,7 +256,7 @@ def test_nobody_without_principal(site: Site) -> None:
 
     app = FastAPI()
     app.include_router(build_router(site.queries, site.log, site.intake, write_ecg, "SITE", refuse, 500_000,
-                                    split=split, kept=site.log.kept))
+                                    split=split, kept=site.log.kept, media_writer=write_media))
     with served(app) as base, httpx.Client(base_url=base, trust_env=False) as client:
         for method, address in (("GET", "/fhir/DiagnosticReport"), ("POST", "/fhir/ServiceRequest"),
                                 ("GET", "/fhir/metadata"), ("POST", "/fhir/Observation")):

@@ -104,11 +104,11 @@ def _object(source: AudioSource, sop_class: UID, modality: str, kind: str) -> Da
     ds.BodyPartExamined = "CHEST"
     ds.ContentDate, ds.ContentTime = dicom_date(recorded), dicom_time(recorded)
     ds.AcquisitionDateTime = dicom_datetime(recorded)
-    ds.AcquisitionContextSequence = [_location(source.location)] if source.location.strip() else []
+    ds.AcquisitionContextSequence = [location_item(source.location)] if source.location.strip() else []
     return ds
 
 
-def _location(told: str) -> Dataset:
+def location_item(told: str) -> Dataset:
     """Acquisition Context (PS3.3 C.7.6.14): where on the body, as it was told."""
     item = Dataset()
     item.ValueType = "TEXT"

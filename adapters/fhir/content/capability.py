@@ -11,12 +11,13 @@ _DATE = "2026-01-01"
 _CREATED = {"Observation": "A 12-lead ECG recording in component.valueSampledData becomes a study that is read."}
 _TASK = ("The worklist, most urgent first: the order of the page and of UPS. Sorted by `priority` or `-priority` it is "
          "the same: a list with the sickest at its end is not given.")
+_MEDIA = "A breath sound (WAV, FLAC) or a photograph (PNG, JPEG) in content.data becomes a study that is read."
 _ORDER = "An order. One with the same placer, filler or accession number is the same order, changed."
 
 
 def capability_statement(base: str, version: str) -> Json:
     """`base`: our FHIR base URL; `version`: of the software."""
-    resources = [_searchable(name) for name in SEARCHABLE] + [_service_request(), _task()]
+    resources = [_searchable(name) for name in SEARCHABLE] + [_service_request(), _task(), _media()]
     return {
         "resourceType": "CapabilityStatement", "status": "active", "date": _DATE, "kind": "instance",
         "publisher": "Triage Gateway", "software": {"name": "Triage Gateway", "version": version},
@@ -36,6 +37,11 @@ def _task() -> Json:
     return {"type": "Task", "documentation": _TASK, "versioning": "versioned",
             "interaction": [{"code": "read"}, {"code": "search-type"}],
             "searchParam": [{"name": told, "type": kind} for told, kind in TASK_PARAMETERS]}
+
+
+def _media() -> Json:
+    return {"type": "Media", "documentation": _MEDIA, "versioning": "versioned",
+            "interaction": [{"code": "read"}, {"code": "create"}]}
 
 
 def _service_request() -> Json:

@@ -49,7 +49,7 @@ def recording_of(resource: Json, facility: str, accession_number: str = "", stud
         key=key, patient=patient, signal=signal, rate=rate, leads=LEADS, recorded_at=recorded_at,
         accession_number=_accession_number(resource) or accession_number,
         study_instance_uid=study_instance_uid or identity.uid("fhir-ecg-study", *key),
-        age_years=_age(patient, recorded_at), description=_description(resource))
+        age_years=age_at(patient, recorded_at), description=_description(resource))
     return Recording(identity.digest("fhir-ecg", *key)[:32], source)
 
 
@@ -148,7 +148,8 @@ def _accession_number(resource: Json) -> str:
     return ""
 
 
-def _age(patient: Patient, at: datetime) -> int | None:
+def age_at(patient: Patient, at: datetime) -> int | None:
+    """Years, where the day of birth is known."""
     if len(patient.birth_date) != 8:
         return None
     born = (int(patient.birth_date[:4]), int(patient.birth_date[4:6]), int(patient.birth_date[6:]))

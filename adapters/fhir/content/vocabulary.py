@@ -68,6 +68,8 @@ REPORT_STATUS = ("registered", "partial", "preliminary", "final", "amended", "co
 OBSERVATION_STATUS = ("registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error",
                       "unknown")
 REQUEST_STATUS = ("draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown")
+MEDIA_STATUS = ("preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error",
+                "unknown")
 REQUEST_INTENT = ("proposal", "plan", "directive", "order", "original-order", "reflex-order", "filler-order",
                   "instance-order", "option")
 REQUEST_PRIORITY = ("routine", "urgent", "asap", "stat")

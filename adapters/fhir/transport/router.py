@@ -21,9 +21,11 @@ from adapters.fhir.content.searchset import searchset
 from adapters.fhir.content.stored import case_of, resources_of
 from adapters.fhir.content.task import Site
 from adapters.fhir.transport.answers import FhirRoute, answer, body_of, entity_tag, limited_body
+from adapters.fhir.transport.media import MediaDesk
 from adapters.fhir.transport.orders import OrderDesk, Placed
 from adapters.fhir.transport.recordings import Kept, RecordingDesk, Split
 from adapters.fhir.transport.tasks import TaskDesk
+from gateway.media import MediaWriter
 from gateway.orders import MessageLog
 from gateway.ports import EcgWriter, Intake, Queries, ReportQuery
 from gateway.study import Principal, Sender
@@ -40,16 +42,17 @@ PrincipalOf = Callable[[Request], Principal]
 
 def build_router(queries: Queries, log: MessageLog, intake: Intake, ecg_writer: EcgWriter, facility: str,
                  principal_of: PrincipalOf, maximum_bytes: int, *, split: Split,
-                 kept: Kept, systems: Mapping[str, str] | None = None,
+                 kept: Kept, media_writer: MediaWriter, systems: Mapping[str, str] | None = None,
                  now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
     """The router under `/fhir`. `split`: Part 10 bytes → (header, data set). `kept`: control id → what was answered to
-    that message. `maximum_bytes`: of a body, at most 64 MB. `systems`: issuer of ids as received → the URI that the
-    EHR knows it by, as the reports name it.
+    that message. `media_writer`: attachments → DICOM objects. `maximum_bytes`: of a body, at most 64 MB. `systems`:
+    issuer of ids as received → the URI that the EHR knows it by, as the reports name it.
 
     Every refusal is an OperationOutcome; every handler takes a Principal, whose name is the sender of what is posted.
     """
     api = FhirApi(queries, OrderDesk(queries, log, facility, now),
                   RecordingDesk(queries, intake, ecg_writer, split, facility, log, kept, now),
+                  MediaDesk(queries, intake, media_writer, split, facility, log, kept, now),
                   TaskDesk(queries, Site(facility, dict(systems or {}))), principal_of,
                   min(maximum_bytes, _LARGEST_RESOURCE))
 
@@ -64,6 +67,8 @@ def build_router(queries: Queries, log: MessageLog, intake: Intake, ecg_writer: 
     add("/ServiceRequest/{order_id}", api.read_order, methods=["GET"], summary="Read an order")
     add("/ServiceRequest/{order_id}", api.update_order, methods=["PUT"], summary="Change an order")
     add("/Observation", api.take_recording, methods=["POST"], summary="Send a 12-lead ECG recording")
+    add("/Media", api.take_media, methods=["POST"], summary="Send a breath sound or a photograph")
+    add("/Media/{media_id}", api.read_media, methods=["GET"], summary="Read what was sent as Media")
     add("/{resource_type}", api.search, methods=["GET"], summary="Search what the gateway made")
     add("/{resource_type}/_search", api.search_by_form, methods=["POST"], summary="Search by a form")
     add("/{resource_type}/{resource_id}", api.read, methods=["GET"], summary="Read what the gateway made")
@@ -79,6 +84,7 @@ class FhirApi:
     queries: Queries
     orders: OrderDesk
     recordings: RecordingDesk
+    media: MediaDesk
     tasks: TaskDesk
     principal_of: PrincipalOf
     maximum_bytes: int
@@ -117,6 +123,16 @@ class FhirApi:
         resource, new = await run_in_threadpool(self.recordings.take, body, self._sender(request))
         place = f"{_base(request)}/Observation/{resource['id']}"
         return answer(resource, 201 if new else 200, {"Location": place, "ETag": entity_tag("1")})
+
+    async def take_media(self, request: Request) -> Response:
+        body = await body_of(request, self.maximum_bytes)
+        resource, new = await run_in_threadpool(self.media.take, body, self._sender(request))
+        place = f"{_base(request)}/Media/{resource['id']}"
+        return answer(resource, 201 if new else 200, {"Location": place, "ETag": entity_tag("1")})
+
+    async def read_media(self, media_id: str) -> Response:
+        resource = await run_in_threadpool(self.media.read, _checked_id(media_id))
+        return answer(resource, headers={"ETag": entity_tag("1")})
 
     # ------------------------------------------------------------ out
 
@@ -161,7 +177,7 @@ class FhirApi:
     async def elsewhere(self, request: Request, rest: str = "") -> Response:
         """404 or 405 as an OperationOutcome."""
         name = rest.split("/", maxsplit=1)[0]
-        if name in SEARCHABLE or name in ("ServiceRequest", "Task", "metadata"):
+        if name in SEARCHABLE or name in ("ServiceRequest", "Task", "Media", "metadata"):
             raise Refused(405, "not-supported", f"{request.method} is not possible here; GET metadata tells what is.")
         raise _unknown_type()
 
