@@ -20,6 +20,7 @@ from gateway.site_thresholds import applied
 from pipelines.validation import plots, predictions
 from pipelines.validation.operating import OperatingPoint
 from pipelines.validation.outputs import Wanted, write
+from pipelines.validation.progress import track_results
 from pipelines.validation.ranking import auc
 from pipelines.validation.records import Record, Scored, age_band, attributes
 from pipelines.validation.report import report
@@ -147,3 +148,17 @@ def test_site_thresholds_are_settings_that_give_what_was_wanted(tmp_path: Path) 
     assert own["rare"] == 0.5
     truth, score = scored().column("A")
     assert (score[truth > 0.5] >= own["A"]).mean() >= 0.9
+
+
+def test_results_come_in_order_and_the_first_failure_ends_the_work() -> None:
+    told: list[str] = []
+    assert list(track_results(told.append, lambda n: n * n, range(5), "squares", threads=3)) == [0, 1, 4, 9, 16]
+    assert told == ["squares: 5 of 5"]
+
+    def picky(number: int) -> int:
+        if number == 2:
+            raise Unusable("no twos")
+        return number
+
+    with pytest.raises(Unusable, match="no twos"):
+        list(track_results(told.append, picky, range(1000), "numbers"))
