@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from adapters.database.audit import note
 from adapters.database.connection import upsert, writing
 from adapters.database.filtering import search_text
 from adapters.database.opaque import Addresses, row_before
+from adapters.database.slices import slices
 from adapters.database.tables import patients, studies
 from gateway.errors import Conflict, NotFound, Stale
 from gateway.identity import digest
@@ -74,7 +75,9 @@ class DatabasePatients:
             query = query.where(patients.c.id > after)
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(patients.c.id).limit(limit + 1)).all()
-            found = tuple(self._record(connection, row) for row in rows[:limit])
+            counts = self._studies(connection, rows[:limit])
+            found = tuple(self._record(connection, row, counts.get((row.issuer, row.patient_id), 0))
+                          for row in rows[:limit])
         return found, str(rows[limit - 1].id) if len(rows) > limit else None
 
     def get(self, patient_key: str) -> PatientRecord | None:
@@ -109,8 +112,21 @@ class DatabasePatients:
             changed = connection.execute(sa.select(patients).where(patients.c.id == row.id)).one()
             return self._record(connection, changed)
 
-    def _record(self, connection: sa.Connection, row: Any) -> PatientRecord:
-        count = connection.execute(sa.select(sa.func.count()).where(*studies_of_patient(row))).scalar_one()
+    def _studies(self, connection: sa.Connection, rows: Sequence[Any]) -> dict[tuple[str, str], int]:
+        """How many each of the patients has, by issuer and id."""
+        counted: dict[tuple[str, str], int] = {}
+        for some in slices([row.patient_id for row in rows]):
+            for issuer, patient_id, count in connection.execute(sa.select(
+                    studies.c.patient_issuer, studies.c.patient_id, sa.func.count()).where(
+                    studies.c.facility == self._facility, studies.c.patient_id.in_(some)).group_by(
+                    studies.c.patient_issuer, studies.c.patient_id)):
+                counted[issuer, patient_id] = count
+        return counted
+
+    def _record(self, connection: sa.Connection, row: Any, count: int | None = None) -> PatientRecord:
+        """`count`: of the studies, where it is known already."""
+        if count is None:
+            count = connection.execute(sa.select(sa.func.count()).where(*studies_of_patient(row))).scalar_one()
         return PatientRecord(patient_key_of(self._addresses, row), Patient(
             row.patient_id, row.issuer, row.name, row.birth_date, row.sex), count, _version(row),
             self._merged_into(connection, row))

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from adapters.database.cases import raise_waiting
 from adapters.database.connection import migrate, open_database, writing
 from adapters.database.filtering import Remembered, listed
+from adapters.database.opaque import open_addresses
+from adapters.database.patients import DatabasePatients
 from adapters.database.queries import DatabaseQueries
 from adapters.database.tables import cases
 from gateway.browsing import EVERYTHING, WorklistFilter
@@ -150,3 +152,23 @@ def test_counting_is_done_again_when_it_was_quick_and_remembered_when_it_was_slo
     assert remembered.get("slow", lambda: count(0.1)) == 3
     now[0] += 0.2
     assert remembered.get("slow", lambda: count(0.1)) == 4
+
+
+def test_a_longer_page_of_patients_takes_no_more_statements(database: sa.Engine) -> None:
+    patients = DatabasePatients(database, "SITE", open_addresses(database))
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(database, "before_cursor_execute", note)
+    try:
+        patients.page(3)
+        short = len(asked)
+        patients.page(90)
+    finally:
+        sa.event.remove(database, "before_cursor_execute", note)
+    assert len(asked) == 2 * short
+    told = patients.page(3)[0]
+    assert [(p.patient.patient_id, p.studies) for p in told] == [("P000000", 1), ("P000001", 2), ("P000002", 2)]
+    assert patients.get(told[1].patient_key) == told[1]
