@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, resample_poly, sosfiltfilt
@@ -19,10 +20,11 @@ RATE = 500.0
 """Hz at which waves are measured."""
 BEFORE, AFTER = 225, 325
 """Samples of a beat before and after its steepest moment: 450 and 650 ms."""
+_BAND = butter(2, (0.5, 45.0), "bandpass", fs=RATE, output="sos")
 _NEAR = 40
 _QRS = slice(BEFORE - 60, BEFORE + 80)
 _SHIFTS = range(-16, 17, 2)
-_ALIKE = 0.8
+ALIKE = 0.8
 """Correlation of QRS complexes over all leads."""
 Signal = NDArray[np.float64]
 
@@ -31,14 +33,20 @@ Signal = NDArray[np.float64]
 class Beats:
     """`median`: mV (leads, BEFORE + AFTER) at 500 Hz. `single`: the beats it is made of (beats, leads, samples).
 
-    `intervals`: seconds between all beats in turn, also those that look otherwise. `alike`: share of beats that go
-    into the median.
+    `times`: seconds of all beats in turn, also those that look otherwise. `likeness`: correlation of each QRS with the
+    median one, NaN where the beat does not lie whole in the recording. `alike`: share of beats in the median.
     """
 
     median: Signal
     single: Signal
-    intervals: NDArray[np.float64]
+    times: NDArray[np.float64]
+    likeness: NDArray[np.float64]
     alike: float
+
+    @property
+    def intervals(self) -> NDArray[np.float64]:
+        """Seconds between the beats."""
+        return np.diff(self.times)
 
 
 def find_beats(signal: Floats, rate: float) -> Beats | None:
@@ -53,7 +61,9 @@ def find_beats(signal: Floats, rate: float) -> Beats | None:
         placed, likeness = _aligned(fine, whole, template)
         chosen = _dominant(placed, likeness, fine.shape[1])
         template = np.median(_cut(fine, chosen), axis=0)
-    return Beats(template, _cut(fine, chosen), np.diff(peaks) / RATE, len(chosen) / len(whole))
+    told = np.full(len(peaks), np.nan)
+    told[np.isin(peaks, whole)] = likeness
+    return Beats(template, _cut(fine, chosen), peaks / RATE, told, len(chosen) / len(whole))
 
 
 def _fine(signal: Floats, rate: float) -> Signal:
@@ -62,7 +72,7 @@ def _fine(signal: Floats, rate: float) -> Signal:
     if rate != RATE:
         ratio = Fraction(RATE / rate).limit_denominator(1000)
         at_rate = resample_poly(at_rate, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
-    return np.asarray(sosfiltfilt(butter(2, (0.5, 45.0), "bandpass", fs=RATE, output="sos"), at_rate, axis=-1))
+    return np.asarray(sosfiltfilt(_BAND, at_rate, axis=-1))
 
 
 def velocity(signal: Signal) -> Signal:
@@ -87,27 +97,23 @@ def _cut(fine: Signal, at: list[int]) -> Signal:
 def _aligned(fine: Signal, peaks: list[int], template: Signal) -> tuple[list[int], NDArray[np.float64]]:
     """Each beat moved to where its QRS fits the template best, and how well it does there."""
     wanted = template[:, _QRS]
+    energy = float((wanted**2).sum())
     placed, likeness = [], []
     for peak in peaks:
-        tried = [(_likeness(fine, peak + shift, wanted), peak + shift) for shift in _SHIFTS]
-        best, where = max(tried)
-        placed.append(where)
-        likeness.append(best)
+        start = peak - BEFORE + _QRS.start
+        near = fine[:, start + _SHIFTS[0]:start + _SHIFTS[-1] + wanted.shape[1]]
+        tried = sliding_window_view(near, wanted.shape[1], axis=1)[:, ::_SHIFTS.step]
+        size = np.sqrt(np.einsum("lsw,lsw->s", tried, tried) * energy)
+        alike = np.einsum("lsw,lw->s", tried, wanted) / np.maximum(size, 1e-9)
+        best = int(np.argmax(alike))
+        placed.append(peak + _SHIFTS[best])
+        likeness.append(float(alike[best]))
     return placed, np.array(likeness)
-
-
-def _likeness(fine: Signal, peak: int, wanted: Signal) -> float:
-    start = peak - BEFORE + _QRS.start
-    part = fine[:, max(start, 0):start + wanted.shape[1]]
-    if part.shape != wanted.shape:
-        return -1.0
-    size = float(np.sqrt((part**2).sum() * (wanted**2).sum()))
-    return float((part * wanted).sum()) / max(size, 1e-9)
 
 
 def _dominant(placed: list[int], likeness: NDArray[np.float64], samples: int) -> list[int]:
     """The beats that look like the template; all of them where hardly any does."""
     inside = [peak >= BEFORE and peak + AFTER <= samples for peak in placed]
-    enough = max(_ALIKE, float(np.median(likeness)) - 0.1)
+    enough = max(ALIKE, float(np.median(likeness)) - 0.1)
     alike = [peak for peak, like, whole in zip(placed, likeness, inside, strict=True) if whole and like >= enough]
     return alike if len(alike) >= 2 else [peak for peak, whole in zip(placed, inside, strict=True) if whole]

@@ -24,17 +24,38 @@ _SEVERAL_PEAKS, _REACH = 0.15, 14
 P_STEADY, P_SIZE = 0.6, 0.02
 """A P wave is told when it recurs from beat to beat (correlation) and is so large (mV over the leads)."""
 _FEWEST = 3
-_SHORTEST_SECONDS = 3
-_LONGEST_QRS = 240
+SHORTEST_SECONDS = 3
+LONGEST_QRS = 240
 """ms: what goes on for longer is not one complex."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeQrs:
+    """The bump before the QRS that is most like a P wave.
+
+    `begins`, `peak`: ms before the beginning of the QRS. `size`: mV over the leads. `steady`: correlation from beat to
+    beat. `axis`: degrees (None of a single lead). `likely`: mV, its size weighed by how far direction and place are
+    those of a P wave.
+    """
+
+    begins: float
+    peak: float
+    size: float
+    steady: float
+    axis: float | None
+    likely: float
+
+    @property
+    def is_p(self) -> bool:
+        return self.steady >= P_STEADY and self.size >= P_SIZE
 
 
 @dataclass(frozen=True, slots=True)
 class Delineation:
     """Intervals in ms, axes in degrees (frontal plane, -180 to 180), rate in beats a minute.
 
-    `quality` in [0, 1]: the share of beats that look alike. `p_steady`, `p_size`, `p_at`: correlation from beat to
-    beat, size (mV) and distance to the QRS (ms) of what comes before it, be it a P wave or not.
+    `quality` in [0, 1]: the share of beats that look alike. `before`: what precedes the QRS, be it a P wave or not.
+    `t_at`: ms from the beginning of the QRS to the top of the T wave.
     """
 
     heart_rate: float
@@ -45,9 +66,8 @@ class Delineation:
     qt: float | None
     t_axis: float | None
     quality: float
-    p_steady: float
-    p_size: float
-    p_at: float
+    before: BeforeQrs
+    t_at: float | None = None
 
     @property
     def qtc_bazett(self) -> float | None:
@@ -59,41 +79,48 @@ class Delineation:
 
 
 def delineate(signal: Floats, rate: float) -> Delineation | None:
-    """(12, samples) mV without NaN, rows as `LEADS`. None where there are not enough whole beats to measure."""
-    beats = find_beats(signal, rate) if signal.shape[1] >= _SHORTEST_SECONDS * rate else None
-    if beats is None:
-        return None
-    begins, ends = _qrs(beats.median)
+    """(12, samples) mV without NaN, rows as `LEADS`, or (1, samples) of a single lead, which has no axes.
+
+    None where there are not enough whole beats to measure.
+    """
+    beats = find_beats(signal, rate) if signal.shape[1] >= SHORTEST_SECONDS * rate else None
+    return None if beats is None else delineate_beats(beats)
+
+
+def delineate_beats(beats: Beats) -> Delineation:
+    """The same from beats that are there already."""
+    begins, ends = qrs_of(beats.median)
     level = beats.median[:, max(begins - 8, 0):begins].mean(axis=1, keepdims=True)
     beat = beats.median - level
-    mean_interval = float(np.mean(beats.intervals))
+    rate = 60 / float(np.mean(beats.intervals))
     before = _before_qrs(beats, beat, begins)
-    t_end = _t_end(beat, begins, ends, float(np.median(beats.intervals)))
-    shown = before.steady >= P_STEADY and before.size >= P_SIZE and len(beats.single) >= _FEWEST
-    if (ends - begins) * _MS > _LONGEST_QRS:
-        return Delineation(60 / mean_interval, None, None, None, None, None, None, beats.alike, before.steady,
-                           before.size, before.peak_before * _MS)
+    if (ends - begins) * _MS > LONGEST_QRS:
+        return Delineation(rate, None, None, None, None, None, None, beats.alike, before)
+    t_wave = _t_wave(beat, begins, ends, float(np.median(beats.intervals)))
+    shown = before.is_p and len(beats.single) >= _FEWEST
     return Delineation(
-        60 / mean_interval, (ends - begins) * _MS, _axis(beat[:, begins:ends]),
-        before.begins_before * _MS if shown else None, before.axis if shown else None,
-        None if t_end is None else (t_end - begins) * _MS,
-        None if t_end is None else _axis(beat[:, ends + _ms(40):round(t_end)]),
-        beats.alike, before.steady, before.size, before.peak_before * _MS)
+        rate, (ends - begins) * _MS, _axis(beat[:, begins:ends]),
+        before.begins if shown else None, before.axis if shown else None,
+        None if t_wave is None else (t_wave[1] - begins) * _MS,
+        None if t_wave is None else _axis(beat[:, ends + _ms(40):round(t_wave[1])]),
+        beats.alike, before, None if t_wave is None else (t_wave[0] - begins) * _MS)
 
 
 def _ms(milliseconds: float) -> int:
     return round(milliseconds / _MS)
 
 
-def _axis(part: Signal) -> float:
-    """From the areas in I and aVF, the latter's lead being shorter by 2/√3."""
+def _axis(part: Signal) -> float | None:
+    """From the areas in I and aVF, the latter's lead being shorter by 2/√3; None of a single lead."""
+    if len(part) < len(LEADS):
+        return None
     return float(np.degrees(np.arctan2(part[_AVF].sum() * 2 / np.sqrt(3), part[_I].sum())))
 
 
 # ---------------------------------------------------------------- QRS
 
 
-def _qrs(median: Signal) -> tuple[int, int]:
+def qrs_of(median: Signal) -> tuple[int, int]:
     """First and last sample of the QRS complex."""
     speed = gaussian_filter1d(velocity(median), 1.5)
     near = slice(BEFORE - 50, BEFORE + 60)
@@ -126,28 +153,17 @@ def _edge(speed: Signal, start: int, step: int, low: float, farthest: int) -> in
 # ---------------------------------------------------------------- P
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What comes before the QRS: `begins_before` and `peak_before` in samples to its beginning."""
-
-    begins_before: float
-    peak_before: float
-    size: float
-    steady: float
-    axis: float
-
-
-def _before_qrs(beats: Beats, beat: Signal, begins: int) -> _Before:
+def _before_qrs(beats: Beats, beat: Signal, begins: int) -> BeforeQrs:
     start, stop = _p_window(beats, begins), begins - _ms(12)
     part = beat[:, start:stop]
     bump = gaussian_filter1d(part - _line(part), 4, axis=-1)
     size = np.sqrt((bump**2).mean(axis=0))
-    peak = _p_peak(bump, size, begins - start)
+    peak, likely = _p_peak(bump, size, begins - start)
     rise = bump[:, peak] / (np.linalg.norm(bump[:, peak]) + 1e-9) @ gaussian_filter1d(part, 4, axis=-1)
     onset = _p_onset(rise, peak)
     span = bump[:, max(0, round(onset)):peak + _ms(100)]
-    return _Before(begins - start - onset, begins - start - peak, float(size[peak]),
-                   _steadiness(beats.single[:, :, start:stop], part), _axis(span))
+    return BeforeQrs((begins - start - onset) * _MS, (begins - start - peak) * _MS, float(size[peak]),
+                     _steadiness(beats.single[:, :, start:stop], part), _axis(span), likely)
 
 
 def _p_window(beats: Beats, begins: int) -> int:
@@ -164,17 +180,17 @@ def _line(part: Signal) -> Signal:
                       + part[:, -6:].mean(axis=1, keepdims=True) * along)
 
 
-def _p_peak(bump: Signal, size: Signal, to_qrs: int) -> int:
-    """The bump most like a P wave: large, pointing down and left, not too far from the QRS."""
+def _p_peak(bump: Signal, size: Signal, to_qrs: int) -> tuple[int, float]:
+    """The bump most like a P wave, large, pointing down and left, not too far from the QRS; and how like."""
     found, _ = find_peaks(size, prominence=0.15 * float(size.max()))
     candidates: list[int] = [int(at) for at in found] or [int(np.argmax(size))]
     likeness = [float(size[at]) * _p_like(bump[:, at], (to_qrs - at) * _MS) for at in candidates]
-    return candidates[likeness.index(max(likeness))]
+    return candidates[likeness.index(max(likeness))], max(likeness)
 
 
 def _p_like(vector: Signal, milliseconds: float) -> float:
-    angle = np.degrees(np.arctan2(vector[_AVF] * 2 / np.sqrt(3), vector[_I]))
-    pointing = 1.0 if -40 < angle < 110 else 0.35
+    usual = len(vector) < len(LEADS) or -40 < np.degrees(np.arctan2(vector[_AVF] * 2 / np.sqrt(3), vector[_I])) < 110
+    pointing = 1.0 if usual else 0.35
     near = 0.5 if milliseconds < 40 else float(np.exp(-max(0.0, milliseconds - 150) ** 2 / (2 * 110.0**2)))
     return pointing * near
 
@@ -203,8 +219,8 @@ def _steadiness(single: Signal, part: Signal) -> float:
 # ---------------------------------------------------------------- T
 
 
-def _t_end(beat: Signal, begins: int, ends: int, interval: float) -> float | None:
-    """Where the tangent at the steepest fall after the top of the T wave meets the level after it."""
+def _t_wave(beat: Signal, begins: int, ends: int, interval: float) -> tuple[float, float] | None:
+    """Top and end of the T wave: where the tangent at its steepest fall meets the level after it."""
     start = ends + _ms(40)
     stop = min(BEFORE + AFTER, begins + round(min(0.62, 0.8 * interval) * RATE))
     if stop - start <= _ms(80):
@@ -218,4 +234,5 @@ def _t_end(beat: Signal, begins: int, ends: int, interval: float) -> float | Non
     fall = top + int(np.argmin(slope[top:]))
     if slope[fall] > -1e-7:
         return None
-    return start + min(float(fall - (size[fall] - size[-10:].min()) / slope[fall]), float(len(size)))
+    end = min(float(fall - (size[fall] - size[-10:].min()) / slope[fall]), float(len(size)))
+    return start + float(top), start + end

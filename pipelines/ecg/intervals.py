@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.codes import Code
 from gateway.result import Measurement
 from pipelines.ecg.delineation import Delineation
@@ -18,8 +20,10 @@ QTC_FRIDERICIA = Code("76634-5", "LN", "QTc interval by Fridericia formula")
 P_AXIS = Code("8626-4", "LN", "P wave axis")
 QRS_AXIS = Code("8632-2", "LN", "QRS axis")
 T_AXIS = Code("8638-9", "LN", "T wave axis")
-_DEFINING = {"1AVB": ("PR", " ms"), "CLBBB": ("QRS", " ms"), "CRBBB": ("QRS", " ms"), "IRBBB": ("QRS", " ms"),
-             "LAD": ("QRS axis", "\u00b0"), "RAD": ("QRS axis", "\u00b0")}
+_DEFINING: Mapping[str, Code] = {
+    "1AVB": PR, "CLBBB": QRS, "CRBBB": QRS, "IRBBB": QRS, "LAD": QRS_AXIS, "RAD": QRS_AXIS, "SBRAD": HEART_RATE,
+    "STACH": HEART_RATE}
+_SHORT: Mapping[Code, tuple[str, str]] = {PR: ("PR", " ms"), QRS: ("QRS", " ms"), QRS_AXIS: ("QRS axis", "\u00b0")}
 
 
 def measurements(waves: Delineation | None) -> tuple[Measurement, ...]:
@@ -33,10 +37,13 @@ def measurements(waves: Delineation | None) -> tuple[Measurement, ...]:
     return tuple(Measurement(code, float(round(value)), unit) for code, value, unit in values if value is not None)
 
 
+def defining_measurement(label: str, waves: Delineation | None) -> tuple[Measurement, ...]:
+    """The measurement by which a syndrome is defined; empty where there is none."""
+    return tuple(measured for measured in measurements(waves) if measured.code == _DEFINING.get(label))
+
+
 def defining(label: str, waves: Delineation | None) -> str:
-    """The measurement by which a syndrome is defined, as `PR 224 ms`; empty where there is none."""
-    if waves is None or label not in _DEFINING:
-        return ""
-    name, unit = _DEFINING[label]
-    value = {"PR": waves.pr, "QRS": waves.qrs, "QRS axis": waves.qrs_axis}[name]
-    return "" if value is None else f"{name} {value:.0f}{unit}"
+    """The same in words, as `PR 224 ms`; empty where there is none, or the rate, which the report tells anyway."""
+    told = ((measured.value, *_SHORT[measured.code]) for measured in defining_measurement(label, waves)
+            if measured.code in _SHORT)
+    return "".join(f"{name} {value:.0f}{unit}" for value, name, unit in told)

@@ -1,4 +1,4 @@
-"""From millivolts at any rate to what the network reads: 12 leads, 100 Hz, 0.5-40 Hz, windows of ten seconds.
+"""From millivolts at any rate to what networks read: 100 Hz, 0.5-40 Hz, windows of ten seconds.
 
 Training, validation and serving all come through here.
 """
@@ -18,6 +18,7 @@ RATE = 100.0
 """Hz."""
 WINDOW = 1000
 """Samples of one window: ten seconds."""
+BAND = butter(2, (0.5, 40.0), "bandpass", fs=RATE, output="sos")
 
 
 def in_order(signal: Floats, leads: tuple[str, ...]) -> tuple[Floats, tuple[str, ...]]:
@@ -69,23 +70,27 @@ def resample(signal: Floats, rate: float) -> Floats:
 
 def band_pass(signal: Floats) -> Floats:
     """0.5-40 Hz without phase shift over the last axis (100 Hz): wander and mains hum go, ST stays in place."""
-    sections = butter(2, (0.5, 40.0), "bandpass", fs=RATE, output="sos")
-    return np.asarray(sosfiltfilt(sections, signal.astype(np.float64), axis=-1), dtype=np.float32)
+    return np.asarray(sosfiltfilt(BAND, signal.astype(np.float64), axis=-1), dtype=np.float32)
+
+
+def starts(samples: int) -> list[int]:
+    """Where the windows of so long a recording (at 100 Hz) begin: side by side, the last one flush with the end.
+
+    One of less than ten seconds stands in the middle of a window that begins before it.
+    """
+    if samples < WINDOW:
+        return [-((WINDOW - samples) // 2)]
+    found = list(range(0, samples - WINDOW + 1, WINDOW))
+    return [*found, samples - WINDOW] if samples - WINDOW - found[-1] >= RATE else found
 
 
 def windows(signal: Floats) -> Floats:
-    """(12, samples) at 100 Hz → (windows, 12, 1000): side by side, the last one flush with the end.
-
-    A recording of less than ten seconds stands in the middle of one window, zeros around it.
-    """
+    """(leads, samples) at 100 Hz → (windows, leads, 1000), beginning where `starts` says; zeros around a short one."""
     samples = signal.shape[1]
     if samples < WINDOW:
         before = (WINDOW - samples) // 2
         return np.pad(signal, ((0, 0), (before, WINDOW - samples - before)))[None]
-    starts = list(range(0, samples - WINDOW + 1, WINDOW))
-    if samples - WINDOW - starts[-1] >= RATE:
-        starts.append(samples - WINDOW)
-    return np.stack([signal[:, start:start + WINDOW] for start in starts])
+    return np.stack([signal[:, start:start + WINDOW] for start in starts(samples)])
 
 
 def prepare(signal: Floats, rate: float) -> Floats:

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+SYNDROMES: dict[str, str] = {
+    "First-degree atrioventricular block": "Атриовентрикулярная блокада I степени",
+    "Premature ventricular complexes": "Желудочковая экстрасистолия",
+    "Premature atrial complexes": "Предсердная экстрасистолия",
+    "Incomplete right bundle branch block": "Неполная блокада правой ножки пучка Гиса",
+    "Left axis deviation": "Отклонение электрической оси сердца влево",
+    "Right axis deviation": "Отклонение электрической оси сердца вправо",
+    "Complete left bundle branch block": "Полная блокада левой ножки пучка Гиса",
+    "Complete right bundle branch block": "Полная блокада правой ножки пучка Гиса",
+    "Sinus bradycardia": "Синусовая брадикардия",
+    "Sinus tachycardia": "Синусовая тахикардия",
+    "Atrial fibrillation": "Фибрилляция предсердий",
+}
+
 RUSSIAN: dict[str, str] = {
     # measurements
     "Heart rate": "Частота сердечных сокращений",
@@ -26,8 +40,30 @@ RUSSIAN: dict[str, str] = {
     "The recording lasts {} s; at least 8 s is needed.": "Запись длится {} с; нужно не менее 8 с.",
     "Too much noise to read, in leads {}.": "Слишком много помех для чтения, отведения: {}.",
     "More than 5 % of the samples are missing in leads {}.": "Отсутствует более 5 % отсчётов, отведения: {}.",
+    "Found but not measured: {}, heart rate {}/min.": "Найдено, но не подтверждено измерением: {}, ЧСС {} уд/мин.",
+    "Found but not measured: {}, PR interval {} ms.": "Найдено, но не подтверждено измерением: {}, интервал PQ {} мс.",
+    "Found but not measured: {}, QRS axis {}°.": "Найдено, но не подтверждено измерением: {}, ось QRS {}°.",
+    "Found but not measured: {}, QRS duration {} ms.":
+        "Найдено, но не подтверждено измерением: {}, длительность QRS {} мс.",
+    "Measured but not found: {}, heart rate {}/min.": "Измерено, но не найдено: {}, ЧСС {} уд/мин.",
+    "Measured but not found: {}, PR interval {} ms.": "Измерено, но не найдено: {}, интервал PQ {} мс.",
+    "Measured but not found: {}, QRS axis {}°.": "Измерено, но не найдено: {}, ось QRS {}°.",
     "Flat leads: {}.": "Отведения без сигнала (изолиния): {}.",
-    "Saturated or wrongly scaled leads: {}.": "Отведения с ограничением сигнала или неверным масштабом: {}.",
+    "Saturated leads: {}.": "Отведения с ограничением сигнала: {}.",
+    "More than 20 mV, which no heart gives, in leads {}: wrong gain?":
+        "Более 20 мВ, чего не бывает, в отведениях {}: неверный масштаб?",
+    "The QRS measures {} mV, which is not plausible: wrong gain?":
+        "Размах QRS {} мВ неправдоподобен: неверный масштаб?",
+    "Mains hum of {} Hz in leads {}.": "Сетевая наводка {} Гц, отведения: {}.",
+    "No heartbeat was found in the recording.": "В записи не найдено сердечных сокращений.",
+    "No heartbeat in leads {}: electrode off?": "Нет сердечных сокращений в отведениях {}: отошёл электрод?",
+    "Right and left arm seem exchanged: lead I is upside down against V6, P or T against what is usual.":
+        "Похоже, перепутаны электроды правой и левой руки: отведение I перевёрнуто относительно V6, P или T "
+        "направлены необычно.",
+    "Right arm and left leg seem exchanged: P, QRS and T point up in aVR.":
+        "Похоже, перепутаны электроды правой руки и левой ноги: P, QRS и T в aVR направлены вверх.",
+    "What leads I and II say of {} is not what was recorded there.":
+        "Запись в отведениях {} не согласуется с отведениями I и II.",
     "Leads I, II and III contradict each other (I + III is not II).":
         "Отведения I, II и III противоречат друг другу (I + III не равно II).",
 }

@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import Permanent
 from gateway.pipeline import Ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result, Verdict, WaveformRegion
-from pipelines.ecg.delineation import Delineation
+from pipelines.ecg.delineation import BeforeQrs, Delineation
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
@@ -22,7 +22,7 @@ RELEASE = ModelRelease("ecg_12lead", "1.0.0", "0" * 64, False, parameters={
 
 
 WAVES = Delineation(heart_rate=72.0, qrs=96.0, qrs_axis=-42.0, pr=224.4, p_axis=50.0, qt=400.0, t_axis=30.0,
-                    quality=1.0, p_steady=0.9, p_size=0.08, p_at=110.0)
+                    quality=1.0, before=BeforeQrs(224.4, 110.0, 0.08, 0.9, 50.0, 0.08))
 
 
 def told(waves: Delineation | None = WAVES, ecg: Ecg = ECG, **probabilities: float) -> Result:

@@ -70,11 +70,26 @@ def test_three_by_four_with_padding_is_not_read(signal: Floats) -> None:
     assert "missing-samples" in codes(signal)
 
 
-def test_wrong_gain_and_clipping(signal: Floats) -> None:
-    assert codes(signal * 1000) == ["saturated"]
+def test_clipping(signal: Floats) -> None:
     clipped = signal.copy()
     clipped[7] = np.clip(clipped[7], -0.2, 0.2)
-    assert codes(clipped) == ["saturated"]
+    (problem,) = problems_of_source(clipped, 500.0, ())
+    assert (problem.code, problem.text) == ("saturated", "Saturated leads: V2.")
+
+
+def test_an_amplifier_at_its_end_in_the_highest_peaks_alone(signal: Floats) -> None:
+    highest = float(signal[10].max())
+    signal[10] = np.minimum(signal[10], 0.6 * highest)
+    assert codes(signal) == ["saturated"]
+
+
+@pytest.mark.parametrize(("rate", "mains"), [(500.0, 50.0), (500.0, 60.2), (250.0, 49.8), (600.0, 60.0)])
+def test_mains_hum(signal: Floats, rate: float, mains: float) -> None:
+    changed = signal[:, ::2] if rate == 250 else signal
+    tone = np.sin(2 * np.pi * mains * np.arange(changed.shape[1]) / rate)[None] * (np.arange(12) == 9)[:, None]
+    assert codes((changed + 0.05 * tone).astype(np.float32), rate) == []
+    (problem,) = problems_of_source((changed + 0.2 * tone).astype(np.float32), rate, ())
+    assert (problem.code, problem.text) == ("mains-hum", f"Mains hum of {round(mains)} Hz in leads V4.")
 
 
 def test_the_still_baseline_of_a_simulator_is_no_clipping() -> None:
@@ -88,6 +103,13 @@ def test_the_still_baseline_of_a_simulator_is_no_clipping() -> None:
 def test_limb_leads_that_contradict_each_other(signal: Floats) -> None:
     swapped = signal[[6, 0, 9, 3, 4, 5, 1, 7, 8, 2, 10, 11]]
     assert codes(swapped) == ["leads-contradict"]
+
+
+def test_a_derived_lead_that_is_another_is_named(signal: Floats) -> None:
+    exchanged = signal[[0, 1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11]]
+    (problem,) = problems_of_source(exchanged, 500.0, ())
+    assert problem.code == "leads-contradict"
+    assert "aVR, aVL" in problem.text
 
 
 def test_noise() -> None:

@@ -45,8 +45,8 @@ EQUIPMENT = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "Sof
              "InstitutionName", "InstitutionalDepartmentName")
 """Who made it, where."""
 
-REFERENCES = ("IssuerOfAccessionNumberSequence", "SharedFunctionalGroupsSequence")
-"""Sequences that are read for one value each, see `adapters.dicom.content.tags`."""
+REFERENCES = ("IssuerOfAccessionNumberSequence", "SharedFunctionalGroupsSequence", "WaveformSequence")
+"""Sequences that are read for a few values each, see `adapters.dicom.content.tags`."""
 
 KEYWORDS: tuple[str, ...] = (*IDENTITY, *PATIENT, *STUDY, *SERIES, *INSTANCE, *GEOMETRY, *PIXELS, *CT, *MR, *EQUIPMENT,
                              *REFERENCES)

@@ -35,6 +35,9 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 _ISSUER = "IssuerOfAccessionNumberSequence"
 _SHARED = 0x52009229
 """Shared Functional Groups Sequence."""
+_WAVEFORM = 0x54000100
+"""Waveform Sequence."""
+_CHANNELS, _SAMPLES, _FREQUENCY = 0x003A0005, 0x003A0010, 0x003A001A
 _UNTOLD = frozenset({"", "UN"})
 _PIXEL_MEASURES, _PLANE_ORIENTATION = 0x00289110, 0x00209116
 
@@ -55,7 +58,8 @@ def read_tags(header: bytes, dataset: Sequence[bytes], extra_keywords: Iterable[
     PN and text are Unicode, DS is float, IS and binary integers int. Several values are a list, and so is an attribute
     that must have at least two (ImageType, PixelSpacing). Empty elements are left out. Of enhanced multi-frame objects
     PixelSpacing, SliceThickness, SpacingBetweenSlices and ImageOrientationPatient come from the shared functional
-    groups (PS3.3 C.7.6.16) where the top level lacks them; the issuer of the accession number is one string.
+    groups (PS3.3 C.7.6.16) where the top level lacks them; of waveforms NumberOfWaveformChannels is that of all groups,
+    samples and frequency those of the first; the issuer of the accession number is one string.
 
     Raises Unreadable (cut short, no DICOM) and Unusable (a UID is missing or too long).
     """
@@ -94,6 +98,8 @@ class TagStream:
         if _SHARED in found:
             for keyword, value in _from_shared_groups(found[_SHARED], charset):
                 tags.setdefault(keyword, value)
+        if _WAVEFORM in found:
+            tags |= _from_waveform(found[_WAVEFORM], charset)
         _require(tags)
         return tags
 
@@ -161,7 +167,7 @@ def _charset(value: Value | None) -> tuple[str, ...]:
 
 def _read(tag: int, vr: str, raw: bytes, encoding: Encoding, charset: tuple[str, ...]) -> Any:
     """None where the element is empty."""
-    if tag == _SHARED:
+    if tag in (_SHARED, _WAVEFORM):
         return None
     wanted = _entry(tag)
     if wanted.vr == "SQ":
@@ -214,6 +220,18 @@ def _from_shared_groups(shared: Value, charset: tuple[str, ...]) -> Iterator[tup
                 macro = _value(raw, element)
                 for item_start, item_end in elements.items(macro[1], _whole(macro)):
                     yield from _item(macro, charset, item_start, item_end).items()
+
+
+def _from_waveform(sequence: Value, charset: tuple[str, ...]) -> dict[str, Any]:
+    """Channels of all multiplex groups together; samples and frequency of the first (PS3.3 C.10.9)."""
+    _, raw, encoding = sequence
+    groups = []
+    for start, end in elements.items(raw, _whole(sequence)):
+        told = (e for e in elements.walk(raw, encoding, start, end) if e.tag in (_CHANNELS, _SAMPLES, _FREQUENCY))
+        read = {keyword_for_tag(e.tag): _read(e.tag, *_value(raw, e), charset) for e in told}
+        groups.append({keyword: value for keyword, value in read.items() if value is not None})
+    channels = sum(group.get("NumberOfWaveformChannels", 0) for group in groups)
+    return {**(groups[0] if groups else {}), **({"NumberOfWaveformChannels": channels} if channels else {})}
 
 
 def _require(tags: Mapping[str, Any]) -> None:

@@ -1,0 +1,76 @@
+"""Whether the electrodes lie and are wired as the leads say: told from the beats. Reasons by name, never a guess."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.pipeline import Floats
+from gateway.result import Problem
+from pipelines.ecg.beats import BEFORE, Beats
+from pipelines.ecg.delineation import Delineation
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.quality import named
+from pipelines.ecg.rhythm import quick, r_peaks
+
+HEARTBEAT = 1.2
+"""How much steeper a lead is at the beats than between them (5-25 Hz); PTB-XL's worst chest lead 1.35."""
+ALIKE = 0.65
+"""Median correlation of the beats with the median beat: noise has 0.6 at most, PTB-XL's worst lead I 0.73."""
+NO_HEARTBEAT = Problem("no-heartbeat", "No heartbeat was found in the recording.")
+SMALLEST, LARGEST = 0.2, 3.2
+"""mV from peak to peak of the QRS, in the middle one of twelve leads (PTB-XL: 0.27-2.5)."""
+SMALLEST_SINGLE, LARGEST_SINGLE = 0.06, 5.0
+"""The same of lead I alone (PTB-XL: 0.07-2.8)."""
+OPPOSED = -0.5
+"""Correlation of the QRS in I with V6, below which the arms are suspected."""
+UNUSUAL = 90
+"""Degrees: the P wave (without one the T wave) points to the right."""
+_QRS = slice(BEFORE - 40, BEFORE + 50)
+_NEAR = 8
+
+
+def problems_of_contact(prepared: Floats, leads: tuple[str, ...] = LEADS) -> tuple[Problem, ...]:
+    """Leads of (leads, samples) mV at 100 Hz, band-passed, in which no heart beats while it does in others."""
+    beats = r_peaks(prepared)
+    steep = quick(prepared)
+    near = np.zeros(prepared.shape[1], bool)
+    for beat in beats:
+        near[max(beat - _NEAR, 0):beat + _NEAR + 1] = True
+    if not near.any() or near.all():
+        return (NO_HEARTBEAT,)
+    share = np.sqrt((steep[:, near]**2).mean(axis=1)) / (np.sqrt((steep[:, ~near]**2).mean(axis=1)) + 1e-4)
+    off = share < HEARTBEAT
+    if leads == LEADS and off[:3].sum() < 2:  # one of I, II, III may be at right angles to the heart
+        off[:6] = False
+    return (Problem("lead-off", f"No heartbeat in leads {named(off, leads)}: electrode off?"),) if off.any() else ()
+
+
+def problems_of_beats(beats: Beats) -> tuple[Problem, ...]:
+    """Whether they are beats, each like the next, and as large as hearts make them."""
+    if np.nanmedian(beats.likeness) < ALIKE:
+        return (NO_HEARTBEAT,)
+    size = float(np.median(np.ptp(beats.median[:, _QRS], axis=1)))
+    smallest, largest = (SMALLEST, LARGEST) if len(beats.median) > 1 else (SMALLEST_SINGLE, LARGEST_SINGLE)
+    if smallest <= size <= largest:
+        return ()
+    return (Problem("wrong-gain", f"The QRS measures {size:.2g} mV, which is not plausible: wrong gain?"),)
+
+
+def problems_of_placement(beats: Beats, waves: Delineation) -> tuple[Problem, ...]:
+    """Arms, or right arm and left leg, exchanged: what points to the left or down by nature points the other way."""
+    lead_one, chest = beats.median[0, _QRS], beats.median[LEADS.index("V6"), _QRS]
+    told = waves.p_axis if waves.p_axis is not None else waves.t_axis
+    if told is not None and _alike(lead_one, chest) < OPPOSED and abs(told) > UNUSUAL:
+        return (Problem("limb-leads-swapped", "Right and left arm seem exchanged: lead I is upside down against V6, "
+                        "P or T against what is usual."),)
+    axes = (waves.p_axis, waves.qrs_axis, waves.t_axis)
+    if all(axis is not None and np.cos(np.radians(axis + 120)) > least
+           for axis, least in zip(axes, (0.5, 0.0, 0.5), strict=True)):
+        return (Problem("limb-leads-swapped", "Right arm and left leg seem exchanged: P, QRS and T point up in aVR."),)
+    return ()
+
+
+def _alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    a, b = one - one.mean(), other - other.mean()
+    return float((a * b).sum() / max(float(np.sqrt((a**2).sum() * (b**2).sum())), 1e-9))

@@ -1,0 +1,93 @@
+"""Electrodes that are off, exchanged, or wrongly scaled: each by a recording made so on purpose, all gates in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gateway.pipeline import Floats
+from pipelines.ecg.checking import check
+from pipelines.ecg.leads import LEADS
+from pipelines.ecg.synthetic import KINDS, synthesise
+
+RANDOM = np.random.default_rng(3)
+
+
+def codes(signal: Floats, rate: float = 500.0) -> list[str]:
+    return [problem.code for problem in check(signal.astype(np.float32), rate, ()).problems]
+
+
+def from_electrodes(right: Floats, left: Floats, foot: Floats, chest: Floats) -> Floats:
+    """Leads as a cart makes them of what its electrodes carry."""
+    one, two, three = left - right, foot - right, foot - left
+    return np.stack([one, two, three, -(one + two) / 2, one - two / 2, two - one / 2, *chest])
+
+
+def electrodes(kind: str = "normal") -> tuple[Floats, Floats, Floats, Floats]:
+    leads = synthesise(kind, 5)
+    return np.zeros_like(leads[0]), leads[0], leads[1], leads[6:]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_recording_passes_every_gate(kind: str) -> None:
+    assert codes(synthesise(kind, 5)) == []
+    assert codes(synthesise(kind, 5)[:, ::5], 100.0) == []
+
+
+def test_the_arms_exchanged() -> None:
+    right, left, foot, chest = electrodes()
+    assert codes(from_electrodes(right, left, foot, chest)) == []
+    assert codes(from_electrodes(left, right, foot, chest)) == ["limb-leads-swapped"]
+
+
+def test_the_right_arm_and_the_left_leg_exchanged() -> None:
+    right, left, foot, chest = electrodes()
+    assert codes(from_electrodes(foot, left, right, chest)) == ["limb-leads-swapped"]
+
+
+def off(signal: Floats, leads: tuple[str, ...], trouble: Callable[[tuple[int, ...]], Floats]) -> Floats:
+    for lead in leads:
+        signal[LEADS.index(lead)] = trouble(signal[0].shape)
+    return signal
+
+
+@pytest.mark.parametrize("trouble", [lambda shape: RANDOM.normal(0, 0.05, shape),
+                                     lambda shape: np.cumsum(RANDOM.normal(0, 0.01, shape))])
+def test_a_chest_electrode_that_is_off(trouble: Callable[[tuple[int, ...]], Floats]) -> None:
+    checked = check(off(synthesise("normal", 5), ("V3",), trouble), 500.0, ())
+    assert [problem.code for problem in checked.problems] == ["lead-off"]
+    assert "V3" in checked.problems[0].text
+
+
+def test_an_arm_electrode_that_is_off() -> None:
+    _, left, foot, chest = electrodes()
+    drifting = np.cumsum(RANDOM.normal(0, 0.05, left.shape)) + RANDOM.normal(0, 0.4, left.shape)
+    assert codes(from_electrodes(drifting, left, foot, chest)) in (["lead-off"], ["too-noisy"])
+
+
+@pytest.mark.parametrize("factor", [1000.0, 10.0, 0.1, 0.001])
+def test_another_unit_than_millivolts(factor: float) -> None:
+    assert codes(synthesise("normal", 5) * factor)[0] in ("wrong-gain", "flat-leads")
+    if factor > 0.01:
+        assert codes(synthesise("normal", 5) * factor) == ["wrong-gain"]
+
+
+def test_nothing_but_noise_has_no_heartbeat() -> None:
+    assert set(codes(RANDOM.normal(0, 0.02, (12, 5000)))) & {"no-heartbeat", "lead-off", "leads-contradict"}
+
+
+def test_one_lead_alone_is_checked_alone() -> None:
+    lead = synthesise("normal", 5)[:1]
+    assert check(lead, 500.0, (), ("I",)).problems == ()
+    assert [p.code for p in check(lead * 1000, 500.0, (), ("I",)).problems] == ["wrong-gain"]
+    noise = RANDOM.normal(0, 0.05, lead.shape).astype(np.float32)
+    assert [p.code for p in check(noise, 500.0, (), ("I",)).problems] == ["no-heartbeat"]
+
+
+def test_what_is_refused_is_measured_all_the_same() -> None:
+    checked = check(synthesise("normal", 5)[:, :3000], 500.0, ())
+    assert [problem.code for problem in checked.problems] == ["too-short"]
+    assert checked.waves is not None
+    assert 60 < checked.waves.heart_rate < 90
