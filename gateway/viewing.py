@@ -21,6 +21,8 @@ from gateway.study import Instance
 
 WAVEFORM_CLASSES = "1.2.840.10008.5.1.4.1.1.9."
 """SOP classes of waveforms begin with this (PS3.4 B.5)."""
+_NO_ECG = (f"{WAVEFORM_CLASSES}4.", f"{WAVEFORM_CLASSES}6.")
+"""Audio and respiratory waveforms, which are no curves to be shown on ECG paper."""
 _SHOWN_AT_ONCE = 8
 """Cases whose headers are remembered."""
 _RECORDINGS_AT_ONCE = 2
@@ -211,7 +213,8 @@ def version_of(found: CaseSources) -> str:
 
 def waveforms(found: CaseSources) -> tuple[Instance, ...]:
     """The recordings that the result was made of, else all there are."""
-    every = tuple(i for i in found.instances if i.sop_class_uid.startswith(WAVEFORM_CLASSES))
+    every = tuple(i for i in found.instances if i.sop_class_uid.startswith(WAVEFORM_CLASSES)
+                  and not i.sop_class_uid.startswith(_NO_ECG))
     return tuple(i for i in every if i.sop_instance_uid in found.read) or every
 
 

@@ -17,5 +17,6 @@ def wav(sound: NDArray[Any], rate: int = 4000, subtype: str = "PCM_16", form: st
     with soundfile.SoundFile(content, "w", rate, channels, subtype, format=form) as file:
         if comment:
             file.comment = comment
-        file.write(np.asarray(sound, dtype=np.float64).T)
+        samples = np.asarray(sound, dtype=np.float64).T
+        file.write(np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16) if subtype == "PCM_16" else samples)
     return content.getvalue()
