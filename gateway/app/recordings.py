@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from adapters.dicom.content.audio_read import load_audio
+from adapters.dicom.content.photo_read import load_photograph
 from adapters.dicom.content.volume import load_volume
 from adapters.dicom.content.waveform_read import load_ecg
+from adapters.files import photograph
 from adapters.files.aecg_source import is_aecg, read_aecg
 from adapters.files.conversion import HEAD_BYTES
 from adapters.files.nifti_source import is_nifti, read_nifti
@@ -18,6 +20,7 @@ from adapters.files.sound_source import is_sound, read_sound
 from adapters.files.wfdb_source import read_wfdb
 from gateway.audio import Audio
 from gateway.errors import Transient, Unusable
+from gateway.photograph import Photograph
 from gateway.pipeline import Ecg, Volume
 from gateway.ports import EcgSource
 from gateway.study import Instance
@@ -44,6 +47,11 @@ class RecordingFiles:
         channels = tuple((1, number) for number in range(1, len(source.signal) + 1))
         return Audio(source.signal, source.rate, "2.25.1", channels, source.location, source.age_years,
                      source.patient.sex)
+
+    def photograph(self, path: Path) -> Photograph:
+        if not _head(path).startswith(photograph.MAGIC):
+            return load_photograph(_instance(1, path))
+        return Photograph(photograph.read_photograph(path.read_bytes()).pixels, None, "2.25.1")
 
     def volume(self, path: Path) -> Volume:
         if path.is_dir():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.audio import Audio
+from gateway.photograph import Photograph
 from gateway.pipeline import Ecg, Volume
 
 
@@ -19,6 +20,10 @@ class Recordings(Protocol):
 
     def audio(self, path: Path) -> Audio:
         """A WAV or FLAC file, or a DICOM object that holds a sound."""
+        ...
+
+    def photograph(self, path: Path) -> Photograph:
+        """A JPEG or PNG file, or a DICOM object that holds a colour image."""
         ...
 
     def volume(self, path: Path) -> Volume:

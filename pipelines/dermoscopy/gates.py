@@ -1,0 +1,85 @@
+"""What makes a picture unfit to be read: measured signs, and limits that the model was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import ndimage
+
+from gateway.pipeline import Floats
+from gateway.result import Problem
+from pipelines.dermoscopy.colour import Mask
+from pipelines.dermoscopy.lesion import Lesion
+from pipelines.dermoscopy.prepare import Prepared
+
+SMALLEST = 128
+"""Rows and columns below which nothing of a lesion's pattern is left."""
+TOO_SMALL = Problem("too-small", "The photograph is smaller than 128 pixels.")
+DARK = Problem("too-dark", "The photograph is too dark. Take it again with more light.")
+BRIGHT = Problem("overexposed", "The photograph is overexposed. Take it again with less light.")
+BLURRED = Problem("blurred", "The photograph is blurred. Focus on the lesion and take it again.")
+NO_SKIN = Problem("not-skin", "The picture does not show skin.")
+NO_LESION = Problem("no-lesion", "No lesion stands out from the skin.")
+UNKNOWN = Problem("unknown", "Unknown: the lesion looks unlike those from which the model learned.")
+INVALID_OUTPUT = Problem("invalid-model-output", "The model gave something that is no probability.")
+
+_WHITE = 0.97
+SIGNS = ("brightness", "glare", "sharpness", "redness", "greenness", "colourful", "contrast", "certainty")
+
+
+def signs_of_picture(prepared: Prepared) -> dict[str, float]:
+    """`brightness` of the lit part, in [0, 1]; `glare`: share of it that is burnt out; `sharpness`: strength of
+    structure of about a pixel against that of four; `redness`, `greenness`: median log ratios red to blue and green to
+    the mean of both, in the light as it was; `colourful`: share of strong colours that skin does not have."""
+    raw = prepared.raw
+    lit = raw[~prepared.outside] if not prepared.outside.all() else raw.reshape(-1, 3)
+    grey = raw.mean(axis=-1)
+    safe = np.maximum(lit, 0.02)
+    logs = np.log(safe)
+    return {
+        "brightness": float(np.median(lit.mean(axis=1))),
+        "glare": float((lit.min(axis=1) > _WHITE).mean()),
+        "sharpness": _sharpness(grey, ~prepared.outside),
+        "redness": float(np.median(logs[:, 0] - logs[:, 2])),
+        "greenness": float(np.median(logs[:, 1] - (logs[:, 0] + logs[:, 2]) / 2)),
+        "colourful": float((lit[:, 0] < np.maximum(lit[:, 1], lit[:, 2]) - 0.06).mean()),
+    }
+
+
+def signs_of_lesion(lesion: Lesion) -> dict[str, float]:
+    return {"contrast": lesion.contrast, "certainty": lesion.certainty}
+
+
+def _sharpness(grey: Floats, usable: Mask) -> float:
+    """Ratio of the upper percentiles of two difference-of-Gaussians bands."""
+    inside = ndimage.binary_erosion(usable, iterations=6)
+    inside = inside if inside.any() else np.ones_like(usable)
+    smooth = [ndimage.gaussian_filter(grey, sigma) for sigma in (0.6, 1.2, 3.0, 6.0)]
+    fine = np.abs(smooth[0] - smooth[1])[inside]
+    coarse = np.abs(smooth[2] - smooth[3])[inside]
+    return float(np.quantile(fine, 0.98) / (np.quantile(coarse, 0.98) + 0.004))
+
+
+def problems_of_picture(signs: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Problem, ...]:
+    """The first that holds, the plainest first: what is dark is not called blurred."""
+    if signs["brightness"] < limits["darkest"]:
+        return (DARK,)
+    if signs["brightness"] > limits["brightest"] or signs["glare"] > limits["most_glare"]:
+        return (BRIGHT,)
+    if not skin(signs, limits):
+        return (NO_SKIN,)
+    return (BLURRED,) if signs["sharpness"] < limits["least_sharp"] else ()
+
+
+def skin(signs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """Whether the colours of the picture as a whole are those of skin under a lamp."""
+    return (limits["least_red"] <= signs["redness"] <= limits["most_red"]
+            and limits["least_green"] <= signs["greenness"] <= limits["most_green"]
+            and signs["colourful"] <= limits["most_colourful"])
+
+
+def problems_of_lesion(lesion: Lesion | None, limits: Mapping[str, float]) -> tuple[Problem, ...]:
+    if lesion is None or lesion.contrast < limits["least_contrast"] or lesion.certainty < limits["least_certain"]:
+        return (NO_LESION,)
+    return ()
