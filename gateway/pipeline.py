@@ -162,6 +162,8 @@ class KeyImage:
     pixel_aspect: float = 1.0
     source: tuple[str, int] | None = None
     """(SOP Instance UID, frame) of the slice shown."""
+    contour: NDArray[np.bool_] | None = None
+    """bool over the same area: what is outlined, beside the plain picture (in place of the heat)."""
 
 
 @dataclass(frozen=True, slots=True)

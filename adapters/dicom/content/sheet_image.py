@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from adapters.dicom.content.sheet_canvas import Canvas, Style
 from adapters.dicom.content.sheet_header import Look, draw_header, header_height
@@ -16,6 +16,7 @@ _GAP = 12
 _TALLEST = 900
 _FOOT = 44
 _DARK, _LIGHT = (14, 15, 18), (214, 218, 224)
+_CONTOUR = (255, 196, 0)
 _CARD = Look(width=1320, margin=24, body=28, lines=12, columns=1)
 # Dark violet over red to pale yellow, lightness rising evenly, so that more heat is always brighter.
 _ANCHORS = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
@@ -23,8 +24,8 @@ _ANCHORS = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66
 
 
 def draw_key_image(reading: Reading, picture: KeyImage) -> NDArray[np.uint8]:
-    """uint8 (rows, columns, 3). With heat: two panels, plain and overlay; without: one, enlarged."""
-    panels = 1 if picture.heat is None else 2
+    """uint8 (rows, columns, 3). With heat or contour: two panels, plain and overlay; without: one, enlarged."""
+    panels = 1 if picture.heat is None and picture.contour is None else 2
     width, height = _size(picture, panels)
     header = header_height(reading, _LOOK)
     canvas = Canvas(_LOOK.width, header + height + _FOOT + _GAP)
@@ -35,7 +36,9 @@ def draw_key_image(reading: Reading, picture: KeyImage) -> NDArray[np.uint8]:
     canvas.image.paste(Image.fromarray(plain), (left, top))
     canvas.text(left, top + height + _FOOT / 2, picture.caption, Style(_LOOK.body, colour=_LIGHT),
                 width=width if panels == 2 else _LOOK.width - left, anchor="lm")
-    if picture.heat is not None:
+    if picture.contour is not None:
+        canvas.image.paste(Image.fromarray(_outlined(plain, picture.contour)), (left + width + _GAP, top))
+    elif picture.heat is not None:
         canvas.image.paste(Image.fromarray(_overlay(plain, picture.heat)), (left + width + _GAP, top))
         _draw_legend(canvas, left + width + _GAP, width, top + height + _FOOT // 2)
     return canvas.pixels()
@@ -73,6 +76,17 @@ def _overlay(plain: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
     amount = np.asarray(resized)
     opacity = np.minimum(1.0, 1.4 * amount)[..., None] * 0.65
     return np.rint(plain * (1 - opacity) + _coloured(amount) * opacity).astype(np.uint8)
+
+
+def _outlined(plain: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The mask's edge, three pixels wide, whatever the enlargement."""
+    large = Image.fromarray(mask.astype(np.uint8) * 255).resize((plain.shape[1], plain.shape[0]),
+                                                                 Image.Resampling.BILINEAR)
+    inside = large.point(lambda value: 255 if value >= 128 else 0)
+    edge = np.asarray(inside.filter(ImageFilter.MaxFilter(3))) != np.asarray(inside.filter(ImageFilter.MinFilter(3)))
+    drawn = plain.copy()
+    drawn[edge] = _CONTOUR
+    return drawn
 
 
 def _coloured(amount: NDArray[np.float32]) -> NDArray[np.float64]:

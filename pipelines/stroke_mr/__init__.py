@@ -1,0 +1,1 @@
+"""Head MR for acute ischaemic stroke."""
