@@ -31,10 +31,13 @@ class Allowed:
         await self._app(scope, receive, telling if scope["type"] == "http" else send)
 
     def methods(self, path: str) -> list[str]:
-        """Of that address, in alphabetical order; empty where nothing is described."""
-        return sorted({method for pattern, methods in self._table if pattern.fullmatch(path) for method in methods})
+        """Of that address, in alphabetical order; empty where nothing is described. A concrete path goes before
+        those with parameters (OpenAPI 3.1, 4.8.8.2)."""
+        return next((methods for pattern, methods in self._table if pattern.fullmatch(path)), [])
 
     @cached_property
     def _table(self) -> list[tuple[re.Pattern[str], list[str]]]:
-        return [(re.compile(_PARAMETER.sub("[^/]+", re.escape(path))), [method.upper() for method in told])
-                for path, told in self._description()["paths"].items()]
+        """Those with fewer parameters first."""
+        paths = sorted(self._description()["paths"].items(), key=lambda described: described[0].count("{"))
+        return [(re.compile(_PARAMETER.sub("[^/]+", re.escape(path))), sorted(method.upper() for method in told))
+                for path, told in paths]

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.web.allowed import Allowed
 from gateway.study import Priority
 from tests.archives import zipped
 from tests.web_fakes import World, fake_object, serving, view
@@ -251,3 +252,12 @@ def test_an_unexpected_error_is_a_problem_without_its_text(client: httpx.Client,
     assert answer.headers["content-type"] == "application/problem+json"
     assert "Ivanova" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_refused_method_is_told_which_ones_there_are(client: httpx.Client) -> None:
+    told = client.delete("/api/worklist")
+    assert (told.status_code, told.headers["allow"]) == (405, "GET")
+    described = {"/s/{id}": ["get", "delete"], "/s/search": ["post"], "/s/{id}/{part}": ["get"], "/s/{id}/x": ["put"]}
+    allowed = Allowed(World().app(), lambda: {"paths": described})
+    assert [allowed.methods(path) for path in ("/s/search", "/s/1", "/s/1/x", "/s/1/y", "/t")] == [
+        ["POST"], ["DELETE", "GET"], ["PUT"], ["GET"], []]
