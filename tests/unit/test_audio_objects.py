@@ -29,8 +29,8 @@ TONE = (np.sin(np.arange(8000) * 2 * np.pi * 440 / RATE) * 0.5).astype(np.float3
 
 def source(signal: NDArray[Any] = TONE[None], rate: float = RATE) -> AudioSource:
     patient = Patient("P1", "", "Doe^Jane", "19740201", "F")
-    return AudioSource(("test", "1"), patient, np.asarray(signal, np.float32), rate, datetime(2026, 3, 1, 9, 30, tzinfo=UTC),
-                       age_years=52, location="posterior left lower")
+    return AudioSource(("test", "1"), patient, np.asarray(signal, np.float32), rate,
+                       datetime(2026, 3, 1, 9, 30, tzinfo=UTC), age_years=52, location="posterior left lower")
 
 
 def stored(part10: bytes, folder: Path, name: str = "1") -> Instance:

@@ -1,0 +1,49 @@
+"""The picture of a reading: the most telling recording over time and frequency, and where the networks attended."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.pipeline import Floats, SpectrogramSheet
+from pipelines.asthma.decision import Heard
+from pipelines.asthma.mel import HOP, band_edges, filters
+from pipelines.asthma.preprocess import RATE, WINDOW, trimmed_span
+from pipelines.asthma.spectrum import power
+
+_WINDOW = 0.1
+"""Seconds of the transform that is shown."""
+_SIZE = 1024
+_FRAMES = round(WINDOW / HOP)
+
+
+def sheet(heard: Heard, number: int, count: int) -> SpectrogramSheet:
+    """Of the recording `number` of `count`; what was trimmed off is not shown."""
+    begin, end = trimmed_span(heard.sound.size)
+    bands = filters(_SIZE, RATE) @ power(heard.sound[begin:end], round(_WINDOW * RATE), round(HOP * RATE), _SIZE)
+    decibels = 10 * np.log10(bands.astype(np.float64) + 1e-9)
+    levels = (decibels - np.median(decibels)).astype(np.float32)
+    heat = attended(heard, levels.shape, begin / RATE)
+    which = f" of recording {number} of {count}" if count > 1 else ""
+    return SpectrogramSheet(levels, band_edges(RATE)[1:-1], (end - begin) / RATE, heat,
+                            f"Mel spectrogram{which}, window 100 ms; below, orange: where the networks attended",
+                            begin / RATE)
+
+
+def attended(heard: Heard, shape: tuple[int, ...], begin: float) -> Floats:
+    """(bands, frames) in [0, 1]: the attention of the clips at their places, where they overlap the mean."""
+    total, counts = np.zeros(shape), np.zeros(shape[1])
+    for grid, start in zip(heard.attention, heard.starts, strict=True):
+        first = round((start - begin) / HOP)
+        last = min(first + _FRAMES, shape[1])
+        total[:, first:last] += enlarged(grid, (shape[0], _FRAMES))[:, :last - first]
+        counts[first:last] += 1
+    mean = total / np.maximum(counts, 1)
+    top = float(np.percentile(mean, 99.5))
+    return np.asarray(np.clip(mean / max(top, 1e-12), 0, 1), dtype=np.float32)
+
+
+def enlarged(grid: Floats, shape: tuple[int, int]) -> Floats:
+    """A small map over a larger one, each cell as a block."""
+    rows = np.arange(shape[0]) * grid.shape[0] // shape[0]
+    columns = np.arange(shape[1]) * grid.shape[1] // shape[1]
+    return np.asarray(grid[np.ix_(rows, columns)], dtype=np.float32)
