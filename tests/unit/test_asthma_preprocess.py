@@ -27,12 +27,13 @@ def test_two_seconds_are_cut_off_where_ten_stay(seconds: float, cut: float) -> N
     assert end == round((seconds - cut) * RATE)
 
 
-@pytest.mark.parametrize(("seconds", "starts"), [(10, (0, 2.5, 5)), (11, (0.5, 3, 5.5)), (5, (0,)), (7, (1,)), (3, (0,))])
+@pytest.mark.parametrize(("seconds", "starts"), [(10, (0, 2.5, 5)), (11, (0.5, 3, 5.5)), (5, (0,)), (7, (1,)),
+                                                 (3, (0,))])
 def test_clips_lie_around_the_middle(seconds: float, starts: tuple[float, ...]) -> None:
     assert window_starts(round(seconds * RATE)) == tuple(start * RATE for start in starts)
 
 
-@pytest.mark.parametrize(("seconds", "count"), [(3, 1), (10, 3), (15, 4), (60, 21)])
+@pytest.mark.parametrize(("seconds", "count"), [(3, 1), (10, 3), (15, 3), (60, 21)])
 def test_clips_are_normalised_and_know_their_second(seconds: float, count: int) -> None:
     sound = np.random.default_rng(0).normal(0.3, 0.02, round(seconds * RATE)).astype(np.float32)
     cut, starts = clips(sound)
