@@ -41,10 +41,11 @@ class Scores:
         return self.curves[self._speaker() if label == ABNORMAL else label].threshold
 
     def _speaker(self) -> str:
-        """The most probable of the present labels; where none is, the one nearest to its threshold."""
+        """The most probable of the present kinds, else `unusual`; where none is present, the one nearest to its
+        threshold."""
         present = self.present()
         if present:
-            return max(present, key=self.probability)
+            return max(present, key=lambda label: (label != UNUSUAL, self.probability(label)))
         return max(self.values, key=lambda label: self.probability(label) / self.threshold(label))
 
     def present(self) -> tuple[str, ...]:
@@ -55,12 +56,15 @@ class Scores:
 
 
 def findings(scores: Scores, regions: dict[str, ImageRegion | None]) -> tuple[Finding, ...]:
-    """Every label of the pipeline; `regions` by present kind. The overall one borrows the most urgent one's region."""
+    """What the model has learned, then the overall finding, which borrows the most urgent one's region.
+
+    `regions` by present kind.
+    """
     present = scores.present()
     overall = next((regions[label] for label in present if regions.get(label)), None)
     error = Measurement(ERROR, round(math.exp(scores.values[UNUSUAL]), 4), NO_UNITS)
     made = []
-    for label in LABELS:
+    for label in (one for one in LABELS if one.name in scores.values or one.name == ABNORMAL):
         is_overall = label.name == ABNORMAL
         where = overall if is_overall else regions.get(label.name)
         made.append(Finding(label.name, label.code, label.display, scores.probability(label.name),
@@ -96,7 +100,7 @@ def _summary(verdict: Verdict, found: tuple[Finding, ...], measurements: tuple[M
     measured = {measurement.code: measurement.value for measurement in measurements}
     lungs = f" Lung volume {measured[VOLUME]:.0f} mL, mean density {measured[DENSITY]:.0f} HU."
     if verdict is Verdict.NORMAL:
-        return f"No opacity, nodule, effusion or emphysema found, and lungs of usual appearance.{lungs}"
+        return f"None of the {len(found) - 1} findings looked for, and lungs of usual appearance.{lungs}"
     if verdict is Verdict.UNDETERMINED:
         return f"Nothing found, but not called normal: {' '.join(doubt.text for doubt in doubts)}{lungs}"
     present = sorted((f for f in found if f.present), key=lambda f: -f.probability * f.acuity)

@@ -11,7 +11,7 @@ from gateway.evidence_map import EvidenceVolume, as_bytes
 from gateway.pipeline import Array, Floats, KeyImage, Volume
 from gateway.result import ImageRegion
 from pipelines.chest_ct.grid import Working, turned_back
-from pipelines.chest_ct.labels import ABNORMAL, KINDS, UNUSUAL
+from pipelines.chest_ct.labels import ABNORMAL, UNUSUAL
 from pipelines.chest_ct.lungs import Lungs
 from pipelines.chest_ct.views import View, smooth_evidence
 
@@ -25,13 +25,14 @@ ERROR_SHOWN = 0.12, 0.6
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that was computed for one study. `scores` (slabs shown, kinds), `maps` (slabs shown, kinds, cells, cells):
-    logits; `error` (slabs shown, SIZE, SIZE)."""
+    """All that was computed for one study. `kinds`: what the classifier tells apart; `scores` (slabs shown, kinds),
+    `maps` (slabs shown, kinds, cells, cells): logits; `error` (slabs shown, SIZE, SIZE)."""
 
     volume: Volume
     working: Working
     lungs: Lungs
     view: View
+    kinds: tuple[str, ...]
     scores: Floats
     maps: Floats
     error: Floats
@@ -40,7 +41,7 @@ class Reading:
         """The shown slab (index into `view.slabs`) that says most about a kind, or about the error."""
         if label == UNUSUAL:
             return int(np.argmax(self.error.reshape(len(self.error), -1).max(1)))
-        return int(np.argmax(self.scores[:, KINDS.index(label)]))
+        return int(np.argmax(self.scores[:, self.kinds.index(label)]))
 
     def fullest(self) -> int:
         """The shown slab with the most lung."""
@@ -51,7 +52,7 @@ class Reading:
         if label == UNUSUAL:
             square = np.clip((self.error[shown] - ERROR_SHOWN[0]) / (ERROR_SHOWN[1] - ERROR_SHOWN[0]), 0, 1)
         else:
-            probability = smooth_evidence(self.maps[shown, KINDS.index(label)])
+            probability = smooth_evidence(self.maps[shown, self.kinds.index(label)])
             square = np.clip((probability - EVIDENCE_SHOWN) / (1 - EVIDENCE_SHOWN), 0, 1)
         slab = int(self.view.slabs[shown])
         height, width = self.working.hu.shape[1:]
@@ -91,14 +92,15 @@ def volume_of(reading: Reading, present: tuple[str, ...]) -> EvidenceVolume:
 
     The key slice is the one that `picture` shows.
     """
-    shown = range(reading.view.slabs.size)
+    shown, told_of = range(reading.view.slabs.size), (*reading.kinds, UNUSUAL)
     of_kind = [np.stack([as_bytes(turned_back(reading.heat(told, slab), reading.working.flips)) for slab in shown])
-               for told in (*KINDS, UNUSUAL)]
-    together = np.maximum.reduce([of_kind[(*KINDS, UNUSUAL).index(label)] for label in _speaking(present)])
+               for told in told_of]
+    together = np.maximum.reduce([of_kind[told_of.index(label)] for label in _speaking(present)])
     values = np.stack([together, *of_kind[:-1]])
     plane_of = {int(slab): shown for shown, slab in enumerate(reading.view.slabs)}
     planes = tuple(plane_of.get(int(slab), -1) for slab in reading.working.slab_of)
-    return EvidenceVolume((ABNORMAL, *KINDS), values, reading.volume.slices, planes, _key_slice(reading, present))
+    labels = (ABNORMAL, *reading.kinds)
+    return EvidenceVolume(labels, values, reading.volume.slices, planes, _key_slice(reading, present))
 
 
 def _speaking(present: tuple[str, ...]) -> list[str]:

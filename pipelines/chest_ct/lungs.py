@@ -31,11 +31,13 @@ _HULL_SHARE = 0.6
 @dataclass(frozen=True, slots=True)
 class Lungs:
     """Masks on the working grid. `aerated`: air-filled lung without the windpipe; `whole`: with vessels and dense
-    disease closed in. `volumes_ml`: of `whole`, patient's right and left."""
+    disease closed in; `left`: the half of the patient in which the left one lies. `volumes_ml`: of `whole`, patient's
+    right and left."""
 
     body: Mask
     aerated: Mask
     whole: Mask
+    left: Mask
     volumes_ml: tuple[float, float]
 
     @property
@@ -60,7 +62,7 @@ def find_lungs(working: Working) -> Lungs | None:
     whole = body & (_with_disease(aerated, left, reach) | _with_disease(aerated, ~left, reach))
     whole &= ~_domes(whole, aerated, body)
     volumes = float((whole & ~left).sum()) * voxel_ml, float((whole & left).sum()) * voxel_ml
-    return Lungs(body, aerated, whole, volumes)
+    return Lungs(body, aerated, whole, left, volumes)
 
 
 def _body(hu: Array) -> Mask | None:

@@ -14,7 +14,7 @@ from pipelines.chest_ct.decision import Scores, decide, findings, undetermined
 from pipelines.chest_ct.evidence import Reading, picture, region, volume_of
 from pipelines.chest_ct.gates import doubts, problems_of_lungs, problems_of_volume
 from pipelines.chest_ct.grid import Working, working
-from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, KINDS, UNUSUAL
+from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, UNUSUAL, learned
 from pipelines.chest_ct.lungs import Lungs, find_lungs
 from pipelines.chest_ct.measures import measure
 from pipelines.chest_ct.views import (
@@ -34,7 +34,7 @@ class ChestCt:
     """Reader of axial chest CT for opacities, nodules, effusions, emphysema and lungs unlike healthy ones."""
 
     name = "chest_ct"
-    version = "1.0.0"
+    version = "1.1.0"
     title = "Chest CT: opacity, nodule or mass, pleural effusion, emphysema"
     models: tuple[str, ...] = (CLASSIFIER, AUTOENCODER)
     procedure = ("25045-6", "LN", "CT unspecified body region")
@@ -77,7 +77,8 @@ def _read(volume: Volume, provenance: Provenance) -> Steps[Analysis]:
 def _read_lungs(volume: Volume, small: Working, lungs: Lungs, provenance: Provenance) -> Steps[Analysis]:
     evidence = tuple(dict.fromkeys(uid for uid, _ in volume.slices))
     measurements = measure(volume, small, lungs)
-    curves = curves_of(provenance.models[0], KINDS) | curves_of(provenance.models[1], (UNUSUAL,))
+    kinds = tuple(label.name for label in learned(provenance.models[0]))
+    curves = curves_of(provenance.models[0], kinds) | curves_of(provenance.models[1], (UNUSUAL,))
     view = View.of(lungs)
     scores, maps = yield from infer(CLASSIFIER, {"slabs": classifier_input(small, view)}, ("scores", "evidence"))
     shown = autoencoder_input(small, lungs, view)
@@ -87,8 +88,8 @@ def _read_lungs(volume: Volume, small: Working, lungs: Lungs, provenance: Proven
         return Analysis(undetermined(problems, evidence, provenance, measurements))
     inside = view.cut(lungs.whole, fill=False)
     error = reconstruction_error(shown, rebuilt, inside)
-    reading = Reading(volume, small, lungs, view, scores, maps, error)
-    values = dict(zip(KINDS, map(float, class_scores(scores)), strict=True)) | {UNUSUAL: error_score(error, inside)}
+    reading = Reading(volume, small, lungs, view, kinds, scores, maps, error)
+    values = dict(zip(kinds, map(float, class_scores(scores)), strict=True)) | {UNUSUAL: error_score(error, inside)}
     return _conclude(reading, Scores(values, curves), measurements, provenance, evidence)
 
 

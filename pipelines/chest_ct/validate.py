@@ -18,11 +18,12 @@ from gateway.ports.recordings import Recordings
 from gateway.result import Finding, ModelRelease, Result
 from gateway.study import Instance, Patient, Series, Study
 from pipelines.chest_ct.cases import as_volume, random_case
-from pipelines.chest_ct.labels import ABNORMAL, LABELS
+from pipelines.chest_ct.labels import ABNORMAL, KINDS, learned
 from pipelines.chest_ct.reader import ChestCt
+from pipelines.chest_ct.tables import read_labels
 from pipelines.validation.progress import Progress, silent, track
 from pipelines.validation.records import Record, Scored
-from pipelines.validation.table import Row, read_table
+from pipelines.validation.table import Row
 
 SYNTHETIC = "synthetic"
 UNSEEN = 900_000_000
@@ -47,23 +48,21 @@ def score(data: Path, inference: Inference, *, recordings: Recordings | None = N
     """Every volume as the pipeline reads it.
 
     `data`: `synthetic` (that word, or an empty folder of that name: `cases` generated chests that training never saw),
-    or a folder with `labels.csv` (see `pipelines.validation.table`; columns for the labels that are known) and for each
-    record `NAME.npz` (`hu`: slices, rows, columns, foot to head; `spacing`: mm), a NIfTI-1 file, or a folder of DICOM
-    slices. What the pipeline would not read is undetermined, and has no probabilities. Raises Unusable where there is
-    no such data, naming the line of the table.
+    or a folder with a table (see `pipelines.chest_ct.tables`) and for each record `NAME.npz` (`hu`: slices, rows,
+    columns, foot to head; `spacing`: mm), a NIfTI-1 file, or a folder of DICOM slices. What the pipeline would not read
+    is undetermined, and has no probabilities. Raises Unusable where there is no such data, naming the table's line.
     """
-    held = _synthetic(cases) if data.name == SYNTHETIC and not (data / "labels.csv").exists() \
-        else _labelled(read_table(data, [label.name for label in LABELS]), recordings)
-    count, labelled = held
     releases = tuple(inference.release(model) for model in ChestCt.models)
+    labels = (*(label.name for label in learned(releases[0])), ABNORMAL)
+    count, labelled = _synthetic(cases) if data.name == SYNTHETIC and not (data / "labels.csv").exists() \
+        else _labelled(read_labels(data), recordings)
     records, results = [], []
     for case in track(progress, labelled, count, "volumes read", every=10):
         result = analyse(case.volume, inference, releases).result
         results.append((case, result))
         records.append(_record(case, result))
     thresholds = {f.label: f.threshold for _, result in results for f in result.findings} | {ABNORMAL: PRESENT}
-    return Scored(ChestCt.name, tuple(label.name for label in LABELS), records,
-                  {label.name: thresholds.get(label.name, 1.0) for label in LABELS}, releases,
+    return Scored(ChestCt.name, labels, records, {label: thresholds.get(label, 1.0) for label in labels}, releases,
                   apart={"overall": ABNORMAL}, further={"verdicts": _verdicts(results)})
 
 
@@ -104,8 +103,7 @@ def _synthetic(cases: int) -> tuple[int, Iterator[Labelled]]:
     def made() -> Iterator[Labelled]:
         for seed in range(UNSEEN, UNSEEN + cases):
             case = random_case(seed)
-            truth = {label.name: float(label.name in case.lesions) for label in LABELS}
-            truth[ABNORMAL] = float(bool(case.lesions))
+            truth = {kind: float(kind in case.lesions) for kind in KINDS} | {ABNORMAL: float(bool(case.lesions))}
             yield Labelled(str(seed), str(seed), truth, as_volume(case.hu, case.spacing))
 
     return cases, made()

@@ -68,8 +68,9 @@ def read_table(data: Path, labels: Sequence[str], *, names: Sequence[str] = NAME
 
     Columns: `record` (or path, file, name, image; a path relative to the table), `patient` (or subject; records of one
     patient stay together), `age` (years), `sex`, `device`, `site`, `fold`, and for each of `labels` that is known a
-    column of 1, 0 or blank. Names are compared without case; `aliases` gives other names of label columns. Separated by
-    commas, semicolons or tabs, UTF-8. Raises Unusable, naming file, line and column.
+    column of 1, 0 or blank. Names are compared without case; `aliases` gives other names of label columns (any of
+    several makes a label positive). Separated by commas, semicolons or tabs, UTF-8. Raises Unusable, naming file, line
+    and column.
     """
     table = find_table(data, names)
     if table is None:
@@ -77,7 +78,7 @@ def read_table(data: Path, labels: Sequence[str], *, names: Sequence[str] = NAME
                        element="data")
     lines = csv.DictReader(io.StringIO(_text(table)), dialect=_dialect(table))
     header = _header(table, lines.fieldnames or (), labels, aliases or {})
-    rows = [_row(table, lines.line_num, header, {k: v or "" for k, v in line.items() if k}, labels)
+    rows = [_row(table, lines.line_num, header, {k: v or "" for k, v in line.items() if k})
             for line in lines if any(value for key, value in line.items() if key)]
     _check(table, rows)
     return rows
@@ -103,34 +104,44 @@ def _dialect(table: Path) -> type[csv.Dialect]:
     return Chosen
 
 
-def _header(table: Path, columns: Sequence[str], labels: Sequence[str], aliases: Mapping[str, str]) -> dict[str, str]:
-    """What each column is: `record`, `patient`... or `label:NAME` → the column's own name."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """`columns`: `record`, `patient`... → the column's own name. `labels`: label → the columns that stand for it."""
+
+    columns: Mapping[str, str]
+    labels: Mapping[str, tuple[str, ...]]
+
+
+def _header(table: Path, columns: Sequence[str], labels: Sequence[str], aliases: Mapping[str, str]) -> _Header:
     plain = {column.strip().lower(): column for column in columns if column}
     header = {what: plain[name] for what, names in _COLUMNS.items() for name in names[::-1] if name in plain}
     known = {label.lower(): label for label in labels} | {other.lower(): label for other, label in aliases.items()}
-    header |= {f"label:{known[name]}": column for name, column in plain.items() if name in known}
+    told = {label: tuple(column for name, column in plain.items() if known.get(name) == label) for label in labels}
+    told = {label: own for label, own in told.items() if own}
     if "record" not in header:
         raise Unusable(f"{table.name} has no column record (or path, file, name); it has {_told(columns)}",
                        element=table.name)
-    if not any(what.startswith("label:") for what in header):
+    if not told:
         raise Unusable(f"{table.name} has none of the columns {', '.join(labels)}; it has {_told(columns)}",
                        element=table.name)
-    return header
+    return _Header(header, told)
 
 
 def _told(columns: Sequence[str]) -> str:
     return ", ".join(column for column in columns[:12] if column) or "no columns"
 
 
-def _row(table: Path, number: int, header: Mapping[str, str], line: dict[str, str], labels: Sequence[str]) -> Row:
+def _row(table: Path, number: int, header: _Header, line: dict[str, str]) -> Row:
     place = f"{table.name}, line {number}"
-    cell = {what: line.get(column, "").strip() for what, column in header.items()}
+    cell = {what: line.get(column, "").strip() for what, column in header.columns.items()}
     record = cell["record"]
     if not record:
-        raise Unusable(f"{place}: the column {header['record']} is blank", element=header["record"])
-    told = {label: _truth(cell[f"label:{label}"], place, label) for label in labels if f"label:{label}" in cell}
+        raise Unusable(f"{place}: the column {header.columns['record']} is blank", element=header.columns["record"])
+    told = {label: [_truth(line.get(column, "").strip(), place, column) for column in columns]
+            for label, columns in header.labels.items()}
+    known = {label: [value for value in values if value is not None] for label, values in told.items()}
     return Row(record, table.parent / record, cell.get("patient") or record,
-               {label: value for label, value in told.items() if value is not None}, place,
+               {label: max(values) for label, values in known.items() if values}, place,
                _age(cell.get("age", ""), place), cell.get("sex", ""), cell.get("device", ""), cell.get("site", ""),
                cell.get("fold", ""), line)
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codes import Code
-from gateway.result import Measurement, Problem, Provenance, Verdict
+from gateway.errors import Permanent
+from gateway.result import Measurement, ModelRelease, Problem, Provenance, Verdict
 from pipelines.chest_ct.calibration import Curve
 from pipelines.chest_ct.decision import Scores, decide, findings, undetermined
-from pipelines.chest_ct.labels import ABNORMAL, KINDS, LABELS, UNUSUAL
+from pipelines.chest_ct.labels import ABNORMAL, FINDINGS, KINDS, LABELS, UNUSUAL, learned
 from pipelines.chest_ct.measures import DENSITY, HOUNSFIELD, MILLILITRE, VOLUME
 
 MEASURED = (Measurement(VOLUME, 5000, MILLILITRE), Measurement(DENSITY, -820, HOUNSFIELD))
@@ -28,7 +28,7 @@ def test_the_overall_finding_is_present_when_anything_is(logits: list[float], th
     given_scores = scores(dict(zip(labels, thresholds, strict=True)), **dict(zip(labels, logits, strict=True)))
     found = {finding.label: finding for finding in findings(given_scores, {})}
     assert found[ABNORMAL].present == bool(given_scores.present())
-    assert set(found) == {label.name for label in LABELS}
+    assert list(found) == [*KINDS, ABNORMAL]
     told = {kind for kind in KINDS if found[kind].present}
     assert told == set(given_scores.present()) - {UNUSUAL}
     assert all(found[ABNORMAL].probability >= found[kind].probability for kind in told)
@@ -43,7 +43,7 @@ def test_unusual_lungs_alone_are_pathology() -> None:
     result = decide(findings(scores(unusual=2), {}), MEASURED, (), (), WHO, ("1.2",))
     assert result.verdict is Verdict.PATHOLOGY
     assert [f.label for f in result.findings if f.present] == [ABNORMAL]
-    assert result.risk == pytest.approx(0.5 * result.findings[0].probability)
+    assert result.risk == pytest.approx(0.5 * result.findings[-1].probability)
     assert "Any abnormality of the lungs" in result.summary
 
 
@@ -73,8 +73,27 @@ def test_undetermined_says_why() -> None:
     assert result.summary == "The chest CT could not be read. No lungs were found."
 
 
-def test_codes_are_distinct_snomed_concepts() -> None:
+def test_the_specific_finding_is_named_before_the_overall_one() -> None:
+    """Also where the autoencoder is surer than the classifier: lists sort by probability and keep the order of ties."""
+    found = findings(scores(nodule=1, unusual=6), {})
+    shown = sorted((f for f in found if f.present), key=lambda f: -f.probability)
+    assert [f.label for f in shown] == ["nodule", ABNORMAL]
+
+
+def test_the_sixteen_findings_have_codes_of_their_own_and_all_columns_of_both_data_sets() -> None:
     codes = [label.code for label in LABELS]
-    assert len({code.value for code in codes}) == len(codes)
-    assert all(code.scheme == "SCT" and isinstance(code, Code) and code.value.isdigit() for code in codes)
+    assert len({code.value for code in codes}) == len(codes) == 17
+    assert sum(code.scheme == "SCT" and code.value.isdigit() for code in codes) == 15
     assert all(0 < label.acuity <= 1 for label in LABELS)
+    assert len({column for label in LABELS for column in label.columns}) == 17
+    assert all(label.columns for label in FINDINGS)
+
+
+def test_a_model_says_which_findings_it_has_learned() -> None:
+    def release(labels: str) -> ModelRelease:
+        return ModelRelease("m", "1", "", demonstration=True, parameters={"labels": labels})
+
+    assert [label.name for label in learned(release("nodule,atelectasis"))] == ["nodule", "atelectasis"]
+    for wrong in ("", "nodule,dragons"):
+        with pytest.raises(Permanent, match="other labels"):
+            learned(release(wrong))

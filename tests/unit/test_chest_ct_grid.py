@@ -15,6 +15,7 @@ from pipelines.chest_ct.gates import doubts, problems_of_lungs, problems_of_volu
 from pipelines.chest_ct.grid import averaging, turned, turned_back, working
 from pipelines.chest_ct.lungs import find_lungs
 from pipelines.chest_ct.measures import measure
+from pipelines.chest_ct.words import WORDS
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,8 @@ def test_measures_agree_with_the_phantom(spacing: tuple[float, float, float]) ->
     values = {m.code.value: (m.value, m.unit.value) for m in measure(volume, small, lungs)}
     assert values["CTLUNGVOL"] == (pytest.approx(2 * TRUE_ML, rel=0.04), "mL")
     assert values["CTLUNGVOLR"][0] == pytest.approx(TRUE_ML, rel=0.05)
-    assert values["CTLUNGVOLR"][0] + values["CTLUNGVOLL"][0] == values["CTLUNGVOL"][0]
+    assert values["CTLUNGVOLR"][0] + values["CTLUNGVOLL"][0] == pytest.approx(values["CTLUNGVOL"][0], abs=1)
+    assert values["CTLUNGMEANR"] == values["CTLUNGMEANL"] == (pytest.approx(-850, abs=8), "[hnsf'U]")
     assert values["CTLUNGMEAN"] == (pytest.approx(-850, abs=8), "[hnsf'U]")
     assert values["CTLAA950"] == (0, "%")
     assert values["CTHAA300"][0] < 1
@@ -64,6 +66,28 @@ def test_shares_count_low_and_high_tissue() -> None:
     assert values["CTLAA950"] == pytest.approx(50, abs=2)
     block = 100 * 400 * 5 * 1.5 * 1.5 / 1000 / (2 * TRUE_ML)
     assert values["CTHAA300"] == pytest.approx(block, abs=0.4)
+    assert values["CTHAA300R"] == pytest.approx(2 * block, abs=0.6)
+    assert values["CTHAA300L"] < 0.4
+    assert values["CTDENSE"] == values["CTDENSER"] == pytest.approx(4.5, abs=1.5)
+    assert values["CTDENSEL"] < 0.5
+    assert {m.code.meaning for m in measure(volume, small, lungs)} <= WORDS["ru"].keys()
+
+
+def test_each_lung_is_told_for_itself() -> None:
+    """Ground glass in the left half of the patient, which is on the right of the picture; then no left lung at all."""
+    volume = phantom()
+    volume.hu[:, :, 130:][volume.hu[:, :, 130:] == -850] = -600
+    small = working(volume)
+    lungs = find_lungs(small)
+    assert lungs is not None
+    values = {m.code.value: m.value for m in measure(volume, small, lungs)}
+    assert (values["CTPALEL"], values["CTPALER"]) == (pytest.approx(100, abs=2), pytest.approx(0, abs=2))
+    assert values["CTLUNGMEANL"] == pytest.approx(-600, abs=8)
+    alone = phantom(left=False)
+    lungs = find_lungs(working(alone))
+    assert lungs is not None
+    values = {m.code.value: m.value for m in measure(alone, working(alone), lungs)}
+    assert values["CTLUNGVOLR"] > 1000 > values["CTLUNGVOLL"]
 
 
 @pytest.mark.parametrize("columns", [slice(45, 70), slice(75, 95), slice(95, 116)], ids=["pleura", "core", "hilum"])
