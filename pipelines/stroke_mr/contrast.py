@@ -102,13 +102,14 @@ def _echo_planar(facts: Facts) -> bool:
 
 
 def _by_times(facts: Facts) -> Contrast:
-    """Classic objects. An inversion time of 1.6-3.2 s with a long echo nulls fluid (1.5 and 3 tesla)."""
+    """Classic objects. An inversion time of 1.6-3.2 s with a long echo nulls fluid (1.5 and 3 tesla); where none is
+    told the name counts beside a repetition time longer than that of a T2."""
     repetition, echo, inversion = facts.repetition_time, facts.echo_time, facts.inversion_time
     if echo is None or repetition is None:
         return Contrast.UNTOLD
     if inversion and 1600 <= inversion <= 3200 and repetition >= 4000 and echo >= 60:
         return Contrast.FLAIR
-    if not inversion and "FLAIR" in f"{facts.description} {facts.names}" and repetition >= 4000 and echo >= 60:
+    if not inversion and "FLAIR" in f"{facts.description} {facts.names}" and repetition >= 6500 and echo >= 60:
         return Contrast.FLAIR
     if _echo_planar(facts):
         return Contrast.UNTOLD

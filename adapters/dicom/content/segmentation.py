@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -103,9 +102,9 @@ def _made(reading: Reading, outlined: Segmentation, sources: list[Instance]) -> 
 
 
 def _source(reading: Reading, outlined: Segmentation, index: int, instance: Instance) -> Dataset:
-    """One source slice as a single-frame image: enhanced objects are told slice by slice."""
+    """One source slice as a single-frame image of a name of its own: enhanced objects are told slice by slice."""
     ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID = MRImageStorage, instance.sop_instance_uid
+    ds.SOPClassUID, ds.SOPInstanceUID = MRImageStorage, _slice_uid(reading, index)
     ds.StudyInstanceUID, ds.SeriesInstanceUID = reading.study.study_instance_uid, instance.series_instance_uid
     ds.FrameOfReferenceUID = outlined.frame_of_reference_uid
     ds.PositionReferenceIndicator = None
@@ -121,19 +120,27 @@ def _source(reading: Reading, outlined: Segmentation, index: int, instance: Inst
     return ds
 
 
+def _slice_uid(reading: Reading, index: int) -> str:
+    return uid("outlined slice", reading.run.run_id, str(index))
+
+
 def _settle(ds: Dataset, reading: Reading, outlined: Segmentation, sources: list[Instance]) -> None:
-    """Times and UIDs from the run; references by the sources' own class and frame; who made it."""
+    """Times and UIDs from the run; references by the sources' own names, classes and frames; who made it."""
     made = content_time(reading)
     ds.ContentDate, ds.ContentTime = dicom_date(made), dicom_time(made)
     organisation = uid("dimensions", reading.run.run_id)
     for item in (*ds.DimensionOrganizationSequence, *ds.DimensionIndexSequence):
         item.DimensionOrganizationUID = organisation
-    by_source = {instance.sop_instance_uid: instance for instance in sources}
-    for item in _references(ds):
-        instance = by_source[str(item.ReferencedSOPInstanceUID)]
-        item.ReferencedSOPClassUID = instance.sop_class_uid
-    _name_frames(ds, outlined, by_source)
+    index_of = {_slice_uid(reading, index): index for index in range(len(sources))}
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        for item in frame.DerivationImageSequence[0].SourceImageSequence:
+            index = index_of[str(item.ReferencedSOPInstanceUID)]
+            _name(item, sources[index])
+            if int(sources[index].tags.get("NumberOfFrames") or 1) > 1:
+                item.ReferencedFrameNumber = outlined.slices[index][1]
     for series in ds.ReferencedSeriesSequence:
+        for item in series.ReferencedInstanceSequence:
+            _name(item, sources[index_of[str(item.ReferencedSOPInstanceUID)]])
         once = {str(item.ReferencedSOPInstanceUID): item for item in series.ReferencedInstanceSequence}
         series.ReferencedInstanceSequence = list(once.values())
     if equipment := contributing_equipment(reading):
@@ -141,21 +148,5 @@ def _settle(ds: Dataset, reading: Reading, outlined: Segmentation, sources: list
     ds.CodingSchemeIdentificationSequence = coding_scheme_identification()
 
 
-def _references(ds: Dataset) -> list[Dataset]:
-    listed = [item for series in ds.ReferencedSeriesSequence for item in series.ReferencedInstanceSequence]
-    return listed + [item for _, item in _derived_from(ds)]
-
-
-def _derived_from(ds: Dataset) -> list[tuple[Any, Dataset]]:
-    """(position, source image item) of every frame."""
-    return [(frame.PlanePositionSequence[0].ImagePositionPatient, item)
-            for frame in ds.PerFrameFunctionalGroupsSequence
-            for derivation in frame.DerivationImageSequence for item in derivation.SourceImageSequence]
-
-
-def _name_frames(ds: Dataset, outlined: Segmentation, by_source: dict[str, Instance]) -> None:
-    """Referenced Frame Number where the source has several frames: the one at the frame's place."""
-    for position, item in _derived_from(ds):
-        if int(by_source[str(item.ReferencedSOPInstanceUID)].tags.get("NumberOfFrames") or 1) > 1:
-            distance = np.linalg.norm(outlined.origins - np.asarray(position, np.float64), axis=1)
-            item.ReferencedFrameNumber = outlined.slices[int(np.argmin(distance))][1]
+def _name(item: Dataset, instance: Instance) -> None:
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = instance.sop_class_uid, instance.sop_instance_uid
