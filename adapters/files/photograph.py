@@ -15,6 +15,7 @@ from gateway.errors import Unusable
 
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _MOST_PIXELS = 80_000_000
+_TOO_LARGE = "the photograph is too large"
 _DAMAGED = "the photograph is damaged or truncated"
 _ORIENTATION = 0x0112
 _BASELINE, _SCAN, _END = 0xC0, 0xDA, 0xD9
@@ -42,12 +43,14 @@ def read_photograph(content: bytes) -> PhotographFile:
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             if image.width * image.height > _MOST_PIXELS:
-                raise Unusable("the photograph is too large")
+                raise Unusable(_TOO_LARGE)
             upright = int(image.getexif().get(_ORIENTATION, 1) or 1) == 1
             lossy = image.format == "JPEG"
             kept = _kept(content) if lossy and upright and image.mode == "RGB" else b""
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
-    except (OSError, SyntaxError, ValueError, ArithmeticError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise Unusable(_TOO_LARGE) from error
+    except (OSError, SyntaxError, ValueError, ArithmeticError) as error:
         raise Unusable(_DAMAGED) from error
     return PhotographFile(pixels, kept, len(content) if lossy else 0)
 

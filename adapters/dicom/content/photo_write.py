@@ -34,10 +34,11 @@ class PhotographSource(Protocol):
 
 
 def write_photo(source: PhotographSource, modality: str, patient: Patient, *, key: tuple[str, ...],
-                recorded_at: datetime) -> bytes:
+                recorded_at: datetime, accession_number: str = "",
+                spacing: tuple[float, float] | None = None) -> bytes:
     """Part 10 bytes, the same for the same arguments: the file's own JPEG stream where there is one, else plain RGB.
 
-    `modality`: XC or DMS. UIDs derive from `key`. `recorded_at`: aware.
+    `modality`: XC or DMS. UIDs derive from `key`. `recorded_at`: aware. `spacing`: mm between rows, between columns.
     """
     recorded = recorded_at.astimezone(UTC)
     ds = Dataset()
@@ -45,7 +46,8 @@ def write_photo(source: PhotographSource, modality: str, patient: Patient, *, ke
     ds.SOPInstanceUID = uid("photo", *key)
     ds.StudyInstanceUID = uid("photo study", *key)
     ds.SeriesInstanceUID = uid("photo series", *key)
-    add_source_modules(ds, patient, modality=modality, recorded_at=recorded, description="", accession_number="")
+    add_source_modules(ds, patient, modality=modality, recorded_at=recorded, description="",
+                       accession_number=accession_number)
     ds.InstanceNumber = 1
     ds.ImageType = ["ORIGINAL", "PRIMARY"]
     ds.ContentDate, ds.ContentTime = dicom_date(recorded), dicom_time(recorded)
@@ -57,6 +59,8 @@ def write_photo(source: PhotographSource, modality: str, patient: Patient, *, ke
         _add_dermoscopy(ds)
     _add_compression(ds, source)
     ds.SamplesPerPixel, ds.PlanarConfiguration = 3, 0
+    if spacing is not None:
+        ds.PixelSpacing = list(spacing)
     ds.Rows, ds.Columns = source.pixels.shape[:2]
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
     return _with_pixels(ds, source)
