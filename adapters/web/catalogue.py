@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adapters.web import words_case, words_operations, words_prior, words_triage, words_worklist
+from adapters.web import words_case, words_delivery, words_operations, words_prior, words_triage, words_worklist
 from gateway.phrases import PHRASES
 
 ENGLISH = {
@@ -86,9 +86,9 @@ RUSSIAN = {
     "none_found": "Признаки не искались.", "above": "выше порога", "below": "ниже порога",
 }
 _PARTS = {"en": (ENGLISH, words_case.ENGLISH, words_triage.ENGLISH, words_worklist.ENGLISH, words_operations.ENGLISH,
-                 words_prior.ENGLISH),
+                 words_prior.ENGLISH, words_delivery.ENGLISH),
           "ru": (RUSSIAN, words_case.RUSSIAN, words_triage.RUSSIAN, words_worklist.RUSSIAN, words_operations.RUSSIAN,
-                 words_prior.RUSSIAN)}
+                 words_prior.RUSSIAN, words_delivery.RUSSIAN)}
 STRINGS = {language: {name: text for part in (PHRASES[language], *parts) for name, text in part.items()}
            for language, parts in _PARTS.items()}
 Texts = Callable[..., str]

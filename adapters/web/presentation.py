@@ -168,9 +168,17 @@ def why(form: Form, t: Texts) -> str:
     return said or (t("no_finding") if tone_of(form) is Tone.CALM else "")
 
 
-def proof(receipt: Form) -> list[tuple[str, str]]:
+def proof(receipt: Form, t: Texts) -> list[tuple[str, str]]:
     """What the peer answered, one (name, text) each. Of a list its different values, counted; of many the first."""
-    return [(name, _told(value if isinstance(value, list | tuple) else [value])) for name, value in receipt.items()]
+    return [(_fact(name, t), _told(value if isinstance(value, list | tuple) else [value]))
+            for name, value in receipt.items() if value != 0]
+
+
+def _fact(name: str, t: Texts) -> str:
+    try:
+        return t(f"fact.{name}")
+    except KeyError:  # of an older release
+        return name
 
 
 def _told(values: Sequence[Any]) -> str:

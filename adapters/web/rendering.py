@@ -40,7 +40,7 @@ class Renderer:
                                         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         self._environment.globals |= {"t": self.t, "settings": settings, "language": settings.site.language}
         self._environment.filters |= {"when": self.when, "iso": _iso, "placed": self.placed, "person": person_name,
-                                      "number": _number, "proof": proof,
+                                      "number": _number, "proof": partial(proof, t=self.t),
                                       "said": partial(said, language=settings.site.language)}
 
     def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -21,7 +21,7 @@ CONTENT = hospital.ecg("ordered", kind="afib", seed=11)
 @pytest.fixture
 def g(tmp_path: Path) -> Iterator[GatewayProcess]:
     shutil.copytree(MODELS / "ecg_12lead", tmp_path / "models/ecg_12lead")
-    with gateway(tmp_path / "gateway", model_repository=str(tmp_path / "models"),
+    with gateway(tmp_path / "gateway", start=False, model_repository=str(tmp_path / "models"),
                  destinations=[{"name": "out", "type": "folder", "path": str(tmp_path / "out")}]) as running:
         yield running
 
@@ -49,6 +49,7 @@ def models_of(g: GatewayProcess, case_id: str) -> list[tuple[str, str]]:
 
 
 def test_a_newer_model_reads_anew_and_nothing_newer_is_refused(g: GatewayProcess) -> None:
+    g.start()
     send(g)
     (first,) = g.await_delivered(1)
     case_id = first["case_id"]
@@ -82,7 +83,6 @@ def doors_open(g: GatewayProcess) -> bool:
 
 def test_a_waiting_case_is_cancelled_and_read_once_it_is_replayed(g: GatewayProcess) -> None:
     model = Path(g.settings["model_repository"]) / "ecg_12lead"
-    g.stop()
     (model / "1").rename(model / "away")
     g.launch()
     await_that(lambda: doors_open(g), 90, "its doors; it is not ready without the model")
@@ -93,8 +93,7 @@ def test_a_waiting_case_is_cancelled_and_read_once_it_is_replayed(g: GatewayProc
     again = order(g, case_id, "cancel")
     assert (again.status_code, again.json()["detail"]) == (409, "the case is cancelled: there is nothing to cancel")
     (model / "away").rename(model / "1")
-    g.stop()
-    g.start()
+    await_that(g.ready, 30, "readiness")
     assert g.worklist()[0]["state"] == "cancelled"
     assert case_id in g.cli("cases", "replay", case_id).stdout
     (reported,) = g.await_delivered(1)

@@ -96,13 +96,14 @@ def test_waiting_times(time: timedelta, shown: str) -> None:
 def test_every_state_and_kind_has_its_word_in_each_language(language: str) -> None:
     t = texts(language)
     for group, values in (("state", CaseState), ("priority", Priority), ("delivery", DeliveryState), ("kind", Kind),
-                          ("completeness", Completeness)):
+                          ("about", Kind), ("completeness", Completeness)):
         assert all(t(f"{group}.{value}") for value in values)
     assert ENGLISH.keys() == RUSSIAN.keys()
 
 
 def test_a_proof_tells_the_different_values_of_a_list_once() -> None:
     receipt = {"http_status": 200, "statuses": ["201 Created"] * 18 + ["200 OK"], "locations": list("abcde"),
-               "sha256": "ab" * 32}
-    assert proof(receipt) == [("http_status", "200"), ("statuses", "18 × 201 Created, 200 OK"),
-                              ("locations", "a … (5)"), ("sha256", "ab" * 8 + "…")]
+               "sha256": "ab" * 32, "foreign_acknowledgements": 0, "of_old": "x"}
+    assert proof(receipt, EN) == [("HTTP status", "200"), ("entries", "18 × 201 Created, 200 OK"),
+                                  ("resources", "a … (5)"), ("SHA-256", "ab" * 8 + "…"), ("of_old", "x")]
+    assert proof({"http_status": 200}, texts("ru")) == [("статус HTTP", "200")]
