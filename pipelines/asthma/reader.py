@@ -139,6 +139,8 @@ def read_audio(audio: Audio, shortest: float, *, gated: bool = True) -> Steps[He
 
 def problems_of_channels(signal: Floats, rate: float, shortest: float) -> tuple[Problem, ...]:
     """Of the channels, the one that is least amiss counts for silence and loss, any for clipping."""
+    if not signal.size:
+        return (NO_SOUND,)
     each = [problems_of_source(row, rate, shortest) for row in signal]
     clipped = next((found for found in each if found and found[0].code == "clipped"), ())
     return clipped or min(each, key=len)

@@ -23,10 +23,10 @@ def sheet(heard: Heard, number: int, count: int) -> SpectrogramSheet:
     decibels = 10 * np.log10(bands.astype(np.float64) + 1e-9)
     levels = (decibels - np.median(decibels)).astype(np.float32)
     heat = attended(heard, levels.shape, begin / RATE)
-    which = f" of recording {number} of {count}" if count > 1 else ""
-    return SpectrogramSheet(levels, band_edges(RATE)[1:-1], (end - begin) / RATE, heat,
-                            f"Mel spectrogram{which}, window 100 ms; below, orange: where the networks attended",
-                            begin / RATE)
+    place = heard.audio.location or "place not told"
+    caption = (f"Recording {number} of {count}, {place}: mel spectrogram, window 100 ms; below, orange: where the "
+               "networks attended")
+    return SpectrogramSheet(levels, band_edges(RATE)[1:-1], (end - begin) / RATE, heat, caption, begin / RATE)
 
 
 def attended(heard: Heard, shape: tuple[int, ...], begin: float) -> Floats:

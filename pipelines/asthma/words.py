@@ -32,8 +32,7 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "A voice or other sound from outside is heard, not the breath alone.":
         "Слышен голос или другой посторонний звук, а не только дыхание.",
     # caption
-    "Mel spectrogram, window 100 ms; below, orange: where the networks attended":
-        "Мел-спектрограмма, окно 100 мс; внизу оранжевым: на что смотрели сети",
-    "Mel spectrogram of recording {} of {}, window 100 ms; below, orange: where the networks attended":
-        "Мел-спектрограмма записи {} из {}, окно 100 мс; внизу оранжевым: на что смотрели сети",
+    "Recording {} of {}, {}: mel spectrogram, window 100 ms; below, orange: where the networks attended":
+        "Запись {} из {}, {}: мел-спектрограмма, окно 100 мс; внизу оранжевым: на что смотрели сети",
+    "place not told": "место не указано",
 }}
