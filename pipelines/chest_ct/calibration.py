@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from gateway.errors import Permanent
 from gateway.result import ModelRelease
@@ -36,23 +35,6 @@ def curves_of(release: ModelRelease, labels: tuple[str, ...]) -> dict[str, Curve
                 for label in labels}
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise Permanent(f"model {release.name} has no usable calibration and thresholds") from error
-
-
-def fit(score: Numbers, truth: Numbers) -> tuple[float, float]:
-    """(slope, offset) by Platt's method: targets drawn in from 0 and 1, so that a perfect split stays finite;
-    a higher score never means less."""
-    positives = float((truth > 0.5).sum())
-    negatives = float(truth.size) - positives
-    target = np.where(truth > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    centre, scale = float(score.mean()), float(score.std()) + 1e-6
-    normal = (score - centre) / scale
-
-    def loss(numbers: Numbers) -> float:
-        logit = numbers[0] * normal + numbers[1]
-        return float((np.logaddexp(0, logit) - target * logit).sum() + 0.01 * numbers[0] ** 2)
-
-    slope, offset = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.0, None), (None, None)]).x
-    return float(slope / scale), float(offset - slope * centre / scale)
 
 
 def threshold(probability: Numbers, truth: Numbers) -> float:

@@ -1,22 +1,23 @@
-"""`triage-gateway train chest_ct`: both demonstration networks on synthetic chests. Needs the `train` extra."""
+"""`triage-gateway train chest_ct`: on synthetic chests or on a hospital's own. Needs the `train` extra."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from gateway.pipeline import Floats
-from pipelines.chest_ct.calibration import Curve, Numbers, fit, threshold
+from gateway.ports.recordings import Recordings
+from pipelines.chest_ct import train_synthetic, train_volumes
+from pipelines.chest_ct.calibration import Curve, threshold
 from pipelines.chest_ct.cases import Prepared, stream
-from pipelines.chest_ct.export import Signature, write_model
 from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, KINDS, UNUSUAL
 from pipelines.chest_ct.network import Autoencoder, Classifier
 from pipelines.chest_ct.views import (
@@ -28,140 +29,115 @@ from pipelines.chest_ct.views import (
     error_score,
     reconstruction_error,
 )
+from pipelines.learning.calibration import platt_of_scores
+from pipelines.learning.export import Release, Signature, write_model
+from pipelines.learning.training import Loss, Plan, device_of, seed_everything
+from pipelines.learning.training import train as train_network
+from pipelines.validation.progress import Progress, silent, track
+from pipelines.validation.ranking import auc
 
 VERSION = "1.0.0"
 STATUS = "demonstration: trained on synthetic chests only, not for clinical use"
-BATCH = 24
-LESION_CELL, CLEAR_CELL = 0.2, 0.03
-"""Share of a cell that is lesion: from the first on it counts as one, up to the second as none, between as neither."""
-Progress = Callable[[str], None]
-CLASSIFIER_SHAPES = Signature("slabs", (3, SIZE, SIZE), {
-    "scores": (len(KINDS),), "evidence": (len(KINDS), SIZE // CELL, SIZE // CELL)})
-AUTOENCODER_SHAPES = Signature("lungs", (1, SIZE // 2, SIZE // 2), {"rebuilt": (1, SIZE // 2, SIZE // 2)})
+OWN_STATUS = "trained on {} chest CTs of this site, calibrated on {} others; not cleared for clinical use"
+SYNTHETIC = "synthetic"
+AUTOENCODER_SHAPES = Signature({"lungs": (1, SIZE // 2, SIZE // 2)}, {"rebuilt": (1, SIZE // 2, SIZE // 2)},
+                               max_batch_size=32)
+Numbers = NDArray[np.float64]
 
 
-@dataclass(slots=True)
-class Slabs:
-    """Training slabs: classifier input and truth, and the autoencoder's input of healthy lungs."""
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Both networks and what calibrates them: `scores` (cases, kinds + 1) and `truth` of cases they have not seen.
 
-    shown: Floats
-    truth: Floats
-    healthy: Floats
+    `examples`: inputs to check the export with; `told`: the training record.
+    """
+
+    kinds: tuple[str, ...]
+    classifier: nn.Module
+    autoencoder: nn.Module
+    scores: Numbers
+    truth: Numbers
+    examples: tuple[Floats, Floats]
+    status: str
+    demonstration: bool
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    epochs: int
+    seed: int
+    device: str
+    folder: Path
+    resume: bool
+    progress: Progress
+
+    def run(self, network: nn.Module, steps: int, batches: Any, loss: Loss, data: str) -> nn.Module:
+        name = type(network).__name__.lower()
+        plan = Plan(self.epochs, steps, self.seed, self.device, peak=4e-3, weight_decay=0.01, data=data)
+        return train_network(network, plan, batches, loss, folder=self.folder / name, resume=self.resume,
+                             progress=self.progress, what=name).network
 
 
 def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 5, device: str = "cpu", cases: int = 110,
-          progress: Progress = lambda _: None) -> dict[str, Any]:
+          resume: bool = False, recordings: Recordings | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Write `out`/chest_ct_classifier and `out`/chest_ct_autoencoder (`out`: the model repository).
 
-    `data` is not used: there is no open data with truth here, the cases are generated from `seed`. About eight minutes
-    on one core. Returns the files' SHA-256, the calibration and what it was made from.
+    `data`: None or `synthetic`: `cases` generated chests, about eight minutes on one core, for a demonstration. Else a
+    folder of NIfTI-1 files or of folders of DICOM slices with a table of labels (see `tables`): every finding with ten
+    positives and ten negatives is learned, a fifth of the patients is left out for calibration and thresholds. What a
+    training needs to be taken up again lies under `out`/.training until it is done. Returns the files' SHA-256, the
+    calibration and what it was made from. Raises Unusable.
     """
-    del data
-    torch.manual_seed(seed)
-    progress(f"generating {cases} synthetic chests")
-    slabs = _slabs(seed, cases)
-    progress(f"{len(slabs.shown)} slabs for the classifier, {len(slabs.healthy)} for the autoencoder")
-    classifier, autoencoder = Classifier(len(KINDS)).to(device), Autoencoder().to(device)
-    _fit(classifier, slabs.shown, slabs.truth, epochs, seed, _classifier_loss, progress)
-    _fit(autoencoder, slabs.healthy, slabs.healthy, epochs, seed, _autoencoder_loss, progress)
-    classifier, autoencoder = classifier.cpu().eval(), autoencoder.cpu().eval()
-    progress("calibrating on further synthetic chests")
-    curves = _calibrate(classifier, autoencoder, seed, max(20, cases // 2))
-    return _write(classifier, autoencoder, curves, slabs, out, {"seed": seed, "epochs": epochs, "cases": cases})
+    folder = out / ".training" / "chest_ct"
+    course = _Course(epochs, seed, device_of(device), folder, resume, progress)
+    seed_everything(seed)
+    learned = _from_synthetic(cases, course) if data is None or data.name == SYNTHETIC \
+        else _from_volumes(data, recordings, course)
+    written = _write(learned, out)
+    for name in ("classifier", "autoencoder"):
+        shutil.copy(folder / name / "log.csv", out / f"chest_ct_{name}" / "training.csv")
+    shutil.rmtree(folder)
+    return written
 
 
-def _slabs(seed: int, cases: int) -> Slabs:
-    """Most slabs with disease and a quarter of the others for the classifier; half of those without for the
-    autoencoder. Half floats, to spare memory."""
-    rng = np.random.default_rng([seed, 5])
-    shown, truth, healthy = [], [], []
-    for case in stream(1_000_000 * (seed + 1), cases, crowded=True):
-        sick = case.truth.max((1, 2, 3)) > CLEAR_CELL
-        chosen = rng.uniform(size=sick.size) < np.where(sick, 0.7, 0.25)
-        shown.append(classifier_input(case.working, case.view)[chosen].astype(np.float16))
-        truth.append(case.truth[chosen].astype(np.float16))
-        clear = ~sick & (rng.uniform(size=sick.size) < 0.5)
-        healthy.append(autoencoder_input(case.working, case.lungs, case.view)[clear].astype(np.float16))
-    return Slabs(np.concatenate(shown), np.concatenate(truth), np.concatenate(healthy))
+def _from_synthetic(cases: int, course: _Course) -> Learned:
+    slabs = train_synthetic.slabs(course.seed, cases, course.progress)
+    course.progress(f"{len(slabs.shown)} slabs for the classifier, {len(slabs.healthy)} for the autoencoder")
+    networks = Classifier(len(KINDS)), Autoencoder()
+    fitted = []
+    for network, shown, wanted, loss in ((networks[0], slabs.shown, slabs.truth, train_synthetic.classifier_loss),
+                                        (networks[1], slabs.healthy, slabs.healthy, train_synthetic.autoencoder_loss)):
+        batches = train_synthetic.Batches(shown, wanted, course.seed)
+        fitted.append(course.run(network, batches.steps, batches, loss, f"synthetic, {cases}"))
+    first = 1_000_000 * (course.seed + 1) + 500_000
+    count = max(20, cases // 2)
+    held = list(track(course.progress, stream(first, count), count, "further chests to calibrate on", every=20))
+    scores = np.stack([study_scores(fitted[0], fitted[1], case) for case in held])
+    truth = np.array([[*(kind in case.kinds for kind in KINDS), bool(case.kinds)] for case in held], np.float64)
+    examples = slabs.shown[:24].astype(np.float32), slabs.healthy[:24].astype(np.float32)
+    return Learned(KINDS, fitted[0], fitted[1], scores, truth, examples, STATUS, True,
+                   {"data": "synthetic", "cases": cases, "seed": course.seed, "epochs": course.epochs})
 
 
-Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def _fit(network: nn.Module, inputs: Floats, targets: Floats, epochs: int, seed: int, loss_of: Loss,
-         progress: Progress) -> None:
-    rng = np.random.default_rng([seed, 6])
-    device = next(network.parameters()).device
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01)
-    steps = epochs * (len(inputs) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=max(steps, 20), pct_start=0.2)
-    network.train()
-    for epoch in range(epochs):
-        losses = []
-        order = rng.permutation(len(inputs))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            chosen = np.sort(order[start:start + BATCH])
-            shown, target = _varied(inputs[chosen], targets[chosen], rng)
-            loss = loss_of(network, shown.to(device), target.to(device))
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        progress(f"{type(network).__name__.lower()} epoch {epoch + 1} of {epochs}: loss {np.mean(losses):.4f}")
-
-
-def _varied(shown: Floats, target: Floats, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mirrored, a little brighter or darker, a little noisier; the autoencoder's input gets blots on top."""
-    healing = shown.shape == target.shape
-    x, y = torch.from_numpy(shown.astype(np.float32)), torch.from_numpy(target.astype(np.float32))
-    if rng.uniform() < 0.5:
-        x, y = x.flip(-1), y.flip(-1)
-    inside = (x > 0).float()
-    clean = (x * float(rng.uniform(0.94, 1.06)) + inside * float(rng.normal(0, 0.012))).clamp(0, 1)
-    noise = torch.from_numpy(rng.standard_normal(x.shape, np.float32)) * float(rng.uniform(0, 0.012))
-    given = clean + noise * inside
-    if healing:
-        given, y = _blotted(given, inside, rng), clean
-    return given.clamp(0, 1), y
-
-
-def _blotted(lungs: torch.Tensor, inside: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Clouds of random size and density laid over most of the lungs' pictures, to be undone."""
-    count, size = len(lungs), lungs.shape[-1]
-    nodes = int(rng.integers(5, 36))
-    coarse = torch.from_numpy(rng.standard_normal((count, 1, nodes, nodes), np.float32))
-    field = functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
-    level = torch.from_numpy(rng.uniform(0.9, 2.6, (count, 1, 1, 1)).astype(np.float32))
-    cover = ((field - level) * 4).clamp(0, 1) * inside
-    value = torch.from_numpy(rng.uniform(0, 1, (count, 1, 1, 1)).astype(np.float32))
-    return lungs + cover * (value - lungs)
-
-
-def _classifier_loss(network: nn.Module, shown: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Focal loss over the clear cells of each kind's map, by its number of lesion cells; and over the slabs."""
-    scores, evidence = network(shown)
-    lesion = (truth >= LESION_CELL).float()
-    known = ((truth >= LESION_CELL) | (truth <= CLEAR_CELL)).float()
-    cells = (_focal(evidence, lesion) * known).sum((0, 2, 3)) / (lesion.sum((0, 2, 3)) + 10)
-    slab = lesion.amax((2, 3))
-    slab_known = ((slab > 0) | (truth.amax((2, 3)) <= CLEAR_CELL)).float()
-    slabs = functional.binary_cross_entropy_with_logits(scores, slab, reduction="none")
-    return cells.sum() + 0.5 * (slabs * slab_known).sum() / slab_known.sum()
-
-
-def _focal(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Cross entropy that passes over what is right already (squared focus)."""
-    plain = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return plain * (1 - torch.exp(-plain)) ** 2
-
-
-def _autoencoder_loss(network: nn.Module, shown: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Absolute difference, inside the lungs above all."""
-    difference = (network(shown) - clean).abs()
-    inside = (clean > 0).float()
-    return (difference * (inside + 0.1)).sum() / (inside + 0.1).sum()
+def _from_volumes(data: Path, recordings: Recordings | None, course: _Course) -> Learned:
+    of = train_volumes.volumes(data, recordings, course.folder / "volumes", course.seed, course.progress)
+    learned_from, apart = int((~of.apart).sum()), int(of.apart.sum())
+    course.progress(f"learning {', '.join(of.kinds)} from {learned_from} volumes, calibrating on {apart}")
+    told = f"{learned_from} volumes, {','.join(of.kinds)}"
+    classifier = course.run(Classifier(len(of.kinds)), train_volumes.mixed_steps(of),
+                            lambda rng: train_volumes.mixed(of, rng), train_volumes.volume_loss, told)
+    autoencoder = course.run(Autoencoder(), train_volumes.healthy_steps(of),
+                             lambda rng: train_volumes.healthy(of, rng), train_synthetic.autoencoder_loss, told)
+    held = np.flatnonzero(of.apart)
+    scores = np.stack([train_volumes.scores_of(of.held[int(n)], classifier, autoencoder) for n in held])
+    abnormal = np.array([of.held[int(n)].row.truth.get("abnormal", np.nan) for n in held])
+    examples = of.held[0].slabs[:24].astype(np.float32), of.held[0].lungs[:24].astype(np.float32)
+    truth = np.column_stack([of.truth[held], abnormal]).astype(np.float64)
+    return Learned(of.kinds, classifier, autoencoder, scores, truth, examples,
+                   OWN_STATUS.format(learned_from, apart), False,
+                   {"data": "own", "volumes": learned_from, "calibrated_on": apart, "seed": course.seed,
+                    "epochs": course.epochs})
 
 
 def study_scores(classifier: nn.Module, autoencoder: nn.Module, case: Prepared) -> Numbers:
@@ -175,37 +151,40 @@ def study_scores(classifier: nn.Module, autoencoder: nn.Module, case: Prepared) 
     return np.array([*class_scores(scores.numpy()), error], np.float64)
 
 
-def _calibrate(classifier: nn.Module, autoencoder: nn.Module, seed: int, cases: int) -> dict[str, Curve]:
-    held = list(stream(1_000_000 * (seed + 1) + 500_000, cases))
-    scores = np.stack([study_scores(classifier, autoencoder, case) for case in held])
+def _curves(learned: Learned) -> dict[str, Curve]:
     curves = {}
-    for number, label in enumerate((*KINDS, UNUSUAL)):
-        truth = np.array([label in case.kinds if label in KINDS else bool(case.kinds) for case in held], np.float64)
-        curve = Curve(*fit(scores[:, number], truth), 0.5)
-        probability = np.array([curve.probability(score) for score in scores[:, number]])
-        curves[label] = replace(curve, threshold=threshold(probability, truth))
+    for number, label in enumerate((*learned.kinds, UNUSUAL)):
+        said = ~np.isnan(learned.truth[:, number])
+        score, truth = learned.scores[said, number], learned.truth[said, number]
+        logistic = platt_of_scores(score, truth)
+        level = threshold(logistic.probability(score), truth)
+        curves[label] = Curve(logistic.slope, logistic.offset, level)
     return curves
 
 
-def _write(classifier: nn.Module, autoencoder: nn.Module, curves: dict[str, Curve], slabs: Slabs,
-           out: Path, told: dict[str, Any]) -> dict[str, Any]:
+def _write(learned: Learned, out: Path) -> dict[str, Any]:
+    curves = _curves(learned)
+    areas = {label: auc(learned.truth[said, n], learned.scores[said, n]) for n, label in enumerate(curves)
+             for said in [~np.isnan(learned.truth[:, n])]}
+    told = {**learned.told, "calibration_auc": {k: round(v, 4) for k, v in areas.items() if not np.isnan(v)}}
+    count = len(learned.kinds)
+    shapes = Signature({"slabs": (3, SIZE, SIZE)}, {
+        "scores": (count,), "evidence": (count, SIZE // CELL, SIZE // CELL)}, max_batch_size=32)
     hashes = {
-        CLASSIFIER: write_model(
-            classifier, CLASSIFIER_SHAPES, out / CLASSIFIER, labels=KINDS,
-            examples=slabs.shown[:BATCH].astype(np.float32), parameters=_parameters(
-                KINDS, curves, "slabs of 5 mm, pixels of 2.25 mm, -1000..400 HU to 0..1; below, here, above")),
-        AUTOENCODER: write_model(
-            autoencoder, AUTOENCODER_SHAPES, out / AUTOENCODER, labels=(UNUSUAL,),
-            examples=slabs.healthy[:BATCH].astype(np.float32), parameters=_parameters(
-                (UNUSUAL,), curves, "slabs of 5 mm, pixels of 4.5 mm, -1000..200 HU to 0..1 in the lungs, else 0")),
-    }
+        CLASSIFIER: write_model(learned.classifier, shapes, _release(
+            learned, learned.kinds, curves, told,
+            "slabs of 5 mm, pixels of 2.25 mm, -1000..400 HU to 0..1; below, here, above"),
+            out / CLASSIFIER, [learned.examples[0]]),
+        AUTOENCODER: write_model(learned.autoencoder, AUTOENCODER_SHAPES, _release(
+            learned, (UNUSUAL,), curves, told,
+            "slabs of 5 mm, pixels of 4.5 mm, -1000..200 HU to 0..1 in the lungs, else 0"),
+            out / AUTOENCODER, [learned.examples[1]])}
     numbers = {label: (curve.slope, curve.offset, curve.threshold) for label, curve in curves.items()}
     return {"sha256": hashes, "version": VERSION, "calibration": numbers, **told}
 
 
-def _parameters(labels: tuple[str, ...], curves: dict[str, Curve], preprocessing: str) -> dict[str, str]:
+def _release(learned: Learned, labels: tuple[str, ...], curves: dict[str, Curve], told: dict[str, Any],
+             preprocessing: str) -> Release:
     calibration = {label: [round(curves[label].slope, 6), round(curves[label].offset, 6)] for label in labels}
-    thresholds = {label: curves[label].threshold for label in labels}
-    return {"version": VERSION, "status": STATUS, "demonstration": "true", "labels": ",".join(labels),
-            "calibration": json.dumps(calibration), "thresholds": json.dumps(thresholds),
-            "preprocessing": preprocessing}
+    return Release(VERSION, learned.status, labels, {label: curves[label].threshold for label in labels}, preprocessing,
+                   told, learned.demonstration, {"calibration": json.dumps(calibration)})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from gateway.codes import Code
 from gateway.errors import Unusable
 from gateway.result import Finding
 from pipelines.chest_ct import synthetic
-from pipelines.chest_ct.calibration import Curve, fit, threshold
+from pipelines.chest_ct.calibration import Curve, threshold
 from pipelines.chest_ct.validate import overall, score
+from pipelines.learning.calibration import platt_of_scores
 from pipelines.validation import predictions
 from pipelines.validation.ranking import auc
 from pipelines.validation.report import report
@@ -65,9 +68,9 @@ def test_samples_are_ct_slices() -> None:
 
 
 def test_a_perfect_split_stays_a_probability() -> None:
-    slope, offset = fit(np.array([0.0, 1, 2, 7, 8, 9]), np.array([0.0, 0, 0, 1, 1, 1]))
-    curve = Curve(slope, offset, 0.5)
-    assert 0.1 < slope < 5
+    fitted = platt_of_scores(np.array([0.0, 1, 2, 7, 8, 9]), np.array([0.0, 0, 0, 1, 1, 1]))
+    curve = Curve(fitted.slope, fitted.offset, 0.5)
+    assert 0.1 < fitted.slope < 5
     assert curve.probability(2) < 0.4 < 0.6 < curve.probability(7) < 0.999
     assert curve.probability(1e9) <= 1
 
@@ -76,8 +79,7 @@ def test_a_perfect_split_stays_a_probability() -> None:
 @given(st.integers(0, 2 ** 32 - 1))
 def test_a_higher_score_never_means_less(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    slope, _ = fit(rng.normal(size=12), (rng.uniform(size=12) > 0.5).astype(float))
-    assert slope >= 0
+    assert platt_of_scores(rng.normal(size=12), (rng.uniform(size=12) > 0.5).astype(float)).slope >= 0
 
 
 def test_the_threshold_leaves_nearly_all_without_it_below() -> None:
@@ -137,17 +139,56 @@ def test_the_overall_probability_keeps_its_order_around_the_threshold() -> None:
     assert (bent(1.0, 1.0), bent(0.0, 0.0)) == (0.5, 0.5)
 
 
-@pytest.mark.slow
-def test_training_writes_models_that_the_gateway_can_serve(tmp_path: Path) -> None:
-    """A few cases, one epoch: no good, but whole."""
+def small_train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """`train` of chest_ct with one thread, and content with three of everything."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
     torch.set_num_threads(1)
+    from pipelines.chest_ct import train_volumes
     from pipelines.chest_ct.train import train
+    monkeypatch.setattr(train_volumes, "LEAST", 3)
+    return train
+
+
+def test_training_writes_models_that_the_gateway_can_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few cases, one epoch: no good, but whole."""
     told: list[str] = []
-    summary = train(None, tmp_path, seed=3, epochs=1, cases=8, progress=told.append)
+    summary = small_train(monkeypatch)(None, tmp_path, seed=3, epochs=1, cases=8, progress=told.append)
     inference = EmbeddedInference(tmp_path, 60, 1)
     for model in ("chest_ct_classifier", "chest_ct_autoencoder"):
         release = inference.release(model)
         assert release.sha256 == summary["sha256"][model]
         assert release.demonstration
+        assert (tmp_path / model / "training.csv").read_text().startswith("epoch,loss")
     assert told
+    assert not (tmp_path / ".training" / "chest_ct").exists()
+
+
+def test_a_hospitals_own_volumes_make_a_model_that_reads_and_is_no_demonstration(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, out = tmp_path / "data", tmp_path / "models"
+    data.mkdir()
+    lines = ["VolumeName,Atelectasis,Lung nodule,Consolidation"]
+    for number in range(10):
+        case = synthetic.chest(870_000_000 + number, ("opacity",) * (number % 2), shape=(40, 90, 90),
+                               spacing=(7.5, 4.0, 4.0), severity=0.9)
+        np.savez(data / f"train_{number}_a_1.npz", hu=case.hu, spacing=case.spacing)
+        lines.append(f"train_{number}_a_1,0,,{number % 2}")
+    (data / "labels.csv").write_text("\n".join(lines) + "\n")
+    summary = small_train(monkeypatch)(data, out, seed=1, epochs=1)
+    assert summary["volumes"] + summary["calibrated_on"] == 10
+    inference = EmbeddedInference(out, 60, 1)
+    release = inference.release("chest_ct_classifier")
+    assert (release.demonstration, release.parameters["labels"]) == (False, "consolidation")
+    assert "of this site" in release.status
+    scored = score(data, inference)
+    assert scored.labels == ("consolidation", "abnormal")
+    assert all(0 <= record.probability["consolidation"] <= 1 for record in scored.records)
+    assert [record.group for record in scored.records][:2] == ["train_0", "train_1"]
+
+
+def test_too_few_volumes_to_learn_from_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = synthetic.chest(870_000_000, (), shape=(40, 90, 90), spacing=(7.5, 4.0, 4.0))
+    np.savez(tmp_path / "a.npz", hu=case.hu, spacing=case.spacing)
+    (tmp_path / "labels.csv").write_text("record,nodule\na,0\n")
+    with pytest.raises(Unusable, match=r"3 volumes with a finding.*there are 1 with lungs, 1 of them normal"):
+        small_train(monkeypatch)(tmp_path, tmp_path / "out")
