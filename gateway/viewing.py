@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.audio import Audio
 from gateway.errors import Permanent, Unusable
 from gateway.evidence_map import Bytes, EvidenceMap, EvidenceTrace, EvidenceVolume, unpack
 from gateway.identity import digest
@@ -70,6 +71,8 @@ PixelReader = Callable[[Instance, int], Pixels]
 reach."""
 EcgReader = Callable[[tuple[Instance, ...]], Ecg]
 """As `gateway.ports.Loader.load_ecg`."""
+AudioReader = Callable[[tuple[Instance, ...]], Audio]
+"""As `gateway.ports.Loader.load_audio`."""
 TraceMapper = Callable[[CaseSources, Ecg], EvidenceTrace | None]
 """Where the findings of a result lie in its recording, where none was kept with it."""
 
@@ -109,8 +112,10 @@ class Viewer:
     """What to show of a case. Remembers a few cases and recordings; thread-safe."""
 
     def __init__(self, rows: ViewingRows, read_pixels: PixelReader, read_ecg: EcgReader,
-                 read_file: Callable[[str], bytes], map_trace: TraceMapper = lambda _found, _ecg: None) -> None:
-        """`read_file`: path of a kept evidence map → bytes."""
+                 read_file: Callable[[str], bytes], map_trace: TraceMapper = lambda _found, _ecg: None,
+                 read_audio: AudioReader | None = None) -> None:
+        """`read_file`: path of a kept evidence map → bytes. Without `read_audio` no sound is given out."""
+        self._read_audio = read_audio
         self._map_trace = map_trace
         self._rows, self._read_pixels, self._read_ecg, self._read_file = rows, read_pixels, read_ecg, read_file
         self._images: _Recent[ImageView] = _Recent(_SHOWN_AT_ONCE)
@@ -149,6 +154,14 @@ class Viewer:
         found = self._found(case_id)
         version = version_of(found)
         return self._recordings.get((case_id, version), lambda: self._ecg_view(version, found))
+
+    def sound(self, case_id: str) -> Audio:
+        """The longest sound of the case. Raises Unusable where there is none that can be read, Transient as the reader
+        does."""
+        recordings = sounds(self._found(case_id))
+        if not recordings or self._read_audio is None:
+            raise Unusable("The study holds no sound that can be played.")
+        return self._read_audio(recordings)
 
     def _found(self, case_id: str) -> CaseSources:
         found = self._rows.sources(case_id)
@@ -215,6 +228,12 @@ def waveforms(found: CaseSources) -> tuple[Instance, ...]:
     """The recordings that the result was made of, else all there are."""
     every = tuple(i for i in found.instances if i.sop_class_uid.startswith(WAVEFORM_CLASSES)
                   and not i.sop_class_uid.startswith(_NO_ECG))
+    return tuple(i for i in every if i.sop_instance_uid in found.read) or every
+
+
+def sounds(found: CaseSources) -> tuple[Instance, ...]:
+    """The sounds that the result was made of, else all there are."""
+    every = tuple(i for i in found.instances if i.sop_class_uid.startswith(_NO_ECG[0]))
     return tuple(i for i in every if i.sop_instance_uid in found.read) or every
 
 

@@ -29,7 +29,7 @@ from gateway.history import CaseHistory
 from gateway.image_stacks import is_image
 from gateway.ports import Commands, Queries, StoredDocument
 from gateway.result import Verdict
-from gateway.viewing import CaseSources, Viewer, waveforms
+from gateway.viewing import CaseSources, Viewer, sounds, waveforms
 from gateway.work import now
 
 _LIVE_STATES = frozenset({"receiving", "waiting", "analysing"})
@@ -130,6 +130,7 @@ def _shown(form: Mapping[str, Any], sources: CaseSources | None) -> dict[str, An
     instances = sources.instances if sources else ()
     kinds = sources.kept if sources else {d["kind"] for d in form["documents"]}
     return {"has_images": any(map(is_image, instances)), "has_ecg": bool(sources and waveforms(sources)),
+            "has_sound": bool(sources and sounds(sources)),
             "views": [kind for kind in Kind if kind.value in kinds and kind is not Kind.EVIDENCE],
             "has_picture": Kind.SC.value in kinds,
             "files_deleted_at": sources.files_deleted_at if sources and not instances else None}

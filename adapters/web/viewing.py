@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from adapters.web.pixel_codec import differences, gzipped
 from adapters.web.problems import Refusal
+from gateway.audio import Audio
 from gateway.errors import Unusable
 from gateway.pipeline import Ecg
 from gateway.viewing import EcgView, ImageView, Viewer
@@ -32,6 +35,7 @@ def router(viewer: Viewer) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     _add_images(routes, viewer)
     _add_ecg(routes, viewer)
+    _add_sound(routes, viewer)
     return routes
 
 
@@ -105,6 +109,25 @@ def _tagged(request: Request, tag: str, make: Callable[[], tuple[bytes, dict[str
     if "gzip" in request.headers.get("accept-encoding", ""):
         content, told = gzipped(content), told | {"Content-Encoding": "gzip"}
     return Response(content, media_type="application/octet-stream", headers=headers | told)
+
+
+def _add_sound(routes: APIRouter, viewer: Viewer) -> None:
+    @routes.get("/cases/{case_id}/sound")
+    def sound(case_id: str) -> Response:
+        """WAV, 16 bits, as loud as it was recorded."""
+        with _found():
+            return Response(wav(viewer.sound(case_id)), media_type="audio/wav")
+
+
+def wav(audio: Audio) -> bytes:
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(len(audio.signal))
+        file.setsampwidth(2)
+        file.setframerate(round(audio.rate))
+        samples = np.clip(np.nan_to_num(audio.signal), -1, 1).T * 32767
+        file.writeframes(np.ascontiguousarray(np.rint(samples).astype("<i2")).tobytes())
+    return content.getvalue()
 
 
 def microvolts(ecg: Ecg, first: int, count: int) -> NDArray[np.int16]:

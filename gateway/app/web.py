@@ -16,6 +16,7 @@ from adapters.database.probe import probe
 from adapters.database.recordings import kept_answer
 from adapters.database.saved_views import DatabaseSavedViews
 from adapters.database.viewing import CaseBackground
+from adapters.dicom.content.audio_read import load_audio
 from adapters.dicom.content.part10 import split
 from adapters.dicom.content.slice_pixels import read_pixels
 from adapters.dicom.content.sr_tree import tree_of_report
@@ -118,7 +119,7 @@ class Web:
         base = self._base
         background = CaseBackground(base.database)
         mapper = EvidenceMapper(base.pipelines, base.fulfilment, base.inference)
-        return CaseParts(Viewer(background, read_pixels, load_ecg, base.files.get, mapper.map), background,
+        return CaseParts(Viewer(background, read_pixels, load_ecg, base.files.get, mapper.map, load_audio), background,
                          FeedbackRows(base.database), {Kind.SR: tree_of_report, Kind.ORU: tree_of_message})
 
     def _console(self) -> Console:

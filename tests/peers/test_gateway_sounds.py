@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import soundfile
 from fhir.resources.R4B.bundle import Bundle
 
 from adapters.dicom.content.audio_write import write_sound
@@ -76,6 +78,9 @@ def test_sounds_come_in_by_every_door_and_go_out_valid(g: GatewayProcess, tmp_pa
         assert page.status_code == 200
         assert "/picture" in page.text
         assert 'id="ecg"' not in page.text
+        assert "<audio" in page.text
+        heard = httpx.get(f"{g.url}/cases/{item['case_id']}/sound", timeout=30, trust_env=False)
+        assert soundfile.info(io.BytesIO(heard.content)).samplerate == 4000
 
 
 def valid(g: GatewayProcess, item: dict[str, Any], folder: Path) -> None:
