@@ -111,7 +111,7 @@ def compare(network: nn.Module, content: bytes, signature: Signature, examples: 
         answer = network(*(torch.from_numpy(example) for example in examples))
     expected = answer if isinstance(answer, tuple) else (answer,)
     given = session.run(list(signature.outputs), dict(zip(signature.inputs, examples, strict=True)))
-    difference = max(float(np.abs(g - e.numpy()).max()) for g, e in zip(given, expected, strict=True))
+    difference = float(np.max([np.abs(g - e.numpy()).max() for g, e in zip(given, expected, strict=True)]))
     if not difference <= TOLERANCE:
         raise Permanent(f"the exported model differs from the trained one by {difference:.2g}")
     return difference
