@@ -52,6 +52,7 @@ _THINGS = {
     "The result has no finding of that label.": "В результате нет признака с таким названием.",
     "The recording has no such part.": "В записи нет такой части.",
     "The study holds no recording that can be shown.": "В исследовании нет записи, которую можно показать.",
+    "The study holds no sound that can be played.": "В исследовании нет звука, который можно воспроизвести.",
     "The images of this case have changed: load the page again.":
         "Изображения этого случая изменились: обновите страницу.",
     "The recording of this case has changed: load the page again.":
@@ -154,6 +155,7 @@ _MODELS = {
     "demonstration: {}": "демонстрация: {}", "trained on {} folds {}, validated on folds {} and {}":
         "обучена на {}, части {}, проверена на частях {} и {}",
     "not cleared for clinical use": "не допущена к клиническому применению",
+    "cross-validated on {} subjects of KAUH": "перекрёстно проверена на {} испытуемых KAUH",
     "trained on synthetic chests only, not for clinical use":
         "обучена только на синтетических грудных клетках, не для клинического применения",
 }
