@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import IO, cast
 
+from gateway.disguise import both_at_once, disguise_of
 from gateway.errors import Unreadable
 
 MAXIMUM_MEMBERS = 50_000
@@ -33,15 +34,7 @@ _SUSPECT_BYTES, _SUSPECT_RATIO = 64 * 1024 * 1024, 200
 _LEFT_OUT = {"DICOMDIR", ".DS_Store", "Thumbs.db"}
 _PREAMBLE = 128
 _ZIP_END = 22 + 65535
-_MARKUP = (b"<html", b"<script", b"<svg", b"<?php", b"<!doctype")
 _DRIVE = re.compile(r"[A-Za-z]:")
-_DISGUISED = {
-    b"MZ": "a Windows program", b"\x7fELF": "a program", b"\xca\xfe\xba\xbe": "a program",
-    b"\xcf\xfa\xed\xfe": "a program", b"#!": "a script", b"%PDF": "a PDF document", b"GIF8": "a GIF picture",
-    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"PK\3\4": "a zip archive",
-    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive",
-    b"{\\rtf": "an RTF document", b"/*": "a script", b"//": "a script", b"BM": "a BMP picture",
-    b"RIFF": "a sound or film"}
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 _DAMAGED_WORDS = "This file of the archive is damaged or packed in an unknown way."
 NOT_DICOM = "This is not a DICOM file: DICM is missing after the preamble."
@@ -139,18 +132,8 @@ def disguise(content: Bytes) -> str:
 
     The preamble may be that of a TIFF file (PS3.10 7.1), which is a picture too.
     """
-    told = _preamble_of(bytes(content[:_PREAMBLE])) or ("a zip archive" if _ends_as_zip(content) else "")
-    return told and f"This file is a DICOM object and {told} at once: its preamble or its end is not DICOM's own."
-
-
-def _preamble_of(head: bytes) -> str:
-    """What a program would take the file for that goes by the preamble."""
-    text = head.lstrip(b"\xef\xbb\xbf\0\t\r\n ").lower()
-    if text.startswith(b"<") or any(mark in text for mark in _MARKUP):
-        return "an HTML or XML document"
-    if b"%pdf-" in text:  # readers look for it anywhere in the first 1024 bytes
-        return "a PDF document"
-    return next((what for start, what in _DISGUISED.items() if head.startswith(start)), "")
+    told = disguise_of(bytes(content[:_PREAMBLE])) or ("a zip archive" if _ends_as_zip(content) else "")
+    return told and both_at_once(told)
 
 
 def _ends_as_zip(content: Bytes) -> bool:

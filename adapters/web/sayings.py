@@ -52,6 +52,8 @@ _FILES = {
     "The deflated data set was cut short.": "Сжатый набор данных обрезан.",
     "The deflated data set inflates to more than 1 GB.": "Сжатый набор данных распаковывается более чем в 1 ГБ.",
     "The deflated data set cannot be inflated.": "Сжатый набор данных не распаковывается.",
+    "More than {} bytes follow the last element.": "После последнего элемента больше {} байт.",
+    "The data set has more than {} elements.": "В наборе данных больше {} элементов.",
     "The data set has no {}.": "В наборе данных нет {}.",
     "{} is no single UID of at most {} characters.": "{} — не один UID длиной до {} знаков.",
     "The data set begins with file meta information (group 0002).":

@@ -259,6 +259,8 @@ def test_hostile_uploads_are_refused_in_words_and_leave_nothing(running: Gateway
         "html": ("page.dcm", page, "not a DICOM file"),
         "exe": ("a.dcm", b"MZ".ljust(128, b"\0") + part10[128:], "Windows"),
         "htmldcm": ("a.dcm", page.ljust(128, b"\0") + part10[128:], "HTML"),
+        "padded": ("a.zip", zipped(**{"a.dcm": part10 + bytes(8 << 20)}), "follow the last element"),
+        "wide letters": ("a.dcm", "\ufeff<html>".encode("utf-16-le").ljust(128, b"\0") + part10[128:], "HTML"),
         "tail": ("a.dcm", part10 + bomb, "zip archive"),
         "photo": ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "no reader takes photographs"),
         "entities": ("a.xml", aecg(head="<!DOCTYPE x [<!ENTITY a 'b'>]>"), "document type"),

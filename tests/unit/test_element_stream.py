@@ -15,7 +15,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence as Items
 
 from adapters.dicom.content import elements
-from adapters.dicom.content.element_stream import LONGEST_VALUE, ElementStream, Value
+from adapters.dicom.content.element_stream import LONGEST_PADDING, LONGEST_VALUE, MOST_ELEMENTS, ElementStream, Value
 from adapters.dicom.content.elements import BIG_ENDIAN, EXPLICIT, IMPLICIT, Encoding
 from gateway.errors import Unreadable
 
@@ -133,3 +133,15 @@ def test_an_endless_sequence_that_is_wanted_takes_bounded_memory() -> None:
     assert peak < 3 * LONGEST_VALUE
     stream.feed(b"\xfe\xff\xdd\xe0\0\0\0\0" + b"\x10\0\x10\0PN\x04\0A^B ")
     assert stream.finish() == {0x00100010: ("PN", b"A^B ", EXPLICIT)}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_what_would_keep_a_reader_busy_is_refused(encoding: Encoding) -> None:
+    """Sixty kilobytes of a zip hold millions of elements of eight bytes."""
+    head = encoded(built({"PatientID": "1"}, False), encoding)
+    assert isinstance(streamed(head + bytes(LONGEST_PADDING), encoding, []), dict)
+    padded = streamed(head + bytes(LONGEST_PADDING + 1), encoding, range(0, LONGEST_PADDING, 65536))
+    assert padded == f"More than {LONGEST_PADDING} bytes follow the last element."
+    empty = encoded(built({"StudyDescription": ""}, False), encoding)
+    many = streamed(empty * (MOST_ELEMENTS + 1), encoding, [])
+    assert many == f"The data set has more than {MOST_ELEMENTS} elements."

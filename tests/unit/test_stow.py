@@ -95,6 +95,18 @@ async def test_a_bad_part_harms_no_other(client: httpx.AsyncClient, intake: Stor
     assert len(intake.taken) == 1
 
 
+@pytest.mark.parametrize("preamble", [b"<html><script>", b"%PDF-1.7", b"\x7fELF", "\ufeff<HTML>".encode("utf-16-le")])
+async def test_what_is_something_else_as_well_is_refused(client: httpx.AsyncClient, intake: StoreIntake,
+                                                         preamble: bytes) -> None:
+    whole = part10_bytes(slice_dataset())
+    told = await post(client, body(preamble.ljust(128, b"\0") + whole[128:]))
+    assert told.status_code == 409
+    assert "at once" in answer(told).FailedSOPSequence[0][0x00000902].value
+    assert intake.taken == []
+    tiff = b"II*\0".ljust(128, b"\0") + whole[128:]
+    assert (await post(client, body(tiff))).status_code == 200
+
+
 async def test_who_sends_other_content_under_a_uid_is_warned(client: httpx.AsyncClient) -> None:
     first, other = slice_dataset(), slice_dataset()
     other.PatientComments = "another"

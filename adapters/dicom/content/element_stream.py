@@ -15,6 +15,10 @@ from gateway.errors import Unreadable
 
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of a wanted element's value; a longer one is stepped over as if it was not wanted."""
+LONGEST_PADDING = 1024 * 1024
+"""Bytes after the last element: readers take each eight zeros for an element of its own."""
+MOST_ELEMENTS = 1_000_000
+"""Of the top level: a real object has some hundreds, and each costs a reader time and memory."""
 _SNIFFED = 8
 _FILE_META = b"\2\0"
 """Group 2, little endian as always (PS3.10 7.1)."""
@@ -42,6 +46,7 @@ class ElementStream:
         self._kept: tuple[int, str, int, Encoding] | None = None
         """The wanted sequence that is open: tag, VR, where its value starts, encoding."""
         self._ended = False
+        self._padding = self._count = 0
         self.found: dict[int, Value] = {}
         """What was kept so far."""
 
@@ -49,6 +54,7 @@ class ElementStream:
         """Raises Unreadable where this is no DICOM."""
         size = len(piece)
         if self._ended:
+            self._pad(size)
             return
         if self._skip >= size:
             self._skip -= size
@@ -72,6 +78,11 @@ class ElementStream:
             raise Unreadable(elements.CUT)
         return self.found
 
+    def _pad(self, size: int) -> None:
+        self._padding += size
+        if self._padding > LONGEST_PADDING:
+            raise Unreadable(f"More than {LONGEST_PADDING} bytes follow the last element.")
+
     def _read(self, encoding: Encoding) -> None:
         while not self._skip and (self._short_elements(encoding) or self._step(encoding)):
             pass
@@ -89,7 +100,7 @@ class ElementStream:
             return False
         pending, at, come = self._pending, self._at, len(self._pending)
         unpack = _BIG.unpack_from if encoding.big_endian else _LITTLE.unpack_from
-        wanted, found, short_heads = self._wanted, self.found, elements.SHORT_HEADS
+        wanted, found, short_heads, count = self._wanted, self.found, elements.SHORT_HEADS, self._count
         while at + 8 <= come:
             group, number, letters, length = unpack(pending, at)
             if letters not in short_heads or at + 8 + length > come:
@@ -99,8 +110,15 @@ class ElementStream:
                 raw = bytes(pending[at + 8:at + 8 + length])
                 found[tag] = (short_heads[letters], raw, encoding)
             at += 8 + length
+            count += 1
         moved, self._at = at > self._at, at
+        self._counted(count)
         return moved
+
+    def _counted(self, count: int) -> None:
+        self._count = count
+        if count > MOST_ELEMENTS:
+            raise Unreadable(f"The data set has more than {MOST_ELEMENTS} elements.")
 
     def _step(self, encoding: Encoding) -> bool:
         """Understand one head; False where more has to come first."""
@@ -136,10 +154,13 @@ class ElementStream:
         pending, at = self._pending, self._at
         if top and not any(pending[at:at + 8]):
             self._ended = True  # zeros after the last element: padding that some archives leave behind
+            self._pad(len(pending) - at)
             return False
         head = elements.head(pending, encoding, at, len(pending))
         if head is None:
             return False
+        if top:
+            self._counted(self._count + 1)
         wanted = top and head.tag in self._wanted
         if head.length == elements.UNDEFINED:
             self._open_sequence(head, encoding, wanted=wanted)

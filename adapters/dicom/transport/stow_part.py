@@ -11,10 +11,12 @@ import structlog
 from adapters.dicom.content import part10
 from adapters.dicom.content.stow_response import ALREADY_EXISTS, Outcome
 from adapters.dicom.transport.storing import DATA_SET_DOES_NOT_MATCH, PROCESSING_FAILURE, failure_status
+from gateway.disguise import both_at_once, disguise_of
 from gateway.errors import GatewayError, Rejected, Transient, Unreadable, Unusable
 from gateway.ports import Intake, Reception
 from gateway.study import Sender
 
+PREAMBLE = 128
 LONGEST_HEADER = 1024 * 1024
 """Bytes of preamble and file meta information that are kept until they are complete."""
 
@@ -88,6 +90,8 @@ class StowPart:
         """The header is complete: what came after it is the data set's beginning."""
         header = bytes(self._early[:length])
         self._meta = part10.parse(header)
+        if disguised := disguise_of(header[:PREAMBLE]):
+            raise Unreadable(both_at_once(disguised))
         self._reception = self._intake.receive(self._sender, header)
         self._reception.write(bytes(self._early[length:]))
         self._early.clear()
