@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gateway.pipeline import Array, Floats
+from gateway.pipeline import Floats
 
 Mask = NDArray[np.bool_]
 _WORKING_MM = 2.0
 _ERODE_MM = (2.0, 3.5, 5.0, 7.0, 9.0)
 """How far the head is worn down until the brain comes loose from the scalp."""
 _CLOSE_MM = 8.0
+_TISSUE = 0.55
+"""Of the median in the middle of the head, which is brain in every contrast: bone and air are darker."""
 LIKELY_ML = (500.0, 2100.0)
 
 
@@ -52,10 +54,11 @@ def _ring(inside: Mask) -> bool:
 
 
 def _in_small(values: Floats, spacing: tuple[float, float, float]) -> Mask:
-    head = values[values > 0.05 * np.percentile(values, 99)]
-    if head.size < 500:
+    middle = values[tuple(slice(size // 4, max(size // 4 + 1, size - size // 4)) for size in values.shape)]
+    head = middle[middle > 0.05 * np.percentile(values, 99)]
+    if head.size < 300:
         return np.zeros(values.shape, np.bool_)
-    tissue = values > otsu(np.clip(head, None, float(np.percentile(head, 98)))) * 0.85
+    tissue = values > _TISSUE * float(np.median(head))
     best, best_score = np.zeros(values.shape, np.bool_), -1.0
     for millimetres in _ERODE_MM:
         found = _core(tissue, spacing, millimetres)
@@ -107,15 +110,3 @@ def _likelihood(mask: Mask, spacing: tuple[float, float, float]) -> float:
     size = min(1.0, millilitres / 300) if millilitres < LIKELY_ML[1] else LIKELY_ML[1] / millilitres
     proportion = 1.0 if 110 <= high <= 215 and 95 <= wide <= 175 else 0.4
     return size * proportion * min(1.0, fill)
-
-
-def otsu(values: Array) -> float:
-    """The level that parts the values best into two groups."""
-    counts, edges = np.histogram(values, 128)
-    middle = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    total = np.cumsum(counts * middle)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        apart = below * above * (total / below - (total[-1] - total) / above) ** 2
-    return float(middle[int(np.nanargmax(apart))])

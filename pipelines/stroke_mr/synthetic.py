@@ -26,9 +26,13 @@ _CODES = {"air": 0, "scalp": 1, "skull": 2, "fluid": 3, "white": 4, "grey": 5, "
 _CONTRASTS = {
     "FLAIR": {"air": 0, "scalp": 620, "skull": 60, "fluid": 70, "white": 300, "grey": 380, "lesion": 680},
     "DWI": {"air": 0, "scalp": 20, "skull": 8, "fluid": 25, "white": 130, "grey": 150, "lesion": 420},
-    "b0": {"air": 0, "scalp": 60, "skull": 20, "fluid": 900, "white": 300, "grey": 360, "lesion": 520},
+    "T2": {"air": 0, "scalp": 60, "skull": 20, "fluid": 900, "white": 300, "grey": 360, "lesion": 520},
     "ADC": {"air": 0, "scalp": 0, "skull": 0, "fluid": 2900, "white": 740, "grey": 820, "lesion": 410},
 }
+
+
+FLAIR = {"SeriesDescription": "t2_tirm_tra_dark-fluid", "SeriesNumber": 3, "RepetitionTime": 9000, "EchoTime": 89,
+         "InversionTime": 2500, "ScanningSequence": ["SE", "IR"], "SequenceName": "*tir2d1_16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +85,12 @@ def study(name: str, title: str, seed: int, centre: tuple[float, float, float] |
         lesion = _blob(tissue.shape, centre, radii, random) & np.isin(tissue, (_CODES["white"], _CODES["grey"]))
         tissue[lesion] = _CODES["lesion"]
     fine, coarse = Grid(240, 0.95), Grid(128, 1.8)
-    flair = _series(tissue, "FLAIR", fine, random, {
-        "SeriesDescription": "t2_tirm_tra_dark-fluid", "SeriesNumber": 3, "RepetitionTime": 9000, "EchoTime": 89,
-        "InversionTime": 2500, "ScanningSequence": ["SE", "IR"], "SequenceName": "*tir2d1_16"})
+    flair = acquired(tissue, "FLAIR", fine, random, FLAIR)
     diffusion = {"RepetitionTime": 5200, "EchoTime": 82, "ScanningSequence": "EP", "SequenceName": "*ep_b1000t"}
-    dwi = _series(tissue, "DWI", coarse, random, {
+    dwi = acquired(tissue, "DWI", coarse, random, {
         **diffusion, "SeriesDescription": "ep2d_diff_TRACEW", "SeriesNumber": 4, "DiffusionBValue": 1000.0,
         "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"]})
-    adc = _series(tissue, "ADC", coarse, random, {
+    adc = acquired(tissue, "ADC", coarse, random, {
         **diffusion, "SeriesDescription": "ep2d_diff_ADC", "SeriesNumber": 5, "SequenceName": "*ep_b0_1000",
         "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]})
     mask = sampled((lesion * 1.0).astype(np.float32), fine) > 0.5
@@ -134,8 +136,9 @@ def _blob(shape: tuple[int, ...], centre: tuple[float, float, float], radii: tup
     return np.asarray(away + 0.35 * uneven / uneven.std() < 1)
 
 
-def _series(tissue: NDArray[np.uint8], kind: str, grid: Grid, random: np.random.Generator,
-            attributes: Mapping[str, Any]) -> MrSeries:
+def acquired(tissue: NDArray[np.uint8], kind: str, grid: Grid, random: np.random.Generator,
+             attributes: Mapping[str, Any]) -> MrSeries:
+    """`tissue` (see `head`) as a contrast (FLAIR, T2, DWI, ADC) shows it; `attributes`: what its objects say."""
     table = np.zeros(len(_CODES), np.float32)
     for name, value in _CONTRASTS[kind].items():
         table[_CODES[name]] = value
