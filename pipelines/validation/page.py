@@ -47,10 +47,24 @@ def _inline(svg: bytes) -> str:
 
 
 def _plain(report: Mapping[str, Any]) -> dict[str, str]:
-    """Single figures that the reader tells besides."""
-    known = {"pipeline", "records", "patients", "macro_auc", "intervals"}
-    return {name.replace("_", " "): figure(value) if isinstance(value, float) else str(value)
-            for name, value in report.items() if name not in known and isinstance(value, int | float | str)}
+    """What the reader tells besides: single figures, and small groups of them."""
+    known = {"pipeline", "records", "patients", "macro_auc", "intervals", "labels", "models", "undetermined",
+             "subgroups", "verdicts", "measures", "operating_point"}
+    besides = {name: value for name, value in report.items() if name not in known}
+    besides |= {name: value for name, value in report.get("measures", {}).items() if "median" not in value}
+    told = {name.replace("_", " "): _in_words(value) for name, value in besides.items()}
+    return {name: words for name, words in told.items() if words}
+
+
+def _in_words(value: Any) -> str:
+    """Empty where it is more than a figure, a sentence, or a few of these by name."""
+    if isinstance(value, Mapping):
+        parts = {str(name).replace("_", " "): _in_words(part) for name, part in value.items()
+                 if not isinstance(part, Mapping)}
+        return "" if "auc_ci95" in value else ", ".join(f"{name} {words}" for name, words in parts.items() if words)
+    if isinstance(value, float):
+        return figure(value)
+    return str(value) if isinstance(value, int | str) else ""
 
 
 def _measures(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

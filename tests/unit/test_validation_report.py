@@ -43,7 +43,8 @@ def scored(count: int = 120) -> Scored:
         records.append(Record(str(number), str(number // 2), truth, told, "undetermined" if reasons else "normal",
                               reasons, whose, measures))
     return Scored("p", ("A", "B & C", "rare"), records, {"A": 0.5, "B & C": 0.5, "rare": 0.5, "N": 0.5}, (MODEL,),
-                  apart={"normal": "N"}, further={"verdicts": {"sick": {"normal": 3}}, "note": "seen <once>"})
+                  apart={"normal": "N"}, further={"verdicts": {"sick": {"normal": 3}}, "note": "seen <once>",
+                                                  "histology_needed": {"sensitivity": 0.9, "of": {"more": 1}}})
 
 
 def test_the_report_has_what_the_contract_names_and_can_be_written_as_json() -> None:
@@ -117,7 +118,8 @@ def test_everything_is_written_and_the_page_stands_alone(tmp_path: Path) -> None
     assert all(address.startswith("data:image/svg+xml;base64,") for address in reader.asked)
     for text in ("Reader &lt;of things&gt;", "here &amp; there", "2026-01-02 03:04 UTC", "B &amp; C", "too-noisy",
                  "Demonstration model", "demonstration: &lt;synthetic&gt;", "Thresholds for sens=0.9",
-                 "seen &lt;once&gt;"):
+                 "seen &lt;once&gt;", "histology needed: sensitivity 0.900<",
+                 "volume agreement: mean difference 1.000"):
         assert text in page
     assert not re.search(r"\bnan\b|None", page)
     for name in ("roc", "reliability"):
