@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from gateway.evidence_map import EvidenceTrace, pack
 from gateway.history import Change, EarlierCase
-from gateway.settings import Settings
+from gateway.settings import Settings, SiteSettings
 from gateway.viewing import CaseSources
 from tests.browser.support import NEEDS_CHROMIUM, SCREENS, Desk, needs_axe, serious
 from tests.case_fakes import SIZE, FakeBackground, ct_sources, ecg_sources
@@ -438,3 +438,22 @@ def test_axe_finds_nothing_serious(at: Desk, case_id: str, screen: str, scheme: 
     page.locator("#document-oru summary").click()
     expect(page.locator("#document-oru .tree")).to_be_visible()
     assert serious(page) == []
+
+
+@needs_axe
+def test_in_russian_on_a_phone_nobody_is_kept_out_and_nothing_hangs_over(at: Desk) -> None:
+    world = World(Settings(site=SiteSettings(language="ru")))
+    furnish(world.background)
+    with serving(world.app()) as url:
+        context = at.browser.new_context(base_url=url, viewport={"width": 390, "height": 844}, has_touch=True,
+                                         is_mobile=True)
+        page = context.new_page()
+        for path in ("/", f"/cases/{CT}", f"/cases/{ECG}", "/operations", "/operations/rules", "/deliveries",
+                     "/models"):
+            page.goto(path)
+            if path.startswith("/cases"):
+                expect(page.locator(".viewer")).to_have_attribute("data-ready", "yes", timeout=SOON)
+            assert page.locator("html").get_attribute("lang") == "ru"
+            assert serious(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        context.close()
