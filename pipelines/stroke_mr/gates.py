@@ -100,7 +100,7 @@ def _ghost(plane: Array, inside: Mask, spacing: tuple[float, float, float]) -> f
 
 
 def fluid_level(values: Floats, brain: Mask, fit: Fit) -> float | None:
-    """Upper quartile of the ventricles in robust standard deviations from the brain's; None where hardly any is shown."""
+    """Upper quartile of the ventricles in robust standard deviations of the brain; None where hardly any is shown."""
     fluid: list[Array] = []
     for index in range(len(values)):
         if brain[index].any():

@@ -87,8 +87,7 @@ def _outline(brain: Mask) -> Vector:
 
 def _start(inside: Vector) -> Vector:
     """Turns 0; the extents across and along as the atlas's; the vertices together."""
-    filled = np.argwhere(atlas().territory > 0)
-    low, high = np.percentile(filled, (1, 99), axis=0)
+    low, high = _extent()
     own_low, own_high = np.percentile(inside, (1, 99), axis=0)
     scale = np.clip((high - low) / np.maximum(own_high - own_low, 1.0), 0.75, 1.4)
     scale[0] = np.clip((scale[1] + scale[2]) / 2, 0.8, 1.3)
@@ -96,6 +95,13 @@ def _start(inside: Vector) -> Vector:
     shift = (low + high) / 2 - scale * ((own_low + own_high) / 2 - centre)
     shift[0] = high[0] - scale[0] * (own_high[0] - centre[0])
     return np.concatenate([np.zeros(3), scale, shift])
+
+
+@lru_cache(maxsize=1)
+def _extent() -> tuple[Vector, Vector]:
+    """Between which voxels nearly all of the atlas's brain lies."""
+    low, high = np.percentile(np.argwhere(atlas().territory > 0), (1, 99), axis=0)
+    return low, high
 
 
 def _affine(numbers: Vector) -> tuple[Vector, Vector]:
