@@ -12,7 +12,7 @@ from pipelines.validation import plots, predictions
 from pipelines.validation.operating import OperatingPoint
 from pipelines.validation.page import page
 from pipelines.validation.records import Scored
-from pipelines.validation.report import finite, report
+from pipelines.validation.report import DRAWS, finite, report
 from pipelines.validation.site import as_settings, operating_point
 
 
@@ -28,9 +28,10 @@ class Wanted:
     thresholds: Path | None = None
 
 
-def write(scored: Scored, wanted: Wanted, *, title: str, data: str, made_at: datetime) -> dict[str, Any]:
+def write(scored: Scored, wanted: Wanted, *, title: str, data: str, made_at: datetime,
+          draws: int = DRAWS) -> dict[str, Any]:
     """The report, after it and the rest have been written."""
-    told = report(scored)
+    told = report(scored, draws=draws)
     if wanted.point is not None:
         chosen = operating_point(scored, wanted.point)
         told["operating_point"] = finite(chosen)

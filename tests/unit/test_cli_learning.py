@@ -40,6 +40,7 @@ def run(*arguments: Any, **services: Any) -> Any:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_validate_writes_the_page_the_curves_and_the_sites_thresholds(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
@@ -120,6 +121,7 @@ def test_a_wfdb_record_opens_by_its_name_its_header_and_its_signals() -> None:
     assert (ecgs[0].rate, len(ecgs[0].leads)) == (500, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(not (DATA / "chest-ct-lungdx").is_dir(), reason="../shared/data/chest-ct-lungdx is not there")
 def test_a_folder_of_slices_is_a_volume() -> None:

@@ -187,5 +187,9 @@ def test_regions_and_volumes() -> None:
     assert (told["limit_low"], told["limit_high"]) == pytest.approx((1 - 1.96, 1 + 1.96))
     assert math.isnan(told["correlation"])
     figures = np.arange(11.0)
-    low, high = median_interval(figures, [str(n) for n in range(11)], draws=200)
+    groups = [str(n // 2) for n in range(11)]
+    low, high = median_interval(figures, groups, draws=200)
     assert 0 < low < 5 < high < 10
+    drawn = Draws.of(groups, draws=200)
+    medians = [np.median(np.repeat(figures, weights.astype(int))) for weights in drawn.of_records(np.ones(11, bool))]
+    assert (low, high) == interval(np.array(medians))

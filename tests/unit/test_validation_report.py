@@ -108,7 +108,7 @@ class _Reader(HTMLParser):
 def test_everything_is_written_and_the_page_stands_alone(tmp_path: Path) -> None:
     wanted = Wanted(tmp_path / "out" / "o.json", tmp_path / "p.csv", tmp_path / "page.html", tmp_path / "plots",
                     OperatingPoint("sens", 0.9), tmp_path / "site.yaml")
-    told = write(scored(), wanted, title="Reader <of things>", data="here & there", made_at=WHEN)
+    told = write(scored(), wanted, title="Reader <of things>", data="here & there", made_at=WHEN, draws=20)
     assert json.loads((tmp_path / "out" / "o.json").read_text()) == told
     page = (tmp_path / "page.html").read_text()
     reader = _Reader()
@@ -126,6 +126,7 @@ def test_everything_is_written_and_the_page_stands_alone(tmp_path: Path) -> None
         assert (tmp_path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_curves_repeat_and_are_left_out_where_there_are_none() -> None:
     told = report(scored(), draws=5)
     assert plots.picture(told, "roc", "svg") == plots.picture(told, "roc", "svg") != b""
@@ -141,7 +142,7 @@ def test_predictions_repeat_the_figures(tmp_path: Path) -> None:
 
 def test_site_thresholds_are_settings_that_give_what_was_wanted(tmp_path: Path) -> None:
     wanted = Wanted(tmp_path / "o.json", point=OperatingPoint("sens", 0.9), thresholds=tmp_path / "site.yaml")
-    told = write(scored(), wanted, title="", data="", made_at=WHEN)["operating_point"]
+    told = write(scored(), wanted, title="", data="", made_at=WHEN, draws=2)["operating_point"]
     assert told["labels"]["A"]["sensitivity"] >= 0.9
     assert told["unset"] == {"rare": "no positives"}
     settings = Settings.model_validate(yaml.safe_load((tmp_path / "site.yaml").read_text()))
