@@ -153,7 +153,8 @@ def _add_documents(routes: APIRouter, queries: Queries, parts: CaseParts, render
 
     @routes.get("/cases/{case_id}/documents/{kind}")
     def document(case_id: str, kind: Kind) -> HTMLResponse:
-        return renderer.html("document.html", **values(case_id, kind))
+        ran = (existing(queries, case_id).result or {}).get("provenance", {}).get("models", ())
+        return renderer.html("document.html", ran=ran, **values(case_id, kind))
 
     @routes.get("/fragments/cases/{case_id}/documents/{kind}")
     def fragment(case_id: str, kind: Kind) -> HTMLResponse:

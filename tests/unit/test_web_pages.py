@@ -79,6 +79,12 @@ def test_the_case_page_tells_all(client: httpx.Client) -> None:
     assert "P00002" not in str(client.get(f"/cases/{PATHOLOGY}").url)
 
 
+def test_the_card_of_the_model_is_one_click_from_every_result_and_document(client: httpx.Client) -> None:
+    for address in (f"/cases/{PATHOLOGY}", f"/cases/{PATHOLOGY}/documents/oru"):
+        assert '<a href="/models/ecg_12lead">ecg_12lead' in client.get(address).text
+    assert client.get("/models/ecg_12lead").status_code == 200
+
+
 @pytest.mark.parametrize("number", [4, 5, 6, 7, 8, 9, 10, 11, 17])
 def test_what_is_no_plain_verdict_has_a_notice(client: httpx.Client, number: int) -> None:
     assert '<p class="banner">' in client.get(f"/cases/{number:020x}").text
