@@ -81,9 +81,11 @@ def _told(value: str) -> datetime | None:
 
 
 def safe_html(markdown: str) -> Markup:
-    """Markdown as HTML: raw HTML is shown as text, images and script links are left out."""
+    """Markdown as HTML: raw HTML is shown as text, images and script links are left out. Wide tables scroll."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return Markup(parser.render(markdown))  # noqa: S704 - the parser escapes all raw HTML
+    html = parser.render(markdown)
+    html = html.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
+    return Markup(html)  # noqa: S704 - the parser escapes all raw HTML
 
 
 def _iso(value: datetime | str) -> str:

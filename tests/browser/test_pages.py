@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.browser.support import NEEDS_CHROMIUM, Desk
+from tests.browser.support import NEEDS_CHROMIUM, Desk, needs_axe, serious
+from tests.web_fakes import World, serving
 
 pytestmark = NEEDS_CHROMIUM
 PAGES = ("/", *(f"/cases/{n:020x}" for n in (1, 2, 6)), "/deliveries", "/models", "/models/chest_ct", "/docs")
@@ -25,6 +28,27 @@ def test_no_page_is_wider_than_the_screen(at: Desk) -> None:
         for width in (390, 1024, 1366):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+
+
+@needs_axe
+@pytest.mark.parametrize("width", [390, 1366])
+def test_the_tables_of_a_model_card_are_read_without_broken_words(at: Desk, width: int) -> None:
+    card = (Path(__file__).parents[2] / "model_repository/ecg_12lead/MODEL.md").read_text(encoding="utf-8")
+    with serving(World().app(model_cards=lambda _name: card)) as url:
+        context = at.browser.new_context(base_url=url, viewport={"width": width, "height": 800})
+        page = context.new_page()
+        page.goto("/models/ecg_12lead")
+        assert page.locator(".card td").count() > 50
+        assert page.evaluate(BROKEN) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious(page) == []
+        context.close()
+
+
+BROKEN = """() => [...document.querySelectorAll(".card th, .card td")].filter((cell) => {
+  const words = document.createRange(); words.selectNodeContents(cell);
+  return !/[ -]/.test(cell.textContent.trim()) && words.getClientRects().length > 1;
+}).map((cell) => cell.textContent)"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
