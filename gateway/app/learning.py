@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from adapters.cli.progress import TerminalProgress
 from adapters.cli.services import TrainRequest, ValidateRequest
 from adapters.inference.opening import open_inference
-from gateway.app.readers import PixelsAndSamples, check_models, discover_pipelines, part_of_pipeline
+from gateway.app.readers import check_models, discover_pipelines, part_of_pipeline
 from gateway.app.recordings import RecordingFiles
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
@@ -32,13 +31,11 @@ def validate(settings: Settings, wanted: ValidateRequest) -> Mapping[str, Any]:
     from pipelines.validation import outputs  # jinja2 and more: the other commands need none of it
 
     check_models(settings)
-    module = part_of_pipeline(wanted.pipeline, "validate")
+    score = part_of_pipeline(wanted.pipeline, "validate").score
     inference = with_site_thresholds(open_inference(settings.inference, settings.model_repository), settings.models)
-    if not hasattr(module, "score"):
-        return _validate_alone(module.validate, inference, wanted)
-    given = _given(module.score, {"folds": wanted.folds})
-    given |= _offered(module.score, {"loader": PixelsAndSamples(), "recordings": RecordingFiles()})
-    scored = module.score(wanted.data, inference, progress=TerminalProgress(), **given)
+    given = _given(score, {"folds": wanted.folds})
+    given |= _offered(score, {"recordings": RecordingFiles()})
+    scored = score(wanted.data, inference, progress=TerminalProgress(), **given)
     return outputs.write(scored, _outputs(wanted), title=discover_pipelines()[wanted.pipeline].title,
                          data=wanted.data.name or str(wanted.data), made_at=datetime.now(UTC))
 
@@ -49,17 +46,6 @@ def _outputs(wanted: ValidateRequest) -> Any:
 
     point = OperatingPoint.parse(wanted.operating_point) if wanted.operating_point else None
     return Wanted(wanted.json_out, wanted.predictions, wanted.report, wanted.plots, point, wanted.thresholds_out)
-
-
-def _validate_alone(score: Callable[..., dict[str, Any]], inference: Any, wanted: ValidateRequest) -> Mapping[str, Any]:
-    """A reader that makes its own figures."""
-    if wanted.report or wanted.plots or wanted.operating_point:
-        raise ConfigurationError(f"validate {wanted.pipeline} makes no report, plots or thresholds")
-    given = _given(score, {"folds": wanted.folds})
-    given |= _offered(score, {"loader": PixelsAndSamples(), "recordings": RecordingFiles()})
-    figures = score(wanted.data, inference, predictions=wanted.predictions, progress=TerminalProgress(), **given)
-    wanted.json_out.write_text(json.dumps(figures, indent=2), encoding="utf-8")
-    return figures
 
 
 def _given(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,13 +46,14 @@ def validate(data: Path, inference: Inference, *, predictions: Path | None = Non
 
     `predictions`: CSV of record, label, truth, probability. Raises Unusable where there is no such data.
     """
-    scored = scored_slices(data, inference, progress)
+    scored = score(data, inference, progress=progress)
     if predictions is not None:
         write(predictions, scored)
     return report(scored)
 
 
-def scored_slices(data: Path, inference: Inference, progress: Progress = silent) -> Scored:
+def score(data: Path, inference: Inference, *, progress: Progress = silent) -> Scored:
+    """See `validate`: what the command makes figures, page and curves of."""
     found = read_slices(data)
     judged = judge(found, inference, progress)
     release = inference.release(FLAIR)

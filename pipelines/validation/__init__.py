@@ -4,7 +4,7 @@ A reader gives `pipelines/NAME/validate.py` with
 
     def score(data: Path, inference: Inference, *, progress: Progress, ...) -> Scored
 
-(`loader`, `folds` and `processes` are passed where its signature names them) and the command makes of it the JSON of
+(`folds` and `recordings` are passed where its signature names them) and the command makes of it the JSON of
 `report.report`, the CSV of `predictions.write`, the page of `page.page`, the pictures of `plots.save` and the
 thresholds of `operating`. `table.read_table` reads a hospital's own labelled data.
 """

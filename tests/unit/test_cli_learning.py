@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapters.cli.app import build_cli
-from adapters.cli.services import CliServices, TrainRequest, ValidateRequest
+from adapters.cli.services import CliServices, TrainRequest
 from gateway.app import learning
 from gateway.app.recordings import RecordingFiles
 from gateway.errors import ConfigurationError, Unusable
@@ -84,17 +84,6 @@ def test_train_is_given_what_it_has_a_name_for_and_refuses_the_rest(monkeypatch:
     with pytest.raises(ConfigurationError, match="no --folds"):
         learning.train(Settings(), TrainRequest("x", Path("d"), Path("o"), None, 0, "cpu", folds=(1,)))
     assert run(*some, "--folds", "x", train=learning.train).exit_code == 2
-
-
-def test_a_reader_without_scored_records_makes_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def validate(data: Path, inference: Any, *, predictions: Any, progress: Any) -> dict[str, Any]:
-        return {"labels": {}}
-
-    monkeypatch.setattr(learning, "part_of_pipeline", lambda *_: SimpleNamespace(validate=validate))
-    plain = ValidateRequest("x", tmp_path, tmp_path / "o.json", None, ())
-    assert learning.validate(Settings(), plain) == {"labels": {}} == json.loads((tmp_path / "o.json").read_text())
-    with pytest.raises(ConfigurationError, match="no report"):
-        learning.validate(Settings(), ValidateRequest("x", tmp_path, tmp_path / "o", None, (), report=tmp_path / "r"))
 
 
 def test_recordings_open_by_what_they_are(tmp_path: Path) -> None:
