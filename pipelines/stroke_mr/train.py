@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,17 @@ REAL = 11
 CLEAR = 20
 """Lesion pixels with which a slice surely shows one; slices between none and this teach no verdict."""
 STATUS = "validated by 3-fold cross-validation on SOOP (FLAIR, one slice a patient); not cleared for clinical use"
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What was asked for of a training."""
+
+    seed: int
+    epochs: int
+    device: str = "cpu"
+    resume: bool = False
+    progress: Progress = silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +122,15 @@ def told_by(network: nn.Module, examples: Examples) -> tuple[Floats, NDArray[np.
     return np.concatenate(maps), np.concatenate(verdicts).astype(np.float64)
 
 
-def one_fold(examples: Examples, synthetic: Synthetic | None, seed: int, epochs: int, device: str, folder: Path,
-             progress: Progress, what: str) -> nn.Module:
-    """A network trained on these examples; goes on where the same training was left in `folder`."""
-    seed_everything(seed)
+def one_fold(examples: Examples, synthetic: Synthetic | None, how: How, folder: Path, what: str) -> nn.Module:
+    """A network trained on these examples."""
+    seed_everything(how.seed)
     network = Network(examples.slices.shape[1]).to(memory_format=torch.channels_last)
-    plan = Plan(epochs, len(examples.slices) // REAL, seed, device, peak=3e-3, rise=0.25, averaging=0.98,
+    plan = Plan(how.epochs, len(examples.slices) // REAL, how.seed, how.device, peak=3e-3, rise=0.25, averaging=0.98,
                 data=f"{len(examples.slices)} slices, {int(examples.masks.sum())} lesion pixels")
     done = learn(network, plan, lambda random: batches_of(examples, synthetic, random),
-                 lambda net, batch: batch_loss(net, batch, device), folder=folder, resume=True, progress=progress,
-                 what=what)
+                 lambda net, batch: batch_loss(net, batch, how.device), folder=folder, resume=how.resume,
+                 progress=how.progress, what=what)
     return done.network
 
 
@@ -129,44 +139,43 @@ def signature_of(channels: int) -> Signature:
                      {"lesion": (1, SIZE, SIZE), "probability": (1,)}, "probability", 32)
 
 
-def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 12, device: str = "cpu",
+def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 12, device: str = "cpu", resume: bool = False,
           progress: Progress = silent) -> dict[str, Any]:
     """Three networks, each on two thirds of the patients of `data` (.npz, see `slices`), served as their mean; then
     the DWI model on synthetic slices (`train_dwi`).
 
-    Each fold keeps a checkpoint beside the model until all are done: the same call goes on where it was left. The
+    Each fold keeps a checkpoint beside the model until all are done: `resume` goes on from there. The
     figures returned are out of fold: each slice judged by the one network that has not learned from its patient.
     """
     from pipelines.stroke_mr.train_dwi import train_dwi
 
-    device = device_of(device)
     found, lesions = read_slices(data), Lesions.near(data)
-    figures = train_flair(found, lesions, out, seed, epochs, device, progress)
-    return {**figures, "dwi": train_dwi(found, lesions, out, seed, device, progress)}
+    how = How(seed, epochs, device_of(device), resume, progress)
+    figures = train_flair(found, lesions, out, how)
+    return {**figures, "dwi": train_dwi(found, lesions, out, how)}
 
 
-def train_flair(found: Slices, lesions: Lesions | None, out: Path, seed: int, epochs: int, device: str,
-                progress: Progress) -> dict[str, Any]:
+def train_flair(found: Slices, lesions: Lesions | None, out: Path, how: How) -> dict[str, Any]:
     examples, folder = examples_of(found), out / FLAIR
-    folds = grouped_folds((found.pixels > LEAST_PIXELS).astype(np.float64), found.subjects, FOLDS, seed)
+    folds = grouped_folds((found.pixels > LEAST_PIXELS).astype(np.float64), found.subjects, FOLDS, how.seed)
     networks: list[nn.Module] = []
     maps = np.zeros((len(found.images), *CROP), np.float32)
 
     def run(fold: int, learned_from: Indices, held_out: Indices) -> NDArray[np.float64]:
         synthetic = Synthetic.of(lesions, found.images[learned_from], found.masks[learned_from])
-        networks.append(one_fold(examples.part(learned_from), synthetic, seed * 100 + fold, epochs, device,
-                                 folder / f"fold-{fold}", progress, f"FLAIR fold {fold + 1} of {FOLDS}"))
+        networks.append(one_fold(examples.part(learned_from), synthetic, replace(how, seed=how.seed * 100 + fold),
+                                 folder / f"fold-{fold}", f"FLAIR fold {fold + 1} of {FOLDS}"))
         maps[held_out], verdicts = told_by(networks[-1], examples.part(held_out))
         own, _ = figures_of(found.part(held_out), unframed(maps[held_out]), verdicts)
-        progress(f"FLAIR fold {fold + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in own.items()))
+        how.progress(f"FLAIR fold {fold + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in own.items()))
         return verdicts
 
     verdicts = out_of_fold(folds, run)
     figures, curve = figures_of(found, unframed(maps), verdicts)
-    progress("FLAIR out of fold: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+    how.progress("FLAIR out of fold: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
     sha256 = export(networks, examples, curve, out / FLAIR, Release(
         VERSION, STATUS, ("lesion",), {"lesion": figures["threshold"], "pixel": figures["pixel_threshold"]},
-        PREPROCESSING, {"data": f"{len(found.images)} slices", "seed": seed, "epochs": epochs, **figures}))
+        PREPROCESSING, {"data": f"{len(found.images)} slices", "seed": how.seed, "epochs": how.epochs, **figures}))
     np.savez_compressed(folder / "out-of-fold.npz", subject=np.array(found.subjects), fold=folds, logit=verdicts,
                         probability=curve.probability(verdicts))
     for fold in range(FOLDS):

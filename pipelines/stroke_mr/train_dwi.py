@@ -18,10 +18,9 @@ from pipelines.stroke_mr.atlas import atlas
 from pipelines.stroke_mr.labels import DWI
 from pipelines.stroke_mr.network import Network
 from pipelines.stroke_mr.slices import Slices, framed
-from pipelines.stroke_mr.train import BATCH, CLEAR, PREPROCESSING, VERSION, Examples, batch_loss, export, told_by
+from pipelines.stroke_mr.train import BATCH, CLEAR, PREPROCESSING, VERSION, Examples, How, batch_loss, export, told_by
 from pipelines.stroke_mr.train_synthetic import Lesions, Synthetic
 from pipelines.validation.operating import youden
-from pipelines.validation.progress import Progress
 from pipelines.validation.ranking import auc
 from pipelines.validation.segmentation import dice
 
@@ -40,29 +39,28 @@ def drawn(synthetic: Synthetic, count: int, random: np.random.Generator) -> Exam
                     prior)
 
 
-def train_dwi(found: Slices, lesions: Lesions | None, out: Path, seed: int, device: str,
-              progress: Progress) -> dict[str, Any]:
+def train_dwi(found: Slices, lesions: Lesions | None, out: Path, how: How) -> dict[str, Any]:
     """Writes `stroke_dwi`; figures are of synthetic slices, which say that it works and nothing of patients."""
     synthetic = Synthetic.of(lesions, found.images, found.masks)
     if synthetic is None:
         raise Unusable("training needs the folder stroke-lesions beside the slices, and slices without lesion",
                        element="data")
-    seed_everything(seed)
+    seed_everything(how.seed)
     network = Network(2)
-    plan = Plan(EPOCHS, STEPS, seed, device, peak=3e-3, rise=0.25, averaging=0.98,
+    plan = Plan(EPOCHS, STEPS, how.seed, how.device, peak=3e-3, rise=0.25, averaging=0.98,
                 data=f"{len(synthetic.clear)} slices")
     folder = out / DWI / "training"
     done = learn(network, plan, lambda random: _batches(synthetic, random),
-                 lambda net, batch: batch_loss(net, batch, device), folder=folder, resume=True, progress=progress,
-                 what="DWI")
-    test = drawn(synthetic, TESTED, np.random.default_rng((seed, 1_000_003)))
+                 lambda net, batch: batch_loss(net, batch, how.device), folder=folder, resume=how.resume,
+                 progress=how.progress, what="DWI")
+    test = drawn(synthetic, TESTED, np.random.default_rng((how.seed, 1_000_003)))
     maps, verdicts = told_by(done.network, test)
     figures, slope_offset = _figures(test, maps, verdicts)
-    progress("DWI on synthetic slices: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+    how.progress("DWI on synthetic slices: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
     sha256 = export([done.network], test, slope_offset, out / DWI, Release(
         VERSION, STATUS, ("lesion",), {"lesion": figures["threshold"], "pixel": PIXEL},
         f"{PREPROCESSING}; DWI, then ADC (zeros where there is none)",
-        {"data": "synthetic", "seed": seed, "epochs": EPOCHS, "slices": EPOCHS * STEPS * BATCH, **figures},
+        {"data": "synthetic", "seed": how.seed, "epochs": EPOCHS, "slices": EPOCHS * STEPS * BATCH, **figures},
         demonstration=True))
     (folder / "checkpoint.pt").unlink()
     return {"sha256": sha256, **figures}

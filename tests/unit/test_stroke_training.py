@@ -15,7 +15,7 @@ pytest.importorskip("monai")
 from pipelines.stroke_mr.labels import CROP, LEVEL, SIZE, SLICE  # noqa: E402
 from pipelines.stroke_mr.network import Network, Served  # noqa: E402
 from pipelines.stroke_mr.slices import Slices, framed  # noqa: E402
-from pipelines.stroke_mr.train import Examples, examples_of, figures_of, one_fold, told_by  # noqa: E402
+from pipelines.stroke_mr.train import Examples, How, examples_of, figures_of, one_fold, told_by  # noqa: E402
 from pipelines.stroke_mr.train_augment import augmented  # noqa: E402
 from pipelines.stroke_mr.train_synthetic import LEVELS, Lesions, Synthetic  # noqa: E402
 
@@ -40,7 +40,7 @@ def synthetic() -> Synthetic:
 
 
 def trained(folder: Path, seed: int) -> Any:
-    return one_fold(examples_of(some(11)), synthetic(), seed, 1, "cpu", folder, lambda _: None, "test")
+    return one_fold(examples_of(some(11)), synthetic(), How(seed, 1), folder, "test")
 
 
 def test_the_same_seed_gives_the_same_network_and_another_another(tmp_path: Path) -> None:
