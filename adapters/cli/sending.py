@@ -44,7 +44,7 @@ def add_send(cli: typer.Typer, services: CliServices) -> None:
                                                         callback=_ae_title)] = None,
              calling: Annotated[str, typer.Option(help="Calling AE title.", callback=_ae_title)] = "TRIAGE-SEND",
              rate: Annotated[float | None, typer.Option(min=0.001, help="Objects a second, at most.")] = None) -> None:
-        """Send DICOM files by C-STORE, and WFDB, aECG, .npy and NIfTI files as DICOM; other files are skipped."""
+        """Send DICOM files by C-STORE, and WFDB, aECG, .npy, NIfTI, WAV and FLAC files as DICOM; others are skipped."""
         settings = services.load_settings(config)
         dicom, zone = settings.dicom, ZoneInfo(settings.site.timezone)
         address = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(dicom.host, dicom.host)  # noqa: S104

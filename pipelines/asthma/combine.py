@@ -18,32 +18,32 @@ RIDGE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Log odds = logits × `network` + features @ `features` + `offset`. (labels,), (features, labels), (labels,)."""
+    """Log odds = logits @ `network` + features @ `features` + `offset`; (outputs, labels), (features, labels),
+    (labels,)."""
 
     network: Numbers
     features: Numbers
     offset: Numbers
 
     def log_odds(self, logits: Numbers, features: Numbers) -> Numbers:
-        return np.asarray(logits * self.network + features @ self.features + self.offset)
+        return np.asarray(logits @ self.network + features @ self.features + self.offset)
 
 
 def fitted(logits: Numbers, features: Numbers, truth: Numbers, weights: Numbers, *,
            with_network: bool = True, with_features: bool = True) -> Combination:
-    """From (records, labels), (records, features) and truth (records, labels; NaN: nobody knows).
+    """From (records, outputs), (records, features) and truth (records, labels; NaN: nobody knows).
 
     `logits` must come from networks that have not learned from the record.
     """
-    network, slopes, offset = np.zeros(len(LABELS)), np.zeros((len(FEATURES), len(LABELS))), np.zeros(len(LABELS))
+    count = len(LABELS)
+    network, slopes, offset = np.zeros((count, count)), np.zeros((len(FEATURES), count)), np.zeros(count)
     for column, label in enumerate(LABELS):
         known = ~np.isnan(truth[:, column])
+        heard = list(label.heard) if with_network else []
         used = list(label.features) if with_features else []
-        given = np.column_stack([logits[known, column], features[known][:, used]])
-        if not with_network:
-            given = given[:, 1:]
+        given = np.column_stack([logits[known][:, heard], features[known][:, used]])
         slope, offset[column] = logistic(given, truth[known, column], weights[known])
-        network[column] = slope[0] if with_network else 0.0
-        slopes[used, column] = slope[1:] if with_network else slope
+        network[heard, column], slopes[used, column] = slope[:len(heard)], slope[len(heard):]
     return Combination(network, slopes, offset)
 
 

@@ -42,9 +42,10 @@ class Served(nn.Module):  # type: ignore[misc]
         told = [network(mel) for network in self.networks]
         logits = torch.stack([logit for logit, _ in told], dim=1)
         attention = torch.stack([weight for _, weight in told]).mean(dim=0)
-        whole = logits.mean(dim=1) * self.network + features @ self.features + self.offset
+        whole = logits.mean(dim=1) @ self.network + features @ self.features + self.offset
         beside = torch.stack([features @ weights for weights in self.features_of_folds], dim=1)
-        members = logits * self.network_of_folds + beside + self.offset_of_folds
+        said = torch.stack([logits[:, n] @ weights for n, weights in enumerate(self.network_of_folds)], dim=1)
+        members = said + beside + self.offset_of_folds
         return torch.sigmoid(whole), attention, torch.sigmoid(members)
 
 

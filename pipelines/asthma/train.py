@@ -73,17 +73,19 @@ class Job:
 
 
 def train(data: Path, out: Path, *, recordings: Recordings, seed: int = 0, device: str = "cpu", resume: bool = False,
-          epochs: int | None = None, progress: Progress = silent) -> dict[str, Any]:
+          epochs: int | None = None, synthetic_sounds: int = SYNTHETIC,
+          progress: Progress = silent) -> dict[str, Any]:
     """Train on the layout under `data` and write `asthma` into the model repository `out`.
 
     About ten minutes on one core. Both networks are cross-validated over subjects; the five of the better one are
     exported together. `epochs`: passes over the real clips, else the recipe's. Returns figures and the file's SHA-256.
+    Raises Unusable without such data, and where they lack a class.
     """
     torch.set_num_threads(1)
     learned = gather(data, recordings, progress)
     folds = grouped_folds(learned.truth[:, :2].astype(np.float64), learned.persons, FOLDS, seed)
     job = Job(seed, device, Tricks(), out / MODEL / "training", resume, progress)
-    made = synthetic(SYNTHETIC, seed, progress)
+    made = synthetic(synthetic_sounds, seed, progress)
     tried = {}
     for name, recipe in RECIPES.items():
         recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -188,8 +190,12 @@ def crossed(learned: Learned, folds: Indices, logits: Numbers, *, with_network: 
 
 
 def figures(learned: Learned, folds: Indices, logits: Numbers) -> dict[str, dict[str, float]]:
-    """AUC over subjects of each label by network, by features, and by both together, all out of fold."""
-    ways = {"network": logits, "features": crossed(learned, folds, logits, with_network=False),
+    """AUC over subjects of each label, all out of fold.
+
+    By the network's own head for it (`heads`), by the regression on what the network hears, on the features, on both.
+    """
+    ways = {"heads": logits, "network": crossed(learned, folds, logits, with_features=False),
+            "features": crossed(learned, folds, logits, with_network=False),
             "both": crossed(learned, folds, logits)}
     return {way: {name: learned.subject_auc(score, column) for column, name in enumerate(OUTPUTS)}
             for way, score in ways.items()}
