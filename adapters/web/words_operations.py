@@ -44,7 +44,7 @@ RUSSIAN = {
     "ops.failing": "сбой", "ops.disk": "Диск", "ops.free": "Свободно", "ops.floor": "Приём прекращается ниже",
     "ops.used": "Занято", "ops.retention": "Доставленные исследования хранятся",
     "ops.retention_days": "{days:g} дн. или пока занято не более {share:.0%} диска", "ops.models": "Модели",
-    "ops.median": "Медиана", "ops.p95": "95 из 100 не дольше", "ops.inferences": "Запусков",
+    "ops.median": "Медиана", "ops.p95": "95 % до", "ops.inferences": "Запусков",
     "ops.since_start": "с момента запуска", "ops.none_yet": "ещё не было", "ops.dead_letters": "Недоставленное",
     "ops.no_dead": "Всё доставлено или ещё доставляется.",
     "ops.dead_more": "Показаны последние {n}; остальные в журнале доставки.",

@@ -27,7 +27,7 @@ RUSSIAN = {
     "wait_of": "{waited} из {budget}", "overdue": "просрочено", "whole_hours": "{n} ч",
     "filter": "Отбор", "filter.text": "Имя, номер, направление", "filter.modality": "Вид",
     "filter.verdict": "Заключение", "filter.state": "Состояние", "filter.finding": "Признак",
-    "filter.priority": "Срочность", "filter.read": "Прочитано врачом", "filter.unread": "Ещё не прочитано",
+    "filter.priority": "Срочность", "filter.read": "Прочитано", "filter.unread": "Ещё не прочитано",
     "filter.was_read": "Прочитано", "filter.from": "Получено с", "filter.to": "по", "filter.any": "все",
     "filter.apply": "Применить", "filter.clear": "Сбросить отбор", "filter.counts": "Показать только",
     "search_is_private": "То, что вы ищете, не попадает ни в адрес, ни в журнал.",

@@ -440,6 +440,12 @@ def test_axe_finds_nothing_serious(at: Desk, case_id: str, screen: str, scheme: 
     assert serious(page) == []
 
 
+BROKEN_CHOICES = """() => [...document.querySelectorAll(".choice label")].filter((label) => {
+  const words = document.createRange(); words.selectNodeContents(label);
+  return words.getBoundingClientRect().height > 30;
+}).map((label) => label.textContent)"""
+
+
 @needs_axe
 def test_in_russian_on_a_phone_nobody_is_kept_out_and_nothing_hangs_over(at: Desk) -> None:
     world = World(Settings(site=SiteSettings(language="ru")))
@@ -455,5 +461,6 @@ def test_in_russian_on_a_phone_nobody_is_kept_out_and_nothing_hangs_over(at: Des
                 expect(page.locator(".viewer")).to_have_attribute("data-ready", "yes", timeout=SOON)
             assert page.locator("html").get_attribute("lang") == "ru"
             assert serious(page) == [], path
+            assert page.evaluate(BROKEN_CHOICES) == [], path
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         context.close()
