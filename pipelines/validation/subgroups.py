@@ -13,8 +13,9 @@ from pipelines.validation.records import Numbers, Scored
 
 LEAST = 5
 """Positives, and negatives, from which on a label's AUC in a group is told."""
-MOST_GROUPS = 12
+MOST_GROUPS = 8
 """The largest groups of an attribute are told; the others are one."""
+UNKNOWN = "not told"
 
 
 def subgroups(scored: Scored) -> dict[str, dict[str, Any]]:
@@ -22,9 +23,15 @@ def subgroups(scored: Scored) -> dict[str, dict[str, Any]]:
     columns = {label: scored.column(label) for label in scored.labels}
     told: dict[str, dict[str, Any]] = {}
     for name in sorted({name for record in scored.records for name in record.attributes}):
-        values = _merged(np.array([record.attributes.get(name, "not told") for record in scored.records], dtype=str))
-        told[name] = {str(value): _figures(scored, columns, values == value) for value in np.unique(values)}
+        values = _merged(np.array([record.attributes.get(name, UNKNOWN) for record in scored.records], dtype=str))
+        told[name] = {value: _figures(scored, columns, values == value) for value in _ordered(values)}
     return told
+
+
+def _ordered(values: NDArray[np.str_]) -> list[str]:
+    """By name, the youngest first, what is not told last."""
+    return sorted(map(str, np.unique(values)), key=lambda value: (
+        value in ("others", UNKNOWN), not value.startswith("under "), value))
 
 
 def _merged(values: NDArray[np.str_]) -> NDArray[np.str_]:
