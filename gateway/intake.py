@@ -89,27 +89,30 @@ class _Reception:
     def __init__(self, incoming: Incoming, stream: TagStream, check: Callable[[], None], clock: Callable[[], datetime],
                  note: Callable[[Mapping[str, Any], Stored, datetime], None]) -> None:
         self._incoming, self._stream, self._check, self._clock, self._note = incoming, stream, check, clock, note
-        self._tags: Mapping[str, Any] | None = None
+        self._uids: Mapping[str, str] | None = None
         self._stored: tuple[Stored, datetime] | None = None
 
     def write(self, piece: Piece) -> None:
         self._stream.feed(piece)
         self._incoming.write(piece)
 
+    def uids(self) -> Mapping[str, str]:
+        if self._uids is None:
+            self._uids = self._stream.uids()
+        return self._uids
+
     def tags(self) -> Mapping[str, Any]:
-        if self._tags is None:
-            self._tags = self._stream.tags()
-        return self._tags
+        return self._stream.tags()
 
     def stage(self) -> None:
-        tags = self.tags()
+        uids = self.uids()
         self._check()
-        self._incoming.stage(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
+        self._incoming.stage(uids["StudyInstanceUID"], uids["SOPInstanceUID"])
 
     def finish(self) -> Stored:
-        tags = self.tags()
+        uids = self.uids()
         self._check()
-        stored = self._incoming.finish(str(tags["StudyInstanceUID"]), str(tags["SOPInstanceUID"]))
+        stored = self._incoming.finish(uids["StudyInstanceUID"], uids["SOPInstanceUID"])
         self._stored = stored, self._clock()
         return stored
 

@@ -63,6 +63,9 @@ class _Noting:
     def write(self, piece: Piece) -> None:
         self.inner.write(piece)
 
+    def uids(self) -> Mapping[str, str]:
+        return self.inner.uids()
+
     def tags(self) -> Mapping[str, Any]:
         return self.inner.tags()
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
-from adapters.files.journal import Journal, Record
+from adapters.files.journal import Journal, Record, Room
 from adapters.files.journal_records import BEFORE, Entry, are_held, forget, recover
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
 from gateway.ports import Outcome, Piece
+
+LONGEST_JOURNALED = 768 * 1024
+"""Bytes of an object that goes through the journal: a CT slice of 512 × 512 pixels does. What is larger has a file of
+its own at once, and gains little by it."""
+_BEHIND_SECONDS = 1.0
 
 
 class Filings:
@@ -23,120 +29,125 @@ class Filings:
 
     def __init__(self, root: Path, files: FileLayer, names: NameLocks, scratch_path: Callable[[], Path]) -> None:
         self._root, self._files, self._names, self._scratch_path = root, files, names, scratch_path
-        self._journal = Journal(root, f"{os.getpid()}-{id(self):x}", files, self._rewrite)
+        self.journal = Journal(root, f"{os.getpid()}-{id(self):x}", files, self._rewrite)
         self._waiting: dict[str, Waiting] = {}
         """By the path that they are to get: in the journal, and not in a file yet."""
-        self._behind = False
-        """Whether the last file could not be written: senders are told at once from then on."""
-        self.prepare, self.close = self._journal.prepare, self._journal.close
+        self._behind_until = 0.0
+        """Until when senders are told at once, because files could not be written."""
+        self._root_length = len(str(root)) + 1
+        self.prepare, self.close = self.journal.prepare, self.journal.close
 
-    def stage(self, uids: tuple[str, str], entry: Entry) -> Waiting | None:
+    def _is_behind(self) -> bool:
+        return self._behind_until > time.monotonic() if self._behind_until else False
+
+    def reserve(self) -> Room | None:
+        """See `Places.reserve`."""
+        if self._is_behind():
+            return None
+        try:
+            return self.journal.reserve(LONGEST_JOURNALED)
+        except OSError:
+            return None
+
+    def stage(self, uids: tuple[str, str], entry: Entry, content: bytearray | Room) -> Waiting | None:
         """See `Places.stage`. Two processes may both take one name: the later to file it finds the other's file."""
         name = file_name(uids[1])
         path = f"{study_folder(self._root, uids[0])}/{name}.dcm"
-        if self._behind or path in self._waiting or os.path.lexists(path):
+        if path in self._waiting or self._is_behind() or os.path.lexists(path):
             return None
-        entry.name = path[len(str(self._root)) + 1:]
-        try:
-            record = self._journal.append(entry)
-        except OSError:
-            return None
+        entry.name = path[self._root_length:]
+        if isinstance(content, Room):
+            record = self.journal.complete(content, entry)
+        else:
+            try:
+                record = self.journal.append(entry, content)
+            except OSError:
+                return None
         waiting = self._waiting[path] = Waiting(self, record, path, name, entry.digest.hex())
         return waiting
 
-    def place_small(self, uids: tuple[str, str], entry: Entry) -> tuple[Path, Outcome] | None:
+    def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray) -> tuple[Path, Outcome] | None:
         """See `Places.place_small`: into the journal and its file at once."""
         directory, name = study_folder(self._root, uids[0]), file_name(uids[1])
-        self._file_first(f"{directory}/{name}.dcm")
-        content = memoryview(entry.content)[BEFORE:]
-        if may_be_part(directory / f"{name}.dcm", content):
+        if (waiting := self._waiting.get(f"{directory}/{name}.dcm")) is not None:
+            waiting.file()  # so that the two can be compared
+        if may_be_part(directory / f"{name}.dcm", memoryview(content)[BEFORE:]):
             self.recover()  # of a process that has died its journal tells what it was writing
         with self._names.held(name):
             for path, outcome in candidates(directory, name, entry.digest.hex()):
                 if not path.exists():
-                    entry.name = str(path.relative_to(self._root))
-                    content.release()
-                    return (path, outcome) if self._write_small(path, entry) else None
+                    entry.name = str(path)[self._root_length:]
+                    return (path, outcome) if self._write_small(path, entry, content) else None
                 if holds(path, entry.digest.hex()):
                     self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                     return path, Outcome.DUPLICATE
         return None
 
-    def _file_first(self, path: str) -> None:
-        """What waits under that name, so that the two can be compared."""
-        if (waiting := self._waiting.get(path)) is not None:
-            waiting.file()
-
-    def _write_small(self, path: Path, entry: Entry) -> bool:
+    def _write_small(self, path: Path, entry: Entry, content: bytearray) -> bool:
         """False where the journal takes nothing, or another process has just taken the name."""
         try:
-            record = self._journal.append(entry)
+            record = self.journal.append(entry, content)
         except OSError:
             return False
         try:
-            self._journal.sync(record)
-        except OSError:
-            self._journal.void(record)
-            return False
-        try:
-            with memoryview(entry.content) as content:
-                self._write_whole(path, content[BEFORE:])
+            self.journal.sync(record)
+            with memoryview(content) as whole:
+                self._write_whole(str(path), whole[BEFORE:])
         except OSError as error:
-            self._journal.void(record)
+            self.journal.void(record)
             if isinstance(error, FileExistsError):
                 return False
             raise
-        self._journal.done(record)
+        self.journal.done(record)
         return True
 
     # ------------------------------------------------------------ what waits
 
     def commit(self, waiting: Waiting) -> None:
         try:
-            self._journal.sync(waiting.record)
+            self.journal.sync(waiting.record)
         except OSError:
             self.drop(waiting)
             raise
 
     def drop(self, waiting: Waiting) -> None:
-        del self._waiting[waiting.path]
-        self._journal.void(waiting.record)
+        self._waiting.pop(waiting.path, None)
+        self.journal.void(waiting.record)
 
-    def file(self, waiting: Waiting) -> tuple[Path, Outcome]:
+    def file(self, waiting: Waiting) -> tuple[str, Outcome]:
         """Raises OSError."""
         try:
             with self._names.held(waiting.name):
                 found = self._file(waiting)
         except OSError:
-            self._behind = True
+            self._behind_until = time.monotonic() + _BEHIND_SECONDS
             raise
-        self._behind = False
+        self._behind_until = 0.0
         self._waiting.pop(waiting.path, None)
         return found
 
-    def _file(self, waiting: Waiting) -> tuple[Path, Outcome]:
-        wanted, record = Path(waiting.path), waiting.record
-        for path, outcome in candidates(wanted.parent, waiting.name, waiting.digest):
-            if not os.path.lexists(path):
-                content = self._journal.read(record)
-                if outcome is Outcome.STORED:
-                    self._write_whole(path, content)
-                    self._journal.done(record)
-                else:
-                    self._write_durably(path, content)
-                    self._journal.void(record)  # it names another file, which is never to be written over
-                return path, outcome
+    def _file(self, waiting: Waiting) -> tuple[str, Outcome]:
+        wanted, record = waiting.path, waiting.record
+        if not os.path.lexists(wanted):
+            self._write_whole(wanted, self.journal.read(record))
+            self.journal.done(record)
+            return wanted, Outcome.STORED
+        for path, outcome in candidates(Path(wanted).parent, waiting.name, waiting.digest):
+            if not path.exists():
+                self._replace(path, self.journal.read(record), durably=True)
+                self.journal.void(record)  # it names another file, which is never to be written over
+                return str(path), outcome
             if holds(path, waiting.digest):
                 self._files.sync_directory(path.parent)
-                self._journal.done(record)
-                return path, Outcome.DUPLICATE
+                self.journal.done(record)
+                return str(path), Outcome.DUPLICATE
         raise FileExistsError("every name is taken")
 
     # ------------------------------------------------------------ after a crash, and deletion
 
     def is_alone(self) -> bool:
         """Whether no other process has a journal here."""
-        return not are_held(self._root, self._journal.folder)
+        return not are_held(self._root, self.journal.folder)
 
     def recover(self) -> None:
         """Restore what processes that have died left in their journals. Raises OSError."""
@@ -168,13 +179,14 @@ class Filings:
 
     # ------------------------------------------------------------ writing
 
-    def _write_whole(self, path: Path, content: Piece) -> None:
+    def _write_whole(self, path: str, content: Piece) -> None:
         """A new file, not synced; its folders are made where they are missing."""
         try:
             descriptor = self._files.create(path)
         except FileNotFoundError:
-            self._files.mkdir(path.parent.parent)
-            self._files.mkdir(path.parent)
+            folder = Path(path).parent
+            self._files.mkdir(folder.parent)
+            self._files.mkdir(folder)
             descriptor = self._files.create(path)
         try:
             self._files.write(descriptor, content)
@@ -183,9 +195,6 @@ class Filings:
             raise
         finally:
             self._files.close(descriptor)
-
-    def _write_durably(self, path: Path, content: bytes) -> None:
-        self._replace(path, content, durably=True)
 
     def _replace(self, path: Path, content: bytes, *, durably: bool = False) -> None:
         for folder in (path.parent.parent, path.parent):
@@ -210,20 +219,18 @@ class Filings:
 class Waiting:
     """Implements `adapters.files.incoming.Filing`."""
 
-    __slots__ = ("_committed", "_filings", "_found", "_lock", "digest", "name", "path", "record")
+    __slots__ = ("_filings", "_found", "_lock", "digest", "name", "path", "record")
 
     def __init__(self, filings: Filings, record: Record, path: str, name: str, digest: str) -> None:
         self._filings, self.record, self.path, self.name, self.digest = filings, record, path, name, digest
-        self._committed = False
-        self._found: tuple[Path, Outcome] | None = None
+        self._found: tuple[str, Outcome] | None = None
         self._lock = threading.Lock()
 
     def commit(self) -> None:
         """See `Filing.commit`."""
         self._filings.commit(self)
-        self._committed = True
 
-    def file(self) -> tuple[Path, Outcome]:
+    def file(self) -> tuple[str, Outcome]:
         """See `Filing.file`; by whoever comes first, the sender's own or one with the same name."""
         with self._lock:
             if self._found is None:
@@ -232,8 +239,7 @@ class Waiting:
 
     def drop(self) -> None:
         """See `Filing.drop`."""
-        if not self._committed:
-            self._filings.drop(self)
+        self._filings.drop(self)
 
 
 def _bare(stem: str) -> str:

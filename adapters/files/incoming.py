@@ -1,4 +1,4 @@
-"""An object while it comes in: in memory while the journal can take it, else in a scratch file of its own."""
+"""An object while it comes in: first in memory, then in the journal, or in a scratch file where that cannot take it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Protocol
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
+from adapters.files.journal import Journal, Room
 from adapters.files.journal_records import BEFORE, Entry
 from gateway.ports import Outcome, Piece, Stored
 
-KEPT_IN_MEMORY = 768 * 1024
-"""Bytes of an object that wait in memory for more: it goes through the journal then. A CT slice of 512 × 512 pixels
-does; a hundred of them at once must not fill the memory."""
+_KEPT_IN_MEMORY = 128 * 1024
+"""Bytes of an object that wait in memory for more: most small ones are then one write."""
 _FREE = bytes(BEFORE)
 
 
@@ -30,17 +30,20 @@ class Filing(Protocol):
         """Raises OSError; nothing is to be filed then."""
         ...
 
-    def file(self) -> tuple[Path, Outcome]:
+    def file(self) -> tuple[str, Outcome]:
         """Raises OSError where that cannot be done now; it may be asked for again."""
         ...
 
     def drop(self) -> None:
-        """Instead of `commit`: it is not wanted any more."""
+        """Instead of `commit`, or of `file` where its sender has not been answered: it is not wanted any more."""
         ...
 
 
 class Places(Protocol):
     """Where an incoming object may go."""
+
+    @property
+    def journal(self) -> Journal: ...
 
     def scratch_path(self) -> Path: ...
 
@@ -48,24 +51,30 @@ class Places(Protocol):
         """`uids`: study, SOP instance. Returns the durable file and what became of it."""
         ...
 
-    def stage(self, uids: tuple[str, str], entry: Entry) -> Filing | None:
-        """Into the journal, where nothing speaks against it: its name is free, the journal takes it and file systems
-        have done what they were asked to."""
+    def reserve(self) -> Room | None:
+        """Room in the journal for any object that may go there; None where it takes nothing now."""
         ...
 
-    def place_small(self, uids: tuple[str, str], entry: Entry) -> tuple[Path, Outcome] | None:
-        """`place` for an object in memory; None where that cannot be done now."""
+    def stage(self, uids: tuple[str, str], entry: Entry, content: bytearray | Room) -> Filing | None:
+        """Into the journal, where nothing speaks against it: its name is free, the journal takes it, and the disk has
+        done what it was asked to. Raises OSError."""
+        ...
+
+    def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray) -> tuple[Path, Outcome] | None:
+        """`place` for an object in memory; None where that cannot be done now. Raises OSError."""
         ...
 
 
 class IncomingFile:
     """Implements `gateway.ports.Incoming`."""
 
-    def __init__(self, files: FileLayer, places: Places, header: bytes) -> None:
-        self._files, self._places, self._header = files, places, len(header)
+    def __init__(self, files: FileLayer, places: Places, header: bytes, longest_journaled: int) -> None:
+        self._files, self._places, self._header = files, places, header
+        self._longest_journaled = longest_journaled
         self._early = bytearray().join((_FREE, header))
         self._digest = hashlib.sha256()
         self._size = len(header)
+        self._room: Room | None = None
         self._path: Path | None = None
         self._descriptor = -1
         self._filing: Filing | None = None
@@ -74,30 +83,31 @@ class IncomingFile:
         """See `gateway.ports.Incoming.write`."""
         self._digest.update(piece)
         self._size += len(piece)
-        if self._path is None and self._size <= KEPT_IN_MEMORY:
+        if self._room is None and self._path is None and self._size <= _KEPT_IN_MEMORY:
             self._early += piece
             return
         with durable.storage_errors():
-            if self._path is None:
-                self._open()
-            self._files.write(self._descriptor, piece)
+            if self._room is None and self._path is None:
+                self._leave_memory()
+            if self._room is not None and self._size > self._longest_journaled:
+                self._leave_journal()
+            if self._room is not None:
+                self._places.journal.write(self._room, piece)
+            else:
+                self._files.write(self._descriptor, piece)
 
     def stage(self, study_instance_uid: str, sop_instance_uid: str) -> None:
         """See `gateway.ports.Incoming.stage`."""
-        if self._path is None:
-            self._filing = self._places.stage((study_instance_uid, sop_instance_uid), self._entry())
-        if self._filing is not None:
-            self._early = bytearray()
+        with durable.storage_errors():
+            self._stage((study_instance_uid, sop_instance_uid))
 
     def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
         """See `gateway.ports.Incoming.finish`."""
         digest, uids = self._digest.hexdigest(), (study_instance_uid, sop_instance_uid)
         with durable.storage_errors():
             if self._filing is not None:
-                filing, self._filing = self._filing, None
-                filing.commit()
-                self._filing = filing
-                return Stored(filing.path, digest, self._size, Outcome.STORED)
+                self._commit(self._filing)
+                return Stored(self._filing.path, digest, self._size, Outcome.STORED)
             try:
                 path, outcome = self._finish(uids, digest)
             finally:
@@ -111,13 +121,16 @@ class IncomingFile:
         with durable.storage_errors():
             path, outcome = self._filing.file()
         self._filing = None
-        return Stored(str(path), stored.digest, stored.size, outcome)
+        return Stored(path, stored.digest, stored.size, outcome)
 
     def abort(self) -> None:
         """See `gateway.ports.Incoming.abort`."""
         filing, self._filing = self._filing, None
         if filing is not None:
             filing.drop()
+        room, self._room = self._room, None
+        if room is not None:
+            self._places.journal.leave(room)
         if self._path is None:
             return
         path, self._path = self._path, None
@@ -128,21 +141,73 @@ class IncomingFile:
     close = abort
 
     def _entry(self) -> Entry:
-        return Entry("", self._early, self._header, self._digest.digest())
+        return Entry("", self._header, self._size - len(self._header), self._digest.digest())
 
-    def _finish(self, uids: tuple[str, str], digest: str) -> tuple[Path, Outcome]:
+    def _stage(self, uids: tuple[str, str]) -> None:
+        """Afterwards there is a filing, or all of the object is in memory or in a scratch file."""
+        if self._path is not None:
+            return
+        room = self._room
+        try:
+            self._filing = self._places.stage(uids, self._entry(), self._early if room is None else room)
+        except OSError:
+            self._room = None
+            raise
+        if self._filing is not None:
+            self._early, self._room = bytearray(), None
+        elif room is not None:
+            self._early = bytearray().join((_FREE, self._places.journal.read(room)))
+            self._room = None
+            self._places.journal.leave(room)
+
+    def _commit(self, filing: Filing) -> None:
+        try:
+            filing.commit()
+        except OSError:
+            self._filing = None
+            raise
+
+    def _finish(self, uids: tuple[str, str], digest: str) -> tuple[str | Path, Outcome]:
         if self._path is None:
-            placed = self._places.place_small(uids, self._entry())
+            self._stage(uids)
+            if self._filing is not None:
+                self._commit(self._filing)
+                found = self._filing.file()
+                self._filing = None
+                return found
+            placed = self._places.place_small(uids, self._entry(), self._early)
             if placed is not None:
                 return placed
         scratch = self._path or self._open()
         return self._places.place(scratch, self._descriptor, uids, digest)
+
+    def _leave_memory(self) -> None:
+        """For the journal; for a scratch file where the journal takes nothing."""
+        self._room = self._places.reserve()
+        if self._room is None:
+            self._open()
+            return
+        with memoryview(self._early) as early:
+            self._places.journal.write(self._room, early[BEFORE:])
+        self._early = bytearray()
+
+    def _leave_journal(self) -> None:
+        """For a scratch file."""
+        room, self._room = self._room, None
+        if room is None:
+            return
+        try:
+            self._early = bytearray().join((_FREE, self._places.journal.read(room)))
+        finally:
+            self._places.journal.leave(room)
+        self._open()
 
     def _open(self) -> Path:
         path = self._places.scratch_path()
         self._descriptor = self._files.create(path)
         self._path = path
         durable.claim(self._descriptor)
-        self._files.write(self._descriptor, memoryview(self._early)[BEFORE:])
+        with memoryview(self._early) as early:
+            self._files.write(self._descriptor, early[BEFORE:])
         self._early = bytearray()
         return path

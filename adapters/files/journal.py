@@ -20,18 +20,19 @@ from pathlib import Path
 import structlog
 
 from adapters.files import durable
-from adapters.files.durable import FileLayer
-from adapters.files.journal_records import BEFORE, Entry, complete, records, remove, size_of, void
+from adapters.files.durable import FileLayer, Piece
+from adapters.files.journal_records import BEFORE, Entry, fits, head_of, padded, placeholder, records, remove, void
 
 SEGMENT = 8 * 1024 * 1024
 """Bytes of a segment, a file that is filled once and then written over and over."""
 MOST_SEGMENTS = 64
-AHEAD = 8
+AHEAD = 4
 """Segments that are kept ready: filling one takes longer than an object may wait."""
 SETTLE_SECONDS = 1.0
 """How long a record waits until the file that it stands for is durable itself."""
 _SPARED = 4
 """Segments for which there must be room besides, before one is made: the disk is for objects."""
+_STARTED = 128 * 1024
 _ZEROS = bytes(1024 * 1024)
 
 
@@ -42,16 +43,30 @@ class _Segment:
     written: int = 0
     synced: int = 0
     pending: int = 0
-    """Records whose files are still being written."""
+    """Records whose files are not written yet, and rooms."""
     users: int = 0
-    """Records that are not durable yet; while there are any, the segment is open."""
+    """Rooms, and records that are not durable yet; while there are any, the segment is open."""
     descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass(slots=True)
+class Room:
+    """Reserved for an object that is coming; `Journal.complete` or `Journal.leave` ends it."""
+
+    segment: _Segment
+    offset: int
+    span: int
+    number: int
+    size: int = 0
+    """Bytes of the object so far."""
+    started: int = 0
+    """Of which the disk has begun to write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One appended object; `Journal.done` or `Journal.void` ends it."""
+    """One complete object; `Journal.done` or `Journal.void` ends it."""
 
     segment: _Segment
     offset: int
@@ -77,7 +92,7 @@ class Journal:
         self._current: _Segment | None = None
         self._sealed: list[_Segment] = []
         self._free: list[_Segment] = []
-        self._made = 0
+        self._made = self._ahead = 0
         self._writing = threading.Lock()
         self._making = threading.Lock()
         self._settling = threading.Lock()
@@ -86,24 +101,80 @@ class Journal:
         """Something for the worker: the end, or segments to be made."""
         self._closing = False
 
-    def append(self, entry: Entry) -> Record:
-        """Write a record, which `sync` makes durable. Raises OSError."""
-        size = size_of(entry)
+    def reserve(self, most: int) -> Room:
+        """Room for an object of at most so many bytes. Raises OSError."""
+        span = padded(BEFORE + most)
         with self._writing:
-            segment = self._room(size)
+            segment = self._room(span)
             if segment.descriptor < 0:
                 segment.descriptor = self._files.open(segment.path)
             segment.users += 1
             try:
-                complete(entry, self._round)
-                self._files.write_at(segment.descriptor, entry.content, segment.end)
+                self._files.write_at(segment.descriptor, placeholder(self._round, span), segment.end)
             except OSError:
-                self._leave(segment)
+                self._close(segment)
+                raise
+            segment.pending += 1
+            room = Room(segment, segment.end, span, self._round)
+            segment.end += span
+        return room
+
+    def write(self, room: Room, piece: Piece) -> None:
+        """More of its object. Raises OSError."""
+        descriptor, at = room.segment.descriptor, room.offset + BEFORE
+        room.size += self._files.write_at(descriptor, piece, at + room.size)
+        if room.size - room.started >= _STARTED:
+            self._files.start_writing(descriptor, at + room.started, room.size - room.started)
+            room.started = room.size
+
+    def complete(self, room: Room, entry: Entry) -> Record:
+        """All of it has come: a record, which `sync` makes durable. Raises OSError, and the room is left then."""
+        segment = room.segment
+        with self._writing:
+            used = padded(BEFORE + room.size)
+            if room.offset + room.span == segment.end and segment is self._current:
+                segment.end -= room.span - used
+                room.span = used
+            try:
+                if not fits(entry):
+                    raise OSError("no record can hold this object")
+                self._files.write_at(segment.descriptor, head_of(entry, room.number, room.span), room.offset)
+            except OSError:
+                self._leave(room)
+                raise
+            segment.written += 1
+            return Record(segment, room.offset, room.size, segment.written)
+
+    def leave(self, room: Room) -> None:
+        """It is not wanted any more."""
+        with self._writing:
+            self._leave(room)
+
+    def _leave(self, room: Room) -> None:
+        room.segment.pending -= 1
+        self._close(room.segment)
+
+    def append(self, entry: Entry, content: Piece) -> Record:
+        """All of it at once; `content`: `BEFORE` bytes that are free, and the object. Raises OSError."""
+        span = padded(len(content))
+        with self._writing:
+            segment = self._room(span)
+            if not fits(entry):
+                raise OSError("no record can hold this object")
+            if segment.descriptor < 0:
+                segment.descriptor = self._files.open(segment.path)
+            segment.users += 1
+            try:
+                with memoryview(content) as view:
+                    view[:BEFORE] = head_of(entry, self._round, span)
+                    self._files.write_at(segment.descriptor, view, segment.end)
+            except OSError:
+                self._close(segment)
                 raise
             segment.written += 1
             segment.pending += 1
-            record = Record(segment, segment.end, len(entry.content) - BEFORE, segment.written)
-            segment.end += size
+            record = Record(segment, segment.end, len(content) - BEFORE, segment.written)
+            segment.end += span
         return record
 
     def sync(self, record: Record) -> None:
@@ -117,20 +188,21 @@ class Journal:
                     segment.synced = written
         finally:
             with self._writing:
-                self._leave(segment)
+                self._close(segment)
 
-    def _leave(self, segment: _Segment) -> None:
+    def _close(self, segment: _Segment) -> None:
         segment.users -= 1
         if not segment.users:
             self._files.close(segment.descriptor)
             segment.descriptor = -1
 
     @staticmethod
-    def read(record: Record) -> bytes:
-        """The object. Raises OSError."""
-        descriptor = os.open(record.segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    def read(of: Record | Room) -> bytes:
+        """The object, or what has come of it. Raises OSError."""
+        size = of.length if isinstance(of, Record) else of.size
+        descriptor = os.open(of.segment.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.pread(descriptor, record.length, record.offset + BEFORE)
+            return os.pread(descriptor, size, of.offset + BEFORE)
         finally:
             os.close(descriptor)
 
@@ -181,9 +253,10 @@ class Journal:
 
     # ------------------------------------------------------------ segments
 
-    def prepare(self) -> None:
-        """Have segments made before the first object comes."""
+    def prepare(self, segments: int) -> None:
+        """Have so many made before the first object comes."""
         with self._writing:
+            self._ahead = segments
             self._work()
 
     def _work(self) -> None:
@@ -254,8 +327,9 @@ class Journal:
         while not self._closing:
             with self._told():
                 self._wanted.clear()
-                while len(self._free) < AHEAD and not self._closing:
+                while len(self._free) < max(AHEAD, self._ahead) and not self._closing:
                     self._free.append(self._new())
+                self._ahead = 0
             if (left := due - time.monotonic()) > 0 and self._wanted.wait(left):
                 continue
             due = time.monotonic() + SETTLE_SECONDS

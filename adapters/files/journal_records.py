@@ -20,23 +20,28 @@ BEFORE = 512
 """Bytes of a record before its object: head and name. They are kept free before an object in memory, so that the
 record is written from where the object lies."""
 BLOCK = 4096
-_HEAD = struct.Struct("<4sB3xQHHI32sI")
-"""Magic, void, round; lengths of name, of the object's header, of the whole object; SHA-256 of its data set; CRC-32 of
-all of this, the name and the object's header."""
-_MAGIC = b"TGJ2"
+_HEAD = struct.Struct("<4sB3xQHHII32sI")
+"""Magic, void, round; lengths of name, of the object's header, of the whole object; bytes until the next record;
+SHA-256 of its data set; CRC-32 of all of this (as if it was not void), the name and the object's header."""
+_MAGIC = b"TGJ3"
 _VOID_AT = 4
 LONGEST_HEADER = 0xFFFF
 
 
 @dataclass(slots=True)
 class Entry:
-    """An object for the journal. `name`: of its file, below the root; `content`: `BEFORE` free bytes, then the object;
-    `header`: bytes of it before the data set, whose SHA-256 `digest` is."""
+    """An object for the journal. `name`: of its file, below the root; `header`: the object's bytes before the data set,
+    which has `length` bytes and the SHA-256 `digest`."""
 
     name: str
-    content: bytearray
-    header: int
+    header: bytes
+    length: int
     digest: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        return len(self.header) + self.length
 
 
 class _Head(NamedTuple):
@@ -44,29 +49,33 @@ class _Head(NamedTuple):
     number: int
     name: bytes
     length: int
+    span: int
     digest: bytes
     header: int
 
 
-def size_of(entry: Entry) -> int:
-    """Bytes of its record. Raises OSError for one that no record can hold."""
-    if entry.header > LONGEST_HEADER or len(entry.name.encode()) > BEFORE - _HEAD.size:
-        raise OSError("no record can hold this object")
-    return padded(len(entry.content))
+def fits(entry: Entry) -> bool:
+    """Whether a record can hold it."""
+    return len(entry.header) <= LONGEST_HEADER and len(entry.name.encode()) <= BEFORE - _HEAD.size
 
 
 def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def complete(entry: Entry, number: int) -> None:
-    """Write head and name before the object: it is a record of the round with that number then."""
-    content, name, length = entry.content, entry.name.encode(), len(entry.content) - BEFORE
-    head = (_MAGIC, 0, number, len(name), entry.header, length, entry.digest)
-    with memoryview(content) as view:
-        check = zlib.crc32(view[BEFORE:BEFORE + entry.header], zlib.crc32(name, zlib.crc32(_HEAD.pack(*head, 0))))
-    _HEAD.pack_into(content, 0, *head, check)
-    content[_HEAD.size:_HEAD.size + len(name)] = name
+def head_of(entry: Entry, number: int, span: int) -> bytes:
+    """What stands before the object in a record of the round with that number, which has `span` bytes."""
+    name = entry.name.encode()
+    head = _HEAD.pack(_MAGIC, 0, number, len(name), len(entry.header), entry.size, span, entry.digest, 0)
+    check = zlib.crc32(entry.header, zlib.crc32(name, zlib.crc32(head)))
+    return (head[:-4] + check.to_bytes(4, "little") + name).ljust(BEFORE, b"\0")
+
+
+def placeholder(number: int, span: int) -> bytes:
+    """The same for an object that is still coming: there is nothing to be restored, and records may follow."""
+    head = bytearray(head_of(Entry("", b"", 0, bytes(32)), number, span))
+    head[_VOID_AT] = 1
+    return bytes(head)
 
 
 def records(segment: bytes) -> Iterator[tuple[str, bytes]]:
@@ -159,12 +168,12 @@ def _heads(read: Callable[[int, int], bytes]) -> Iterator[tuple[int, _Head]]:
         start = read(offset, BEFORE)
         if len(start) < BEFORE:
             return
-        magic, void, number, name_length, header, length, digest, check = _HEAD.unpack_from(start)
+        magic, void, number, name_length, header, length, span, digest, check = _HEAD.unpack_from(start)
         if magic != _MAGIC or number != (first := first or number) or name_length > BEFORE - _HEAD.size:
             return
         name = start[_HEAD.size:_HEAD.size + name_length]
-        plain = _HEAD.pack(magic, 0, number, name_length, header, length, digest, 0)
+        plain = _HEAD.pack(magic, 0, number, name_length, header, length, span, digest, 0)
         if zlib.crc32(read(offset + BEFORE, header), zlib.crc32(name, zlib.crc32(plain))) != check:
             return
-        yield offset, _Head(void, number, name, length, digest, header)
-        offset += padded(BEFORE + length)
+        yield offset, _Head(void, number, name, length, span, digest, header)
+        offset += max(span, BLOCK)

@@ -40,21 +40,19 @@ def candidates(directory: Path, name: str, digest: str) -> Iterator[tuple[Path, 
 def may_be_part(path: Path, whole: memoryview) -> bool:
     """Whether there is a file that may be what a crash left of writing `whole`, and is not all of it."""
     try:
-        return path.stat().st_size <= len(whole) and (there := path.read_bytes()) != whole and is_part(there, whole)
+        if path.stat().st_size > len(whole):
+            return False
+        there, wanted = path.read_bytes(), bytes(whole)
     except FileNotFoundError:
         return False
+    return there != wanted and is_part(there, wanted)
 
 
-def is_part(there: bytes, whole: bytes | memoryview) -> bool:
+def is_part(there: bytes, whole: bytes) -> bool:
     """Whether a file is what a crash left of writing `whole`: each block as it should be, or never written."""
-    if len(there) > len(whole):
-        return False
-    for at in range(0, len(there), _BLOCK):
-        block = there[at:at + _BLOCK]
-        written = block.rstrip(b"\0")
-        if block != whole[at:at + _BLOCK] and written != whole[at:at + len(written)]:
-            return False
-    return True
+    return len(there) <= len(whole) and all(
+        there[at:at + _BLOCK] == whole[at:at + _BLOCK] or whole.startswith(there[at:at + _BLOCK].rstrip(b"\0"), at)
+        for at in range(0, len(there), _BLOCK))
 
 
 def holds(path: Path, digest: str) -> bool:

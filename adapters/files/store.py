@@ -11,8 +11,9 @@ from pathlib import Path
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
-from adapters.files.filing import Filings
+from adapters.files.filing import LONGEST_JOURNALED, Filings
 from adapters.files.incoming import IncomingFile
+from adapters.files.journal import SEGMENT
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, study_folder
 from gateway.errors import Permanent, StorageFull
@@ -45,6 +46,7 @@ class FileObjectStore:
             durable.make_directories(self._scratch, self._files)
             self._names = NameLocks(self._scratch / _LOCKS)
             self._filings = Filings(self._root, self._files, self._names, self.scratch_path)
+            self.journal, self.reserve = self._filings.journal, self._filings.reserve
             self.stage, self.place_small = self._filings.stage, self._filings.place_small
             self._clean()
             self._filings.recover()
@@ -53,7 +55,7 @@ class FileObjectStore:
         """See `gateway.ports.ObjectStore.begin`. Raises StorageFull below the floor."""
         if self.free_bytes() < self._floor:
             raise StorageFull("The free-space floor is reached.")
-        return IncomingFile(self._files, self, header)
+        return IncomingFile(self._files, self, header, LONGEST_JOURNALED)
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
         """Store one object; see `gateway.ports.ObjectStore.put`. The digest is the data set's SHA-256 (hex)."""
@@ -95,9 +97,9 @@ class FileObjectStore:
         with durable.storage_errors():
             self._filings.close()
 
-    def prepare(self) -> None:
-        """Objects will come soon: make ready what takes long to be made."""
-        self._filings.prepare()
+    def prepare(self, megabytes: int) -> None:
+        """Make ready what takes long to be made, for so much that comes at once."""
+        self._filings.prepare(megabytes * 1024 * 1024 // SEGMENT)
 
     def recover(self, patience: float = 0) -> None:
         """Other processes of this store have died: bring back what they had taken in. Raises Transient.

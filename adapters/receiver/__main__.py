@@ -13,9 +13,8 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from functools import partial
 
-from adapters.dicom.content.tags import TagStream
+from adapters.dicom.content.tags import tag_streamer
 from adapters.dicom.transport.scp import DicomServer
 from adapters.files.store import FileObjectStore
 from adapters.receiver import wire
@@ -27,6 +26,8 @@ from gateway.study import Instance
 
 _PIECE = 64 * 1024
 _AT_ONCE = 200
+_PREPARED_MEGABYTES = 192
+"""Of a burst that find their room on the disk made already."""
 _GATHER_SECONDS = 0.03
 
 
@@ -74,14 +75,15 @@ def serve(lines: socket.socket, connections: socket.socket) -> None:
     configure_logs(orders.log)
     report, gate = Report(lines), Gate()
     store = FileObjectStore(orders.root, orders.free_floor_bytes)
-    intake = ObjectIntake(store, partial(TagStream, extra_keywords=orders.keywords), report, gate)
+    intake = ObjectIntake(store, tag_streamer(orders.keywords), report, gate)
     server = DicomServer(orders.dicom, metered(intake, lambda *what: report.tell(wire.count_to_line(*what))),
                          left=lambda left: report.tell(wire.left_to_line(left)))
-    store.prepare()
+    store.prepare(_PREPARED_MEGABYTES)
     server.start_taking_over()
     threading.Thread(target=_take_over, args=(connections, server), daemon=True).start()
     threading.Thread(target=_tell_studies, args=(server, report), daemon=True).start()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # there are many objects, and hardly any of them in cycles
     report.tell({"ready": True})
     if _obey(lines, received, more, gate):
         gate.shut("stop", "the gateway is being stopped; try again later")

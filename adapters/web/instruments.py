@@ -105,6 +105,10 @@ class _MeteredReception:
         with self.meter:
             self.inner.write(piece)
 
+    def uids(self) -> Mapping[str, str]:
+        with self.meter:
+            return self.inner.uids()
+
     def tags(self) -> Mapping[str, Any]:
         with self.meter:
             return self.inner.tags()

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 _INDEXED_SECONDS = 5.0
 """How long a hand-over waits for the index to take in what was acknowledged."""
 
+_PREPARED_MEGABYTES = 32
 _PATIENCE_SECONDS = 10.0
 """How long receiver processes of a gateway that has been killed may take to notice."""
 
@@ -58,7 +59,7 @@ class Gateway:
         self.mllp.start()
         receiving.receivers.start()
         if self.settings.dicom.processes < 2:
-            self._base.store.prepare()
+            self._base.store.prepare(_PREPARED_MEGABYTES)
         try:
             self.dicom.start()
         except OSError as error:

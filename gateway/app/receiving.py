@@ -10,7 +10,7 @@ from adapters.database.index import InstanceIndex
 from adapters.database.messages import DatabaseMessageLog
 from adapters.database.priors import DatabasePriors
 from adapters.dicom.content.recover import read_instance
-from adapters.dicom.content.tags import TagStream
+from adapters.dicom.content.tags import tag_streamer
 from adapters.dicom.transport.mpps import StepScp
 from adapters.dicom.transport.retrieve import archives
 from adapters.dicom.transport.scp import DicomServer
@@ -38,7 +38,7 @@ class Receiving:
         self.index = InstanceIndex(base.database, facility, lambda _: clock.poke(), base.store.delete,
                                    base.lock.executor_id)
         self.intake = base.instruments.metered(ObjectIntake(
-            base.store, partial(TagStream, extra_keywords=base.extra_keywords), self.index, base.gate))
+            base.store, tag_streamer(base.extra_keywords), self.index, base.gate))
         self.messages = DatabaseMessageLog(base.database, lambda _: clock.poke())
         self.evidence = DatabaseEvidence(base.database, facility, clock.poke)
         self.priors = DatabasePriors(base.database, facility)

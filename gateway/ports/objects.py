@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import PurePath
 from typing import Any, Protocol
 
 from gateway.pipeline import Floats
@@ -38,7 +37,7 @@ class Stored:
     def remark(self) -> str:
         """What its sender is told besides: KEPT_BESIDE, whenever its file is one beside the first of its UID
         (`<SOP Instance UID>.<digest>.dcm`), and "" else."""
-        named_apart = PurePath(self.path).stem.endswith((f".{self.digest[:8]}", f".{self.digest}"))
+        named_apart = self.path.endswith((f".{self.digest[:8]}.dcm", f".{self.digest}.dcm"))
         return KEPT_BESIDE if self.outcome is Outcome.CONFLICT or named_apart else ""
 
 
@@ -83,8 +82,8 @@ class ObjectStore(Protocol):
         """A whole object; `dataset`: the bytes as received. Raises StorageFull, Transient."""
         ...
 
-    def prepare(self) -> None:
-        """Objects will come soon: make ready what takes long to be made."""
+    def prepare(self, megabytes: int) -> None:
+        """Make ready what takes long to be made, for so much that comes at once."""
         ...
 
     def recover(self, patience: float = 0) -> None:
@@ -112,6 +111,11 @@ class Reception(Protocol):
 
     def write(self, piece: Piece) -> None:
         """More of the data set. Raises Unreadable, StorageFull, Transient; then only `abort` is left."""
+        ...
+
+    def uids(self) -> Mapping[str, str]:
+        """SOPClassUID, SOPInstanceUID, StudyInstanceUID, SeriesInstanceUID, once the whole data set was written. Raises
+        Unreadable, Unusable."""
         ...
 
     def tags(self) -> Mapping[str, Any]:
@@ -166,6 +170,11 @@ class TagStream(Protocol):
 
     def feed(self, piece: Piece) -> None:
         """Raises Unreadable."""
+        ...
+
+    def uids(self) -> Mapping[str, str]:
+        """SOPClassUID, SOPInstanceUID, StudyInstanceUID, SeriesInstanceUID, once everything has been fed. Raises
+        Unreadable, Unusable; `tags` does not raise any more then."""
         ...
 
     def tags(self) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ class PowerCut(FileLayer):
         for folder in ("held", "synced", "directories"):
             (notes / folder).mkdir(parents=True, exist_ok=True)
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path | str) -> int:
         with self._alone():
             descriptor = super().create(path)
             # A name of our own: the inode's number stays its own, and its content here, when all others are gone.

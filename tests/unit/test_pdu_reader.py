@@ -99,10 +99,17 @@ def tell(events: Sequence[Event]) -> list[Told]:
     return told
 
 
+def fed(reader: PduReader, piece: memoryview) -> list[Event]:
+    events = reader.feed(piece)
+    if reader.broken is not None:
+        raise reader.broken
+    return events
+
+
 def read(stream: bytes, cuts: Sequence[int]) -> list[Event]:
     reader, events, begin = PduReader(), list[Event](), 0
     for end in [*sorted(cuts), len(stream)]:
-        for event in reader.feed(memoryview(stream)[begin:end]):
+        for event in fed(reader, memoryview(stream)[begin:end]):
             events.append(Data(memoryview(bytes(event.piece)), event.last) if isinstance(event, Data) else event)
         begin = end
     assert reader.idle
@@ -149,7 +156,7 @@ def test_noise_is_refused_or_waited_for_and_nothing_else(noise: list[bytes], sen
     reader = PduReader()
     with contextlib.suppress(ProtocolError):
         for begin in range(0, len(stream), 64):
-            list(reader.feed(memoryview(stream)[begin:begin + 64]))
+            fed(reader, memoryview(stream)[begin:begin + 64])
 
 
 def value(context: int, control: int, content: bytes, length: int | None = None) -> bytes:
@@ -180,15 +187,15 @@ def command_set(number: int = 1) -> bytes:
 def test_what_the_standard_forbids_is_refused(stream: bytes) -> None:
     reader = PduReader()
     with pytest.raises(ProtocolError):
-        list(reader.feed(memoryview(stream)))
+        fed(reader, memoryview(stream))
 
 
 def test_a_message_of_four_gigabytes_takes_no_memory() -> None:
     reader, piece = PduReader(), memoryview(bytes(1024 * 1024))
-    list(reader.feed(memoryview(p_data(value(1, 3, command_set())))))
-    list(reader.feed(memoryview(struct.pack(">BxIIBB", 4, 2**32 - 1, 2**32 - 5, 1, 2))))
+    fed(reader, memoryview(p_data(value(1, 3, command_set()))))
+    fed(reader, memoryview(struct.pack(">BxIIBB", 4, 2**32 - 1, 2**32 - 5, 1, 2)))
     tracemalloc.start()
-    passed = sum(len(event.piece) for _ in range(200) for event in reader.feed(piece) if isinstance(event, Data))
+    passed = sum(len(event.piece) for _ in range(200) for event in fed(reader, piece) if isinstance(event, Data))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert passed == 200 * len(piece)

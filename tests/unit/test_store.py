@@ -318,6 +318,7 @@ def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_everything_is_synced_before_the_answer(tmp_path: Path, synced: list[str]) -> None:
     store = FileObjectStore(tmp_path, 0)
+    store.put("1.1", "1.1.1", HEADER, [LARGE])
     synced.clear()
     stored = store.put("1.2", "1.2.3", HEADER, [LARGE])
     study = Path(stored.path).parent.relative_to(tmp_path)
@@ -420,8 +421,8 @@ def test_an_object_that_was_refused_is_not_restored(tmp_path: Path, monkeypatch:
 
 def appended(journal: Journal, name: str, content: bytes) -> Record:
     """Durable in the journal."""
-    whole = bytearray(BEFORE) + content
-    record = journal.append(Entry(name, whole, 0, hashlib.sha256(content).digest()))
+    entry = Entry(name, b"", len(content), hashlib.sha256(content).digest())
+    record = journal.append(entry, bytearray(BEFORE) + content)
     journal.sync(record)
     return record
 
@@ -474,6 +475,6 @@ def test_many_who_wait_at_the_same_time_share_a_sync(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=9000), st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=6000)), max_size=3))
 def test_no_bytes_of_a_segment_raise(noise: bytes, whole: list[tuple[str, bytes]]) -> None:
-    assert list(records(noise)) == [] or noise[:4] == b"TGJ2"
+    assert list(records(noise)) == [] or noise[:4] == b"TGJ3"
 
 

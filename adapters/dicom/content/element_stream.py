@@ -7,10 +7,11 @@ so that one that was cut short is noticed, and what is not wanted is stepped ove
 from __future__ import annotations
 
 import struct
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from adapters.dicom.content import elements
 from adapters.dicom.content.elements import Data, Encoding
+from adapters.dicom.content.layout import Value
 from gateway.errors import Unreadable
 
 LONGEST_VALUE = 16 * 1024 * 1024
@@ -25,16 +26,15 @@ _FILE_META = b"\2\0"
 _LITTLE, _BIG = struct.Struct("<HH2sH"), struct.Struct(">HH2sH")
 
 
-Value = tuple[str, bytes, Encoding]
-"""One kept element: VR as in `elements.Element`, encoded value (of sequences without their delimiter), and how it is
-written. A bare tuple: some fifty are made of every object."""
-
-
 class ElementStream:
     """Feed it a data set that is not deflated; `finish` gives what was wanted of its top level, by tag."""
 
-    def __init__(self, declared: Encoding, wanted: Container[int]) -> None:
+    def __init__(self, declared: Encoding, wanted: Container[int],
+                 recognise: Callable[[Data, dict[int, Value]], int] | None = None) -> None:
+        """`recognise` is asked how many bytes of a data set that has begun are known to it already, and adds what is
+        `wanted` of them; only for explicit VR little endian."""
         self._declared, self._wanted = declared, wanted
+        self._recognise = recognise if declared == elements.EXPLICIT else None
         self._encoding: Encoding | None = None
         self._pending: Data = b""
         """What has come and is not understood yet, or belongs to a value that is being kept."""
@@ -69,6 +69,8 @@ class ElementStream:
             if bytes(self._pending[:2]) == _FILE_META:
                 raise Unreadable("The data set begins with file meta information (group 0002).")
             self._encoding = elements.sniffed(self._pending, self._declared)
+            if self._recognise is not None and self._encoding == elements.EXPLICIT:
+                self._at = self._recognise(self._pending, self.found)
         self._read(self._encoding)
 
     def finish(self) -> dict[int, Value]:

@@ -7,7 +7,6 @@ data sets as they pass, and every other PDU whole. Memory stays bounded by what 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapters.dicom.content.upper_layer import (
@@ -25,13 +24,14 @@ LONGEST_COMMAND = 64 * 1024
 LONGEST_OTHER = 1024 * 1024
 """Bytes of a PDU other than P-DATA-TF, such as an A-ASSOCIATE-RQ at the wrong time."""
 _IS_COMMAND, _IS_LAST = 1, 2
+_PDU, _PDV = struct.Struct(">BxI"), struct.Struct(">IBB")
 
 
 class ProtocolError(Malformed):
     """The peer's bytes are no DICOM upper layer, or come in an order that PS3.7 and PS3.8 forbid."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Command:
     """A whole command set. `fields`: element number in group 0 → value. `encoded`: as it came."""
 
@@ -44,15 +44,15 @@ class Command:
         return self.fields.get(DATA_SET_TYPE, NO_DATA_SET) != NO_DATA_SET
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Data:
-    """A piece of the data set of the last command; a view that is good until the next `feed`."""
+    """A piece of the data set of the last command; a view of what was fed."""
 
     piece: memoryview
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OtherPdu:
     """A PDU that is no P-DATA-TF, with its head."""
 
@@ -64,7 +64,7 @@ Event = Command | Data | OtherPdu
 
 
 class PduReader:
-    """One association's reader. After a ProtocolError it reads no more: the association has to be aborted."""
+    """One association's reader. Once `broken` is set it reads no more: the association has to be aborted."""
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -79,8 +79,8 @@ class PduReader:
         self._command = bytearray()
         self._dataset_of: int | None = None
         """The context whose data set must follow."""
-        self.fed = 0
-        """How much of the last `feed` is understood, with the event that it gave last."""
+        self.broken: ProtocolError | None = None
+        """What the peer did, after the events that were given before it."""
 
     @property
     def idle(self) -> bool:
@@ -88,55 +88,64 @@ class PduReader:
         return not (self._head or self._pdu_left or self._pdv_left or self._command
                     or self._other is not None or self._dataset_of is not None)
 
-    def feed(self, received: memoryview) -> Iterator[Event]:
-        """What `received` completes, in order. Where it is not exhausted, the next call goes on after `fed`. Raises
-        ProtocolError."""
+    def feed(self, received: memoryview) -> list[Event]:
+        """What `received` completes, in order; see `broken` after it."""
+        events: list[Event] = []
+        try:
+            if self.broken is None:
+                self._feed(received, events)
+        except ProtocolError as error:
+            self.broken = error
+        return events
+
+    def _feed(self, received: memoryview, events: list[Event]) -> None:
         offset, end = 0, len(received)
         while offset < end:
             if self._pdv_left:
-                stop = self.fed = min(end, offset + self._pdv_left)
+                stop = min(end, offset + self._pdv_left)
                 self._pdv_left -= stop - offset
-                yield from self._value(received[offset:stop])
-                offset = stop
+                self._value(received[offset:stop], events)
             elif self._other is not None:
-                stop = self.fed = min(end, offset + self._pdu_left)
+                stop = min(end, offset + self._pdu_left)
                 self._pdu_left -= stop - offset
                 self._other += received[offset:stop]
-                offset = stop
-                yield from self._other_complete()
+                self._other_complete(events)
+            elif not self._head and end - offset >= 6:
+                stop = offset + 6
+                self._head_complete(received[offset:stop], events)
             else:
-                stop = self.fed = min(end, offset + 6 - len(self._head))
+                stop = min(end, offset + 6 - len(self._head))
                 self._head += received[offset:stop]
-                offset = stop
                 if len(self._head) == 6:
-                    yield from self._head_complete()
+                    head = bytes(self._head)
+                    self._head.clear()
+                    self._head_complete(head, events)
+            offset = stop
 
-    def _head_complete(self) -> Iterator[Event]:
+    def _head_complete(self, head: bytes | memoryview, events: list[Event]) -> None:
         if self._pdu_left:
-            yield from self._value_begins()
+            self._value_begins(head, events)
             return
-        kind, length = struct.unpack(">BxI", self._head)
-        if not ASSOCIATE_RQ <= kind <= ABORT:
-            raise ProtocolError("this is no DICOM upper layer message")
+        kind, length = _PDU.unpack(head)
         if kind == P_DATA:
-            if length and length < 6:
+            if 0 < length < 6:
                 raise ProtocolError("a P-DATA-TF is too short for a presentation data value")
             self._pdu_left = length
-        else:
-            if length > LONGEST_OTHER:
-                raise ProtocolError("a message of the upper layer is longer than any can be")
-            self._other, self._pdu_left = bytearray(self._head), length
-            yield from self._other_complete()
-        self._head.clear()
+            return
+        if not ASSOCIATE_RQ <= kind <= ABORT:
+            raise ProtocolError("this is no DICOM upper layer message")
+        if length > LONGEST_OTHER:
+            raise ProtocolError("a message of the upper layer is longer than any can be")
+        self._other, self._pdu_left = bytearray(head), length
+        self._other_complete(events)
 
-    def _other_complete(self) -> Iterator[Event]:
+    def _other_complete(self, events: list[Event]) -> None:
         if self._other is not None and not self._pdu_left:
             encoded, self._other = bytes(self._other), None
-            yield OtherPdu(encoded[0], encoded)
+            events.append(OtherPdu(encoded[0], encoded))
 
-    def _value_begins(self) -> Iterator[Event]:
-        length, self._context, self._control = struct.unpack(">IBB", self._head)
-        self._head.clear()
+    def _value_begins(self, head: bytes | memoryview, events: list[Event]) -> None:
+        length, self._context, self._control = _PDV.unpack(head)
         self._pdu_left -= 4 + length
         self._pdv_left = length - 2
         if length < 2 or self._pdu_left < 0 or 0 < self._pdu_left < 6:
@@ -147,24 +156,29 @@ class PduReader:
         if not is_command and self._context != self._dataset_of:
             raise ProtocolError("a data set comes in another presentation context than its command")
         if not self._pdv_left:
-            yield from self._value(memoryview(b""))
+            self._value(memoryview(b""), events)
 
-    def _value(self, piece: memoryview) -> Iterator[Event]:
+    def _value(self, piece: memoryview, events: list[Event]) -> None:
         ended = not self._pdv_left and bool(self._control & _IS_LAST)
         if not self._control & _IS_COMMAND:
             if ended:
                 self._dataset_of = None
-            yield Data(piece, ended)
+            events.append(Data(piece, ended))
+            return
+        if ended and not self._command:
+            events.append(self._command_complete(bytes(piece)))
             return
         self._command += piece
         if len(self._command) > LONGEST_COMMAND:
             raise ProtocolError("a command set is longer than any can be")
         if ended:
-            yield self._command_complete()
+            encoded = bytes(self._command)
+            self._command.clear()
+            events.append(self._command_complete(encoded))
 
-    def _command_complete(self) -> Command:
-        encoded = bytes(self._command)
-        self._command.clear()
+    def _command_complete(self, encoded: bytes) -> Command:
+        if len(encoded) > LONGEST_COMMAND:
+            raise ProtocolError("a command set is longer than any can be")
         try:
             command = Command(self._context, decode_command(encoded), encoded)
         except Malformed as error:

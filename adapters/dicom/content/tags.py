@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from adapters.dicom.content import elements, part10, values
-from adapters.dicom.content.element_stream import ElementStream, Value
+from adapters.dicom.content.element_stream import ElementStream
 from adapters.dicom.content.elements import Data, Element, Encoding
 from adapters.dicom.content.keywords import KEYWORDS
+from adapters.dicom.content.layout import Layouts, Value
 from adapters.dicom.content.uids import LONGEST_UID
 from gateway.errors import Unreadable, Unusable
 
@@ -31,6 +32,7 @@ _LONGEST_REMEMBERED = 128
 
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
+_UIDS = _IDENTITY | {0x0020000E: "SeriesInstanceUID"}
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _ISSUER = "IssuerOfAccessionNumberSequence"
 _SHARED = 0x52009229
@@ -38,6 +40,9 @@ _SHARED = 0x52009229
 _WAVEFORM = 0x54000100
 """Waveform Sequence."""
 _CHANNELS, _SAMPLES, _FREQUENCY = 0x003A0005, 0x003A0010, 0x003A001A
+_TEXTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR",
+                    "UT"})
+_NEVER_UNREADABLE = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _UNTOLD = frozenset({"", "UN"})
 _PIXEL_MEASURES, _PLANE_ORIENTATION = 0x00289110, 0x00209116
 
@@ -72,19 +77,44 @@ def read_tags(header: bytes, dataset: Sequence[bytes], extra_keywords: Iterable[
 class TagStream:
     """`read_tags` of a data set as its bytes pass, in any pieces; see there. Implements gateway.ports.TagStream."""
 
-    def __init__(self, header: bytes, extra_keywords: Iterable[str] = ()) -> None:
-        """Raises Unreadable where `header` has no file meta information."""
-        self._syntax = part10.parse(header).transfer_syntax_uid
+    def __init__(self, header: bytes, extra_keywords: Iterable[str] = (), layouts: Layouts | None = None) -> None:
+        """`layouts`: of objects read before, with the same keywords. Raises Unreadable where `header` has no file meta
+        information."""
+        meta = part10.parse(header)
+        self._syntax = meta.transfer_syntax_uid
         self._wanted = _table(tuple(extra_keywords))
-        self._elements = ElementStream(_encoding(self._syntax), self._wanted)
+        kind = (meta.sop_class_uid, meta.source_ae_title)
+        self._elements = ElementStream(_encoding(self._syntax), self._wanted,
+                                       partial(layouts.match, kind) if layouts else None)
         self._inflater = Inflater(self._elements.feed) if self._syntax == DEFLATED_LITTLE_ENDIAN else None
+        self._tags: dict[str, Any] | None = None
 
     def feed(self, piece: Data) -> None:
         """Raises Unreadable."""
         (self._inflater or self._elements).feed(piece)
 
+    def uids(self) -> Mapping[str, str]:
+        """See `gateway.ports.TagStream.uids`; what of the tags may be unreadable has been read after it."""
+        if self._inflater:
+            self._inflater.finish()
+        found = self._elements.finish()
+        if not _are_plain(found.values()):
+            return self.tags()
+        uids = {}
+        for tag, keyword in _UIDS.items():
+            if tag in found:
+                vr, raw, encoding = found[tag]
+                uids[keyword] = _remembered(tag, vr, raw, encoding, values.DEFAULT_CHARSET)
+        _require(uids)
+        return uids
+
     def tags(self) -> dict[str, Any]:
         """Once everything has been fed. Raises Unreadable and Unusable."""
+        if self._tags is None:
+            self._tags = self._read_tags()
+        return self._tags
+
+    def _read_tags(self) -> dict[str, Any]:
         if self._inflater:
             self._inflater.finish()
         found = self._elements.finish()
@@ -102,6 +132,12 @@ class TagStream:
             tags |= _from_waveform(found[_WAVEFORM], charset)
         _require(tags)
         return tags
+
+
+def tag_streamer(extra_keywords: Iterable[str] = ()) -> Callable[[bytes], TagStream]:
+    """TagStream for objects that come one after another: what one lies like, the next probably does."""
+    keywords = tuple(extra_keywords)
+    return partial(TagStream, extra_keywords=keywords, layouts=Layouts(_table(keywords)))
 
 
 class Inflater:
@@ -159,6 +195,13 @@ def _entry(tag: int) -> _Wanted:
     # "US or SS" reads as US where the encoding does not tell: only PixelPaddingValue may care, and it is read again
     # with the pixels
     return _Wanted(keyword_for_tag(tag), dictionary_VR(tag).split()[0], dictionary_VM(tag).split("-")[0] not in "01")
+
+
+def _are_plain(found: Collection[Value]) -> bool:
+    """Whether reading them cannot fail: no sequence, no characters but ASCII, no VR to be guessed."""
+    texts = [value[1] for value in found if value[0] in _TEXTS]
+    plain = len(texts) + len([value for value in found if value[0] in _NEVER_UNREADABLE])
+    return plain == len(found) and b"".join(texts).isascii()
 
 
 def _charset(value: Value | None) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ MOVE_ORIGINATOR = 0x1030
 _TEXTS = frozenset({AFFECTED_SOP_CLASS, ERROR_COMMENT, AFFECTED_SOP_INSTANCE, MOVE_ORIGINATOR})
 
 _COMMAND, _LAST = 1, 2
+_ELEMENT = struct.Struct("<HHI")
 _REASONS = {(1, 1): "no reason given", (1, 2): "application context name not supported",
             (1, 3): "calling AE title not recognised", (1, 7): "called AE title not recognised",
             (2, 1): "no reason given", (2, 2): "protocol version not supported",
@@ -141,26 +142,28 @@ def receive(message: Message, body: bytes) -> None:
 def encode_command(elements: Mapping[int, int | str]) -> bytes:
     """A command set: element number in group 0 → US or UI value, with the group length before them."""
     body = b""
-    for number, value in sorted(elements.items()):
-        raw = struct.pack("<H", value) if isinstance(value, int) else value.encode() + b"\0" * (len(value) % 2)
-        body += struct.pack("<HHI", 0, number, len(raw)) + raw
+    for number in sorted(elements):
+        value = elements[number]
+        raw = value.to_bytes(2, "little") if isinstance(value, int) else value.encode() + b"\0" * (len(value) % 2)
+        body += _ELEMENT.pack(0, number, len(raw)) + raw
     return struct.pack("<HHII", 0, 0, 4, len(body)) + body
 
 
 def decode_command(data: bytes) -> dict[int, int | str]:
     """Element number → int (two or four bytes, all numbers of a response) or text. Raises Malformed."""
     values: dict[int, int | str] = {}
-    offset = 0
-    while offset < len(data):
-        if offset + 8 > len(data):
+    offset, end = 0, len(data)
+    while offset < end:
+        start = offset + 8
+        if start > end:
             raise Malformed("the command set is cut short")
-        _, number, length = struct.unpack_from("<HHI", data, offset)
-        raw = bytes(data[offset + 8:offset + 8 + length])
-        if len(raw) != length:
+        _, number, length = _ELEMENT.unpack_from(data, offset)
+        offset = start + length
+        if offset > end:
             raise Malformed("the command set is cut short")
-        text = number in _TEXTS
-        values[number] = raw.decode("ascii", "replace").strip("\0 ") if text else int.from_bytes(raw, "little")
-        offset += 8 + length
+        raw = data[start:offset]
+        values[number] = (raw.decode("ascii", "replace").strip("\0 ") if number in _TEXTS
+                          else int.from_bytes(raw, "little"))
     return values
 
 

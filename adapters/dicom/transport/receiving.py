@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapters.dicom.content.pdu_reader import Command, Data, Event, PduReader, ProtocolError
@@ -41,10 +41,8 @@ class Receiver(Conversation):
         self._heard, self._heard_at = 0, 0.0
         self._dispatched = False
         """Whether the dispatcher's thread reads."""
-        self._next: Event | None = None
-        """What the other thread could not act on."""
-        self._rest = b""
-        """What had come behind it."""
+        self._lent: list[Event] = []
+        """What the other thread could not act on, with all that had come behind it."""
         self._over = False
         self._dul._is_transport_event = self._transport_event
         wakeup.watch(self._dul.socket.socket.fileno())
@@ -67,7 +65,7 @@ class Receiver(Conversation):
 
     def take(self, received: memoryview) -> bool:
         """See `Channel.take`."""
-        if self._take(received) and self._next is None:
+        if self._take(received) and not self._lent:
             return True
         self._dispatched = False
         self._wakeup.wake()
@@ -94,11 +92,10 @@ class Receiver(Conversation):
         self._dispatched = True
         self._dispatcher.join(self)
 
-    def _lend(self, event: Event) -> None:
+    def _lend(self, events: Sequence[Event]) -> None:
         """To the thread of the upper layer."""
-        if isinstance(event, Data):
-            event = Data(memoryview(bytes(event.piece)), event.last)
-        self._next = event
+        self._lent = [Data(memoryview(bytes(event.piece)), event.last) if isinstance(event, Data) else event
+                      for event in events]
 
     # ------------------------------------------------------------ in the library's loop
 
@@ -139,11 +136,11 @@ class Receiver(Conversation):
         """Read until something else has to be done by the library's loop, or the dispatcher may go on."""
         buffer, descriptor, dul = self._room(), connection.fileno(), self._dul
         while not dul._kill_thread and dul.to_provider_queue.empty() and dul.event_queue.empty():
-            if self._next is not None:
-                if self._must_wait(self._next):
+            if self._lent:
+                if self._must_wait(self._lent[0]):
                     self._wakeup.wait_woken(LOOK_SECONDS)
                     return False
-                if not self._take_rest(self._next):
+                if not self._take_lent():
                     return True
             elif self._reader.idle and self._library_rests():
                 self._dispatch()
@@ -170,18 +167,9 @@ class Receiver(Conversation):
         return bool(association.dimse.msg_queue.empty() and association._reactor_checkpoint.waiting
                     and self._dul.to_provider_queue.empty())
 
-    def _take_rest(self, event: Event) -> bool:
-        """`event` is the one that waits; what had come behind it stays where it has to wait again."""
-        self._next = None
-        if not self._guarded(lambda: self._act(event)):
-            return False
-        rest = b"" if self._waits() else self._rest
-        if rest:
-            self._rest = b""
-        return not rest or self._take(memoryview(rest))
-
-    def _waits(self) -> bool:
-        return self._next is not None
+    def _take_lent(self) -> bool:
+        events, self._lent = self._lent, []
+        return self._follow(events)
 
     # ------------------------------------------------------------ in either
 
@@ -200,22 +188,13 @@ class Receiver(Conversation):
             return False
         self._note_progress(len(received))
         self._dul._idle_timer.restart()
-        if not self._guarded(lambda: self._feed(received)):
+        if not self._follow(self._reader.feed(received)):
             return False
         return len(received) >= PROGRESS or not self._quiet_too_long()
 
-    def _feed(self, received: memoryview) -> bool:
-        for event in self._reader.feed(received):
-            if not self._act(event):
-                return False
-            if self._next is not None:
-                self._rest = bytes(received[self._reader.fed:])
-                break
-        return True
-
-    def _guarded(self, act: Callable[[], bool]) -> bool:
+    def _follow(self, events: Sequence[Event]) -> bool:
         try:
-            return act()
+            return self._act(events)
         except ProtocolError as error:
             self._log.warning("protocol_violation", reason=str(error), address=self._address())
         except Exception:  # the library would leave the association as it is
@@ -223,26 +202,30 @@ class Receiver(Conversation):
         self._end(INVALID)
         return False
 
+    def _act(self, events: Sequence[Event]) -> bool:
+        """False: it is the library's now."""
+        for number, event in enumerate(events):
+            if self._is_whole:
+                self._dispatcher.answer()  # a sender that does not wait for answers gets them in order
+            if self._belongs_elsewhere(event):
+                self._lend(events[number:])
+                return True
+            if isinstance(event, Data):
+                self._data(event)
+            elif isinstance(event, Command):
+                self._command(event)
+            else:
+                self._hand_over(event)
+                return False
+        if self._reader.broken is not None:
+            raise self._reader.broken
+        return True
+
     def _note_progress(self, count: int) -> None:
         """A message that comes byte by byte is no better than one that has stopped."""
         self._heard += count
         if self._heard >= PROGRESS or self._reader.idle:
             self._heard, self._heard_at = 0, time.monotonic()
-
-    def _act(self, event: Event) -> bool:
-        """False: it is the library's now."""
-        if self._is_whole:
-            self._dispatcher.answer()  # a sender that does not wait for answers gets them in order
-        if self._belongs_elsewhere(event):
-            self._lend(event)
-        elif isinstance(event, Data):
-            self._data(event)
-        elif isinstance(event, Command):
-            self._command(event)
-        else:
-            self._hand_over(event)
-            return False
-        return True
 
     def _belongs_elsewhere(self, event: Event) -> bool:
         if isinstance(event, Data):

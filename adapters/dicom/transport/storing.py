@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -61,6 +60,7 @@ class StoreRequest:
         self._sop_instance = str(command.fields.get(upper_layer.AFFECTED_SOP_INSTANCE, ""))
         self._reception: Reception | None = None
         self.size = 0
+        self._staged = False
         self._remark = ""
         self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
         if self._failure:
@@ -112,22 +112,24 @@ class StoreRequest:
 
     def _stage(self) -> None:
         if self._reception is not None:
-            self._require_announced(self._reception.tags())
+            self._require_announced(self._reception.uids())
             self._reception.stage()
+            self._staged = True
 
     def _store(self) -> None:
         if self._reception is not None:
-            tags = self._reception.tags()
-            self._require_announced(tags)
+            uids = self._reception.uids()
+            if not self._staged:
+                self._require_announced(uids)
             # PS3.4 Table B.2-1 has no warning for it, and the object is safe: success, with words for who reads them
             self._remark = self._reception.finish().remark
             if self._tally.own not in (self._command.fields.get(upper_layer.MOVE_ORIGINATOR), ""):
-                self._tally.studies.add(str(tags["StudyInstanceUID"]))
+                self._tally.studies.add(uids["StudyInstanceUID"])
 
-    def _require_announced(self, tags: Mapping[str, Any]) -> None:
+    def _require_announced(self, uids: Mapping[str, str]) -> None:
         """PS3.4 B.2.2; only for what comes over DIMSE: in files the two often differ, and the data set counts."""
         for keyword, announced in (("SOPClassUID", self._sop_class), ("SOPInstanceUID", self._sop_instance)):
-            if tags[keyword] != announced:
+            if uids[keyword] != announced:
                 raise Unusable(f"{keyword} of the data set is not the one announced.", element=keyword)
 
     def _guarded(self, act: Callable[[], None]) -> None:

@@ -1,0 +1,186 @@
+"""What waits in the journal for its file: restored whatever happens, in any order, and nothing that was not wanted."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.dicom.content import part10
+from adapters.files import filing, journal
+from adapters.files.durable import FileLayer
+from adapters.files.incoming import IncomingFile
+from adapters.files.store import FileObjectStore
+from gateway.errors import StorageFull
+from gateway.ports import Outcome, Stored
+
+HEADER = part10.build(part10.FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1", "CT"))
+SLICE = 525_000
+"""Bytes of a CT slice: more than waits in memory, less than has a scratch file."""
+
+
+@pytest.fixture(autouse=True)
+def no_segments_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is made while a test looks."""
+    monkeypatch.setattr(journal, "AHEAD", 0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FileObjectStore]:
+    made = FileObjectStore(tmp_path / "objects", 0)
+    yield made
+    made.close()
+
+
+def begun(store: FileObjectStore, content: bytes) -> IncomingFile:
+    incoming = store.begin(HEADER)
+    for at in range(0, len(content), 100_000):
+        incoming.write(content[at:at + 100_000])
+    return incoming
+
+
+def answered(store: FileObjectStore, uid: str, content: bytes) -> tuple[IncomingFile, Stored]:
+    """Durable, without a file of its own."""
+    incoming = begun(store, content)
+    incoming.stage("1.2", uid)
+    return incoming, incoming.finish("1.2", uid)
+
+
+def crashed(tmp_path: Path) -> Path:
+    """The disk as it is now, its journal held by nobody any more."""
+    shutil.copytree(tmp_path / "objects", tmp_path / "crashed")
+    return tmp_path / "crashed"
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in root.rglob("*.dcm"))
+
+
+@pytest.mark.parametrize("size", [10, 20_000, SLICE])
+def test_what_was_answered_is_there_after_a_crash(store: FileObjectStore, tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    incoming, stored = answered(store, "1.2.3", content)
+    assert not Path(stored.path).exists()
+    assert names(crashed(tmp_path)) == []
+    FileObjectStore(tmp_path / "crashed", 0)
+    restored, = (tmp_path / "crashed").rglob("*.dcm")
+    assert restored.name == "1.2.3.dcm"
+    assert restored.read_bytes() == HEADER + content
+    assert incoming.file(stored) == stored
+    assert Path(stored.path).read_bytes() == HEADER + content
+    assert stored.digest == hashlib.sha256(content).hexdigest()
+
+
+def test_what_comes_at_the_same_time_is_restored_and_what_was_given_up_is_not(
+        store: FileObjectStore, tmp_path: Path) -> None:
+    contents = {f"1.2.{number}": os.urandom(SLICE) for number in range(6)}
+    coming = {uid: begun(store, content) for uid, content in contents.items()}
+    coming["1.2.1"].abort()
+    coming["1.2.2"].stage("1.2", "1.2.2")
+    coming["1.2.2"].abort()
+    for uid in ("1.2.5", "1.2.0", "1.2.4"):
+        coming[uid].stage("1.2", uid)
+        coming[uid].finish("1.2", uid)
+    crashed(tmp_path)
+    FileObjectStore(tmp_path / "crashed", 0)
+    there = {path.stem: path.read_bytes() for path in (tmp_path / "crashed").rglob("*.dcm")}
+    assert there == {uid: HEADER + contents[uid] for uid in ("1.2.0", "1.2.4", "1.2.5")}
+    coming["1.2.3"].abort()
+
+
+def test_an_object_of_which_the_disk_has_only_a_part_is_not_restored(store: FileObjectStore, tmp_path: Path) -> None:
+    answered(store, "1.2.3", os.urandom(SLICE))
+    answered(store, "1.2.4", os.urandom(SLICE))
+    root = crashed(tmp_path)
+    segment, = root.rglob("*.seg")
+    with segment.open("r+b") as file:
+        file.seek(300_000)
+        file.write(bytes(4096))
+    FileObjectStore(root, 0)
+    assert names(root) == ["1.2.4.dcm"]
+
+
+def test_the_same_and_other_content_are_told_while_the_first_waits(store: FileObjectStore) -> None:
+    first, stored = answered(store, "1.2.3", b"one" * 100_000)
+    again, same = answered(store, "1.2.3", b"one" * 100_000)
+    other, beside = answered(store, "1.2.3", b"two" * 100_000)
+    assert (stored.outcome, same.outcome, beside.outcome) == (Outcome.STORED, Outcome.DUPLICATE, Outcome.CONFLICT)
+    assert [first.file(stored), again.file(same), other.file(beside)] == [stored, same, beside]
+    assert Path(stored.path).read_bytes() == HEADER + b"one" * 100_000
+    assert Path(beside.path).read_bytes() == HEADER + b"two" * 100_000
+
+
+@pytest.mark.parametrize(("content", "outcome"), [(b"one", Outcome.DUPLICATE), (b"two", Outcome.CONFLICT)])
+def test_two_processes_that_take_one_name_keep_both_contents(store: FileObjectStore, tmp_path: Path, content: bytes,
+                                                             outcome: Outcome) -> None:
+    others = FileObjectStore(tmp_path / "objects", 0)
+    mine, stored = answered(store, "1.2.3", b"one")
+    theirs, told = answered(others, "1.2.3", content)
+    assert told.outcome is Outcome.STORED
+    assert mine.file(stored).outcome is Outcome.STORED
+    filed = theirs.file(told)
+    assert filed.outcome is outcome
+    assert Path(filed.path).read_bytes() == HEADER + content
+    others.close()
+    root = crashed(tmp_path)
+    before = {path.name: path.read_bytes() for path in root.rglob("*.dcm")}
+    FileObjectStore(root, 0)
+    assert {path.name: path.read_bytes() for path in root.rglob("*.dcm")} == before
+
+
+def test_what_cannot_get_its_file_waits_and_senders_are_told_meanwhile(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    incoming, stored = answered(store, "1.2.3", b"data")
+    create = FileLayer.create
+
+    def failing(self: FileLayer, path: Path | str) -> int:
+        if str(path).endswith(".seg"):
+            return create(self, path)
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLayer, "create", failing)
+        with pytest.raises(StorageFull):
+            incoming.file(stored)
+        with pytest.raises(StorageFull):
+            answered(store, "1.2.4", b"data")
+        with pytest.raises(StorageFull):
+            answered(store, "1.2.5", bytes(SLICE))
+    assert incoming.file(stored) == stored
+    assert Path(stored.path).read_bytes() == HEADER + b"data"
+
+
+def test_what_still_waits_at_the_end_is_restored_at_the_next_start(tmp_path: Path) -> None:
+    store = FileObjectStore(tmp_path, 0)
+    _, stored = answered(store, "1.2.3", b"data")
+    store.close()
+    assert not Path(stored.path).exists()
+    FileObjectStore(tmp_path, 0)
+    assert Path(stored.path).read_bytes() == HEADER + b"data"
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_nothing_that_was_deleted_comes_back_from_the_journal_of_another_process(tmp_path: Path) -> None:
+    root = tmp_path / "objects"
+    receiving, deleting = FileObjectStore(root, 0), FileObjectStore(root, 0)
+    kept = [receiving.put("1.2", f"1.2.{number}", HEADER, [bytes(size)]) for number, size in enumerate((10, SLICE, 20))]
+    deleting.delete(kept[1].path)
+    shutil.rmtree(crashed(tmp_path) / Path(kept[0].path).relative_to(root).parent)  # what a power cut takes
+    FileObjectStore(tmp_path / "crashed", 0)
+    assert names(tmp_path / "crashed") == ["1.2.0.dcm", "1.2.2.dcm"]
+
+
+def test_a_full_journal_leaves_objects_to_files_of_their_own(store: FileObjectStore, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MOST_SEGMENTS", 1)
+    most = journal.SEGMENT // (filing.LONGEST_JOURNALED + 8192)
+    size = filing.LONGEST_JOURNALED - len(HEADER)
+    waiting = [answered(store, f"1.2.{number}", bytes([number]) * size) for number in range(most + 2)]
+    filed = [incoming.file(stored) for incoming, stored in waiting]
+    assert len(names(tmp_path / "objects")) == most + 2
+    assert {one.outcome for one in filed} == {Outcome.STORED}
