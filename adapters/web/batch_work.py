@@ -64,12 +64,12 @@ class BatchWork:
         """Raises Unusable (a table that is none, no root for its paths), Unreadable (nothing in the zip could be read),
         Transient (too many wait), StorageFull."""
         self._door.intake.check()
-        if wanted.upload is None and self._settings.root is None:
-            raise Rejected("A table of paths needs the zip with its files beside it: paths of this machine are only "
-                           "taken from within batch.root, which is not configured.", element="file")
         for table in (wanted.paths, wanted.sample):
             if table is not None:
                 read_table(table)
+        if wanted.upload is None and self._settings.root is None:
+            raise Rejected("A table of paths needs the zip with its files beside it: paths of this machine are only "
+                           "taken from within batch.root, which is not configured.", element="file")
         if wanted.upload is not None:
             require_readable(wanted.upload, self._door.limit, self._door.convert.kind)
         self.clean()

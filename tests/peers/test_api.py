@@ -272,6 +272,8 @@ def test_hostile_uploads_are_refused_in_words_and_leave_nothing(running: Gateway
             told = client.post(path, files={"file": (file, content)})
             assert told.status_code in {400, 422}, (name, told.text)
             assert words in told.json()["detail"], (name, path, told.text)
+    no_batch = client.post("/api/batch", files={"file": ("a.dcm", part10)})
+    assert (no_batch.status_code, no_batch.json()["detail"]) == (422, "The table is no CSV in UTF-8.")
     assert b"413" in _announced(running, LARGEST + 1)
     assert files_of(running) == before
     assert len(running.worklist()) == worklist
