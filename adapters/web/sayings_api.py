@@ -156,6 +156,9 @@ _MODELS = {
         "обучена на {}, части {}, проверена на частях {} и {}",
     "not cleared for clinical use": "не допущена к клиническому применению",
     "cross-validated on {} subjects of KAUH": "перекрёстно проверена на {} испытуемых KAUH",
+    "trained on {} ({} images), validated on held-out folds of them":
+        "обучена на {} ({} изображений), проверена на отложенных частях",
+    "two of seven classes and nevus": "два класса из семи и невус",
     "trained on synthetic chests only, not for clinical use":
         "обучена только на синтетических грудных клетках, не для клинического применения",
 }
