@@ -169,12 +169,15 @@ SAY = ["adapters/web/archive.py", "adapters/web/recordings.py", *(
 
 def refusals(path: Path) -> Iterator[str]:
     """The texts of what a module refuses, with {} for what is put in."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    named = {target.id: node.value for node in module.body if isinstance(node, ast.Assign)
+             for target in node.targets if isinstance(target, ast.Name)}
+    for node in ast.walk(module):
         told: list[ast.expr | None] = [node.value] if isinstance(node, ast.Return) and path.stem == "archive" else []
         if isinstance(node, ast.Call):
             told += node.args[:1] if getattr(node.func, "id", "") in {"Unreadable", "Unusable", "NotReady"} else []
             told += [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
-        for text in told:
+        for text in (named.get(one.id) if isinstance(one, ast.Name) else one for one in told):
             if isinstance(text, ast.Constant) and isinstance(text.value, str) and text.value:
                 yield text.value
             elif isinstance(text, ast.JoinedStr):
