@@ -24,8 +24,8 @@ _PAD = 12
 """Voxels of air and scalp around the atlas."""
 _CODES = {"air": 0, "scalp": 1, "skull": 2, "fluid": 3, "white": 4, "grey": 5, "lesion": 6}
 _CONTRASTS = {
-    "FLAIR": {"air": 0, "scalp": 620, "skull": 60, "fluid": 70, "white": 300, "grey": 380, "lesion": 680},
-    "DWI": {"air": 0, "scalp": 20, "skull": 8, "fluid": 25, "white": 130, "grey": 150, "lesion": 420},
+    "FLAIR": {"air": 0, "scalp": 620, "skull": 60, "fluid": 70, "white": 300, "grey": 355, "lesion": 520},
+    "DWI": {"air": 0, "scalp": 20, "skull": 8, "fluid": 25, "white": 120, "grey": 160, "lesion": 330},
     "T2": {"air": 0, "scalp": 60, "skull": 20, "fluid": 900, "white": 300, "grey": 360, "lesion": 520},
     "ADC": {"air": 0, "scalp": 0, "skull": 0, "fluid": 2900, "white": 740, "grey": 820, "lesion": 410},
 }
@@ -106,7 +106,7 @@ def head(random: np.random.Generator) -> NDArray[np.uint8]:
     brain = ndimage.binary_closing(territory > 0)
     depth = ndimage.distance_transform_edt(brain) * _STEP
     folds = ndimage.gaussian_filter(random.standard_normal(brain.shape, np.float32), (2.0, 1.1, 1.1))
-    sulci = brain & (folds / folds.std() > 1.0 + depth / 9.0)
+    sulci = brain & (folds / folds.std() > 0.55 + depth / 12.0)
     outside = ndimage.distance_transform_edt(~(brain | _below(brain))) * _STEP
     tissue = np.full(brain.shape, _CODES["air"], np.uint8)
     tissue[outside <= 3 + _SKULL_MM + _SCALP_MM] = _CODES["scalp"]
@@ -143,7 +143,7 @@ def acquired(tissue: NDArray[np.uint8], kind: str, grid: Grid, random: np.random
     for name, value in _CONTRASTS[kind].items():
         table[_CODES[name]] = value
     texture = ndimage.gaussian_filter(random.standard_normal(tissue.shape, np.float32), 0.8)
-    values = table[tissue] * (1 + 0.04 * texture / texture.std())
+    values = table[tissue] * (1 + 0.07 * texture / texture.std())
     seen = sampled(np.asarray(values, np.float32), grid)
     noise = random.standard_normal(seen.shape, np.float32) * (0.02 * _CONTRASTS[kind]["white"])
     pixels = np.rint(np.hypot(seen + noise, noise) if kind != "ADC" else np.maximum(seen + noise * (seen > 50), 0))

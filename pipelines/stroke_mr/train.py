@@ -16,7 +16,7 @@ from torch.nn import functional
 from gateway.pipeline import Floats
 from pipelines.learning.calibration import Logistic, platt
 from pipelines.learning.export import Release, Signature, write_model
-from pipelines.learning.folds import Indices, grouped_folds, out_of_fold
+from pipelines.learning.folds import Indices, grouped_folds
 from pipelines.learning.training import Plan, device_of, seed_everything
 from pipelines.learning.training import train as learn
 from pipelines.stroke_mr.atlas import atlas
@@ -27,8 +27,8 @@ from pipelines.stroke_mr.train_augment import augmented
 from pipelines.stroke_mr.train_synthetic import Lesions, Synthetic
 from pipelines.validation.operating import youden
 from pipelines.validation.progress import Progress, silent
-from pipelines.validation.ranking import auc
-from pipelines.validation.segmentation import dice
+from pipelines.validation.ranking import Draws, Ranking, auc, interval
+from pipelines.validation.segmentation import dice, median_interval
 
 VERSION = "1.0.0"
 FOLDS = 3
@@ -42,13 +42,14 @@ STATUS = "validated by 3-fold cross-validation on SOOP (FLAIR, one slice a patie
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """What was asked for of a training."""
+    """What was asked for of a training. `folds`: from 1; empty: all."""
 
     seed: int
     epochs: int
     device: str = "cpu"
     resume: bool = False
     progress: Progress = silent
+    folds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,70 +141,87 @@ def signature_of(channels: int) -> Signature:
 
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 12, device: str = "cpu", resume: bool = False,
-          progress: Progress = silent) -> dict[str, Any]:
+          folds: tuple[int, ...] = (), progress: Progress = silent) -> dict[str, Any]:
     """Three networks, each on two thirds of the patients of `data` (.npz, see `slices`), served as their mean; then
     the DWI model on synthetic slices (`train_dwi`).
 
-    Each fold keeps a checkpoint beside the model until all are done: `resume` goes on from there. The
-    figures returned are out of fold: each slice judged by the one network that has not learned from its patient.
+    Each fold keeps a checkpoint beside the model until all are done: `resume` goes on from there. `folds` (1-3): only
+    these networks are trained, served and judged. The figures returned are out of fold: each slice judged by the one
+    network that has not learned from its patient.
     """
     from pipelines.stroke_mr.train_dwi import train_dwi
 
     found, lesions = read_slices(data), Lesions.near(data)
-    how = How(seed, epochs, device_of(device), resume, progress)
+    how = How(seed, epochs, device_of(device), resume, progress, folds)
     figures = train_flair(found, lesions, out, how)
     return {**figures, "dwi": train_dwi(found, lesions, out, how)}
 
 
 def train_flair(found: Slices, lesions: Lesions | None, out: Path, how: How) -> dict[str, Any]:
+    """Write `stroke_flair` of the folds that were asked for; figures are over the slices that these left out."""
     examples, folder = examples_of(found), out / FLAIR
     folds = grouped_folds((found.pixels > LEAST_PIXELS).astype(np.float64), found.subjects, FOLDS, how.seed)
     networks: list[nn.Module] = []
-    maps = np.zeros((len(found.images), *CROP), np.float32)
-
-    def run(fold: int, learned_from: Indices, held_out: Indices) -> NDArray[np.float64]:
-        synthetic = Synthetic.of(lesions, found.images[learned_from], found.masks[learned_from])
-        networks.append(one_fold(examples.part(learned_from), synthetic, replace(how, seed=how.seed * 100 + fold),
-                                 folder / f"fold-{fold}", f"FLAIR fold {fold + 1} of {FOLDS}"))
-        maps[held_out], verdicts = told_by(networks[-1], examples.part(held_out))
-        own, _ = figures_of(found.part(held_out), unframed(maps[held_out]), verdicts)
-        how.progress(f"FLAIR fold {fold + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in own.items()))
-        return verdicts
-
-    verdicts = out_of_fold(folds, run)
-    figures, curve = figures_of(found, unframed(maps), verdicts)
-    how.progress("FLAIR out of fold: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-    sha256 = export(networks, examples, curve, out / FLAIR, Release(
-        VERSION, STATUS, ("lesion",), {"lesion": figures["threshold"], "pixel": figures["pixel_threshold"]},
-        PREPROCESSING, {"data": f"{len(found.images)} slices", "seed": how.seed, "epochs": how.epochs, **figures}))
-    np.savez_compressed(folder / "out-of-fold.npz", subject=np.array(found.subjects), fold=folds, logit=verdicts,
-                        probability=curve.probability(verdicts))
-    for fold in range(FOLDS):
-        (folder / f"fold-{fold}" / "checkpoint.pt").unlink()
+    maps, verdicts = np.zeros((len(found.images), *CROP), np.float32), np.full(len(found.images), np.nan)
+    for number in how.folds or range(1, FOLDS + 1):
+        held_out = np.flatnonzero(folds == number - 1)
+        networks.append(_fold(examples, found, np.flatnonzero(folds != number - 1), lesions, how, number, folder))
+        maps[held_out], verdicts[held_out] = told_by(networks[-1], examples.part(held_out))
+        own, _ = figures_of(found.part(held_out), unframed(maps[held_out]), verdicts[held_out])
+        how.progress(f"FLAIR fold {number}: {_sentence(own)}")
+    told = np.flatnonzero(~np.isnan(verdicts))
+    figures, curve = figures_of(found.part(told), unframed(maps[told]), verdicts[told])
+    how.progress(f"FLAIR out of fold, {len(told)} slices: {_sentence(figures)}")
+    thresholds = {"lesion": figures["threshold"], "pixel": figures["pixel_threshold"]}
+    release = Release(VERSION, STATUS, ("lesion",), thresholds, PREPROCESSING,
+                      {"data": f"{len(found.images)} slices", "seed": how.seed, "epochs": how.epochs,
+                       "networks": len(networks), "judged": len(told), **figures})
+    sha256 = export(networks, examples, curve, folder, release)
+    for kept in folder.glob("fold-*/checkpoint.pt"):
+        kept.unlink()
     return {"sha256": sha256, **figures}
 
 
+def _fold(examples: Examples, found: Slices, learned_from: Indices, lesions: Lesions | None, how: How, number: int,
+          folder: Path) -> nn.Module:
+    synthetic = Synthetic.of(lesions, found.images[learned_from], found.masks[learned_from])
+    return one_fold(examples.part(learned_from), synthetic, replace(how, seed=how.seed * 100 + number - 1),
+                    folder / f"fold-{number - 1}", f"FLAIR fold {number} of {FOLDS}")
+
+
+def _sentence(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if isinstance(value, float))
+
+
+LEVELS_TRIED = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+"""Pixel thresholds."""
 PREPROCESSING = ("axial slices in standard space (MNI 152, 1 mm, 256 x 256, patient's left first), brain only, "
                  "median 0, quartile range 1.35, within 5, zero outside")
 
 
-def figures_of(found: Slices, maps: Floats, verdicts: NDArray[np.float64]) -> tuple[dict[str, float], Logistic]:
-    """Thresholds and calibration from out-of-fold scores, and how well they do there. Slices with 1 to 50 lesion
-    pixels take no part in the verdict."""
+def figures_of(found: Slices, maps: Floats, verdicts: NDArray[np.float64]) -> tuple[dict[str, Any], Logistic]:
+    """Thresholds and calibration from out-of-fold scores, and how well they do there, with 95 % intervals.
+
+    Slices with 1 to 50 lesion pixels take no part in the verdict."""
     size = found.pixels
     said = (size == 0) | (size > LEAST_PIXELS)
     truth = (size > LEAST_PIXELS).astype(np.float64)
     curve = platt(verdicts[said], truth[said])
-    overlaps = {level: _median_dice(maps, found.masks, size, level) for level in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)}
-    level = max(overlaps, key=lambda one: overlaps[one])
+    overlaps = {level: _overlaps(maps, found.masks, size, level) for level in LEVELS_TRIED}
+    level = max(overlaps, key=lambda one: float(np.median(overlaps[one])))
     threshold = youden(truth[said], curve.probability(verdicts[said]))
-    return {"auc": auc(truth[said], verdicts[said]), "median_dice": overlaps[level], "pixel_threshold": level,
+    drawn = Draws.of([s for s, clear in zip(found.subjects, said, strict=True) if clear])
+    areas = Ranking(truth[said], verdicts[said]).areas(drawn.weights[:, drawn.number])
+    patients = [s for s, large in zip(found.subjects, size > LEAST_PIXELS, strict=True) if large]
+    return {"auc": auc(truth[said], verdicts[said]), "auc_ci95": list(interval(areas.auc)),
+            "median_dice": float(np.median(overlaps[level])),
+            "median_dice_ci95": list(median_interval(overlaps[level], patients)), "pixel_threshold": level,
             "threshold": 0.5 if threshold is None else round(threshold, 3)}, curve
 
 
-def _median_dice(maps: Floats, masks: NDArray[np.bool_], size: NDArray[np.int64], level: float) -> float:
-    chosen = np.flatnonzero(size > LEAST_PIXELS)
-    return float(np.median([dice(maps[n] >= level, masks[n]) for n in chosen])) if chosen.size else float("nan")
+def _overlaps(maps: Floats, masks: NDArray[np.bool_], size: NDArray[np.int64], level: float) -> NDArray[np.float64]:
+    """Dice of each slice with more than `LEAST_PIXELS` lesion pixels."""
+    return np.array([dice(maps[n] >= level, masks[n]) for n in np.flatnonzero(size > LEAST_PIXELS)])
 
 
 def export(networks: Sequence[nn.Module], examples: Examples, curve: Logistic, folder: Path, release: Release) -> str:
