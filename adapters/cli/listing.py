@@ -213,7 +213,7 @@ def _print_ledger(items: list[dict[str, Any]], asked: Session) -> None:
         return
     output.table(("ID", t("case"), t("destination"), t("document"), t("col_state"), t("attempts"), t("proof")), (
         (d["delivery_id"], d["case_id"], d["destination"], t(f"kind.{d['kind']}"), _delivery_state(d, asked),
-         d["attempts"], _proof(d)) for d in items), right=("ID", t("attempts")))
+         d["attempts"], _proof(d, asked)) for d in items), right=("ID", t("attempts")))
 
 
 def _delivery_state(delivery: dict[str, Any], asked: Session) -> Any:
@@ -221,10 +221,10 @@ def _delivery_state(delivery: dict[str, Any], asked: Session) -> Any:
     return output.cell(f"{symbol} {asked.t('delivery.' + delivery['state'])}", output.DELIVERIES[delivery["state"]])
 
 
-def _proof(delivery: dict[str, Any]) -> str:
+def _proof(delivery: dict[str, Any], asked: Session) -> str:
     if delivery["state"] != "delivered" and delivery["last_error"]:
         return str(delivery["last_error"])
-    return ", ".join(f"{name} {value}" for name, value in proof(delivery["receipt"]))
+    return ", ".join(f"{name} {value}" for name, value in proof(delivery["receipt"], asked.t))
 
 
 def _when(time: str | None) -> str:
