@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.pipeline import Analysis, Ecg, Infer, LoadEcg, LoadVolume, Pipeline, Volume
+from gateway.audio import Audio
+from gateway.mr import MrVolume
+from gateway.photograph import Photograph
+from gateway.pipeline import (
+    Analysis,
+    Ecg,
+    Infer,
+    LoadAudio,
+    LoadEcg,
+    LoadMr,
+    LoadPhotograph,
+    LoadVolume,
+    Pipeline,
+    Volume,
+)
 from gateway.ports import Inference
 from gateway.result import ModelRelease
 from gateway.study import Instance, Study
@@ -14,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "model_repository"
 DATA = ROOT / ".." / "shared" / "data"
 
-Loaded = Ecg | Volume | Exception
+Loaded = Audio | Ecg | Volume | Photograph | tuple[MrVolume, ...] | Exception
 Load = Callable[[tuple[Instance, ...]], Loaded]
 
 
@@ -35,7 +49,9 @@ def read(pipeline: Pipeline, study: Study, load: Load, inference: Inference,
 
 
 def _answer(request: object, load: Load, inference: Inference) -> object:
-    if isinstance(request, LoadEcg | LoadVolume):
+    if isinstance(request, LoadAudio | LoadEcg | LoadMr | LoadVolume):
         return load(request.instances)
+    if isinstance(request, LoadPhotograph):
+        return load((request.instance,))
     assert isinstance(request, Infer)
     return inference.infer(request.model, request.inputs, request.outputs)

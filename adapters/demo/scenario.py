@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.dicom.content import part10
+from adapters.dicom.content.audio_write import write_sound
 from adapters.dicom.content.ct_write import write_ct, write_mr
+from adapters.dicom.content.mr_write import MrSeries, write_mr_study
+from adapters.dicom.content.photo_write import write_photo
 from adapters.dicom.content.tags import read_tags
 from adapters.dicom.content.waveform_write import write_ecg
+from adapters.files.photograph import PhotographFile
+from gateway.audio import AudioSource
 from gateway.errors import Rejected
 from gateway.ports import EcgSource
 from gateway.study import Patient
@@ -41,6 +46,36 @@ class CtSample(Protocol):
     spacing: tuple[float, float, float]
 
 
+class PhotographSample(Protocol):
+    """A drawn photograph: uint8 RGB (rows, columns, 3), mm per pixel."""
+
+    name: str
+    title: str
+    verdict: str | None
+    pixels: NDArray[np.uint8]
+    spacing: tuple[float, float]
+
+
+class HeadSample(Protocol):
+    """A synthetic head MR study: its series."""
+
+    name: str
+    title: str
+    verdict: str
+    series: Sequence[MrSeries]
+
+
+class SoundSample(Protocol):
+    """A synthetic breath sound: float32 (samples,) in [-1, 1], Hz, where on the chest."""
+
+    name: str
+    title: str
+    verdict: str
+    sound: NDArray[np.float32]
+    rate: float
+    location: str
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One study to be sent. `state` and `verdict` (None: any): what the worklist must say in the end."""
@@ -62,10 +97,12 @@ _PEOPLE = (("Petrova^Anna^Sergeevna", "19580314", "F"), ("Schmidt^Karl", "194907
            ("Lindqvist^Maja", "19880817", "F"), ("Moreau^Luc", "19700505", "M"), ("Garcia^Elena", "19811224", "F"),
            ("Novak^Jan", "19660218", "M"))
 _RECORDED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
-_STAT = {"afib": "S", "opacity": "A"}
+_STAT = {"afib": "S", "opacity": "A", "mr-infarct": "S"}
 
 
-def scenarios(ecgs: Iterable[EcgSample], volumes: Iterable[CtSample]) -> list[Scenario]:
+def scenarios(ecgs: Iterable[EcgSample], volumes: Iterable[CtSample],
+              photographs: Iterable[PhotographSample] = (), sounds: Iterable[SoundSample] = (),
+              heads: Iterable[HeadSample] = ()) -> list[Scenario]:
     """Everything that the readers' generators make, and an MR study that no rule takes."""
     made: list[Scenario] = []
     for ecg in ecgs:
@@ -73,6 +110,12 @@ def scenarios(ecgs: Iterable[EcgSample], volumes: Iterable[CtSample]) -> list[Sc
     for volume in volumes:
         made.append(_ct(volume, len(made)))
     made.append(_mr(len(made)))
+    for photograph in photographs:
+        made.append(_photograph(photograph, len(made)))
+    for sound in sounds:
+        made.append(_sound(sound, len(made)))
+    for head in heads:
+        made.append(_head(head, len(made)))
     return made
 
 
@@ -94,6 +137,30 @@ def _ct(sample: CtSample, number: int) -> Scenario:
                       description="Chest CT")
     return _scenario(sample.title, slices, "reported", sample.verdict, patient, accession, sample.name,
                      "CTCHEST^CT chest^L", "Cough and fever, pneumonia?")
+
+
+def _photograph(sample: PhotographSample, number: int) -> Scenario:
+    patient, accession, key = _identity(number, sample.name)
+    content = write_photo(PhotographFile(sample.pixels), "DMS", patient, key=key, recorded_at=_RECORDED,
+                          accession_number=accession, spacing=sample.spacing)
+    return _scenario(sample.title, [content], "reported", sample.verdict, patient, accession, sample.name,
+                     "DERMO^Dermoscopy^L", "Changing mole")
+
+
+def _head(sample: HeadSample, number: int) -> Scenario:
+    patient, accession, key = _identity(number, sample.name)
+    objects = write_mr_study(sample.series, patient, key=key, accession_number=accession, recorded_at=_RECORDED,
+                             description="MR head")
+    return _scenario(sample.title, objects, "reported", sample.verdict, patient, accession, sample.name,
+                     "MRHEAD^MR head^L", "Sudden weakness of the right arm, stroke?")
+
+
+def _sound(sample: SoundSample, number: int) -> Scenario:
+    patient, accession, key = _identity(number, sample.name)
+    content = write_sound(AudioSource(key, patient, sample.sound[None], sample.rate, _RECORDED, accession,
+                                      location=sample.location, description="Auscultation"))
+    return _scenario(sample.title, [content], "reported", sample.verdict, patient, accession, sample.name,
+                     "AUSC^Auscultation of lungs^L", "Wheezing at night")
 
 
 def _mr(number: int) -> Scenario:

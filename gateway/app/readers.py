@@ -89,4 +89,6 @@ def demo_scenarios() -> list[Scenario]:
     for name in discover_pipelines():
         if importlib.util.find_spec(f"pipelines.{name}.synthetic") is not None:
             made += importlib.import_module(f"pipelines.{name}.synthetic").samples()
-    return scenarios([s for s in made if hasattr(s, "signal")], [s for s in made if hasattr(s, "hu")])
+    return scenarios([s for s in made if hasattr(s, "leads")], [s for s in made if hasattr(s, "hu")],
+                     [s for s in made if hasattr(s, "pixels")], [s for s in made if hasattr(s, "sound")],
+                     [s for s in made if hasattr(s, "series")])

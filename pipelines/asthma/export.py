@@ -42,11 +42,16 @@ class Served(nn.Module):  # type: ignore[misc]
         told = [network(mel) for network in self.networks]
         logits = torch.stack([logit for logit, _ in told], dim=1)
         attention = torch.stack([weight for _, weight in told]).mean(dim=0)
-        whole = logits.mean(dim=1) @ self.network + features @ self.features + self.offset
-        beside = torch.stack([features @ weights for weights in self.features_of_folds], dim=1)
-        said = torch.stack([logits[:, n] @ weights for n, weights in enumerate(self.network_of_folds)], dim=1)
+        whole = _weighed(logits.mean(dim=1), self.network) + _weighed(features, self.features) + self.offset
+        beside = torch.stack([_weighed(features, weights) for weights in self.features_of_folds], dim=1)
+        said = torch.stack([_weighed(logits[:, n], weights) for n, weights in enumerate(self.network_of_folds)], dim=1)
         members = said + beside + self.offset_of_folds
         return torch.sigmoid(whole), attention, torch.sigmoid(members)
+
+
+def _weighed(given: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """given @ weights, written so that the exported graph keeps the batch free."""
+    return (given[:, :, None] * weights).sum(dim=1)
 
 
 def write(model: Served, thresholds: Mapping[str, float], folder: Path, learned: Learned, memory: str,

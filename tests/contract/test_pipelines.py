@@ -16,13 +16,18 @@ import pytest
 
 import pipelines
 from adapters.inference.embedded import EmbeddedInference
+from gateway.audio import Audio
 from gateway.errors import Unusable
-from gateway.pipeline import Array, Ecg, EcgSheet, KeyImage, Pipeline, Selection, Volume
+from gateway.photograph import Photograph
+from gateway.pipeline import Array, Ecg, EcgSheet, KeyImage, Pipeline, Selection, SpectrogramSheet, Volume
 from gateway.ports import Inference
 from gateway.result import ModelRelease, Result, Verdict, risk_of
 from gateway.result_json import from_json, to_json
 from gateway.study import Instance, Series, Study
+from pipelines.asthma.synthetic import breath
+from pipelines.dermoscopy.synthetic import as_bytes, cat, leaves, lesion, page, ruler, skin
 from tests.builders import study
+from tests.mr_studies import a_head, volumes
 from tests.reading import MODELS, ROOT, Load, Loaded, read
 
 pytestmark = pytest.mark.slow
@@ -66,6 +71,12 @@ def fitting(pipeline: Pipeline, instances: int = 40) -> Study:
     """A study of the kind that the pipeline reads, as far as tags go."""
     if "ECG" in pipeline.modalities:
         return study("ecg")
+    if "DMS" in pipeline.modalities:
+        return _photographed(pipeline)
+    if "AU" in pipeline.modalities:
+        return _recorded()
+    if "MR" in pipeline.modalities:
+        return a_head()
     tags = {"Modality": pipeline.modalities[0], "BodyPartExamined": "CHEST",
             "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
             "PixelSpacing": [4.0, 4.0], "SliceThickness": 7.0,
@@ -76,7 +87,27 @@ def fitting(pipeline: Pipeline, instances: int = 40) -> Study:
     return replace(of, series=(replace(of.series[0], instances=placed),))
 
 
+def _photographed(pipeline: Pipeline) -> Study:
+    """Two dermoscopic photographs."""
+    of = study("ct", instances=2, tags={"Modality": pipeline.modalities[0], "Rows": 480, "Columns": 640})
+    classed = tuple(replace(i, sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.7") for i in of.instances)
+    return replace(of, series=(replace(of.series[0], modality=pipeline.modalities[0], instances=classed),))
+
+
+def _recorded() -> Study:
+    """Two sounds."""
+    of = study("ct", instances=2, tags={"Modality": "AU"})
+    classed = tuple(replace(i, sop_class_uid="1.2.840.10008.5.1.4.1.1.9.4.2") for i in of.instances)
+    return replace(of, series=(replace(of.series[0], modality="AU", instances=classed),))
+
+
 def a_loader(pipeline: Pipeline) -> Load:
+    if "AU" in pipeline.modalities:
+        return _sound
+    if "MR" in pipeline.modalities:
+        return volumes
+    if "DMS" in pipeline.modalities:
+        return _photograph
     return _ecg if "ECG" in pipeline.modalities else _volume
 
 
@@ -90,6 +121,16 @@ def _ecg(instances: tuple[Instance, ...], seconds: int = 10) -> Ecg:
     rows = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *eight[2:]]
     return Ecg(np.stack(rows).astype(np.float32), 250.0, LEADS, instances[0].sop_instance_uid,
                tuple((1, n) for n in range(1, 13)))
+
+
+def _photograph(instances: tuple[Instance, ...]) -> Photograph:
+    """A brown spot on skin."""
+    return Photograph(lesion(1, ragged=0.05), (0.03, 0.03), instances[0].sop_instance_uid)
+
+
+def _sound(instances: tuple[Instance, ...]) -> Audio:
+    """Ten seconds of breath with wheezes."""
+    return Audio(breath("wheezes", 1, 10)[None], 4000.0, instances[0].sop_instance_uid, ((1, 1),))
 
 
 def _volume(instances: tuple[Instance, ...]) -> Volume:
@@ -139,7 +180,7 @@ def test_a_fitting_study_is_read_and_read_the_same_again(pipeline: Pipeline, inf
     check(first.result)
     assert first.result == again.result
     assert first.result.findings, first.result.problems
-    assert isinstance(first.picture, EcgSheet | KeyImage)
+    assert isinstance(first.picture, EcgSheet | KeyImage | SpectrogramSheet)
     assert set(first.result.evidence) <= {i.sop_instance_uid for i in of.instances}
     assert [m.name for m in first.result.provenance.models] == list(pipeline.models)
 
@@ -203,6 +244,12 @@ def _poor(pipeline: Pipeline) -> dict[str, Load]:
     """Loaded things that nobody could read."""
     if "ECG" in pipeline.modalities:
         return {name: _spoiled_ecg(change) for name, change in _SPOILED_ECGS.items()}
+    if "DMS" in pipeline.modalities:
+        return {name: _spoiled_photograph(pixels) for name, pixels in _NO_LESIONS.items()}
+    if "AU" in pipeline.modalities:
+        return {name: _spoiled_sound(change) for name, change in _SPOILED_SOUNDS.items()}
+    if "MR" in pipeline.modalities:
+        return {name: _spoiled_head(change) for name, change in _SPOILED_HEADS.items()}
     return {name: _spoiled_volume(change) for name, change in _SPOILED_VOLUMES.items()}
 
 
@@ -230,6 +277,61 @@ _SPOILED_VOLUMES: dict[str, Any] = {
     "huge": lambda v: replace(v, hu=v.hu * 1e30),
     "tiny": lambda v: replace(v, hu=v.hu[:, :1, :1]),
 }
+
+
+_SPOILED_HEADS: dict[str, Any] = {
+    "one slice": lambda v: replace(v, values=v.values[:1], positions=v.positions[:1], slices=v.slices[:1]),
+    "air": lambda v: replace(v, values=np.random.default_rng(0).random(v.values.shape, np.float32)),
+    "zero": lambda v: replace(v, values=np.zeros_like(v.values)),
+    "all missing": lambda v: replace(v, values=np.full_like(v.values, np.nan)),
+    "tiny": lambda v: replace(v, values=v.values[:, :1, :1]),
+}
+
+
+def _spoiled_head(change: Any) -> Load:
+    return lambda instances: tuple(change(volume) for volume in volumes(instances))
+
+
+_NO_LESIONS: dict[str, Any] = {
+    "one pixel": lambda: np.full((1, 1, 3), 128, np.uint8),
+    "tiny": lambda: lesion(1)[::8, ::8],
+    "black": lambda: np.zeros((300, 400, 3), np.uint8),
+    "white": lambda: np.full((300, 400, 3), 255, np.uint8),
+    "noise": lambda: np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8),
+    "a strip": lambda: np.full((1, 4000, 3), 128, np.uint8),
+    "skin alone": lambda: as_bytes(skin()),
+    "a cat": cat, "a ruler": ruler, "leaves": leaves, "a page": page,
+}
+
+
+_SPOILED_SOUNDS: dict[str, Any] = {
+    "empty": lambda a: replace(a, signal=a.signal[:, :0]),
+    "no channel": lambda a: replace(a, signal=a.signal[:0], channels=()),
+    "all missing": lambda a: replace(a, signal=np.full_like(a.signal, np.nan)),
+    "infinite": lambda a: replace(a, signal=np.full_like(a.signal, np.inf)),
+    "zero": lambda a: replace(a, signal=np.zeros_like(a.signal)),
+    "one": lambda a: replace(a, signal=np.ones_like(a.signal)),
+    "rate zero": lambda a: replace(a, rate=0.0),
+    "rate missing": lambda a: replace(a, rate=float("nan")),
+    "rate endless": lambda a: replace(a, rate=float("inf")),
+    "two seconds": lambda a: replace(a, signal=a.signal[:, :8000]),
+    "noise": lambda a: replace(a, signal=np.random.default_rng(0).normal(0, 0.1, a.signal.shape).astype(np.float32)),
+}
+
+
+def _spoiled_sound(change: Any) -> Load:
+    def load(instances: tuple[Instance, ...]) -> Loaded:
+        loaded: Audio = change(_sound(instances))
+        return loaded
+
+    return load
+
+
+def _spoiled_photograph(pixels: Any) -> Load:
+    def load(instances: tuple[Instance, ...]) -> Loaded:
+        return Photograph(pixels(), None, instances[0].sop_instance_uid)
+
+    return load
 
 
 def _spoiled_ecg(change: Any) -> Load:
