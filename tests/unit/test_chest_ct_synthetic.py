@@ -17,7 +17,7 @@ from adapters.inference.embedded import EmbeddedInference
 from gateway.codes import Code
 from gateway.errors import Unusable
 from gateway.result import Finding
-from pipelines.chest_ct import synthetic
+from pipelines.chest_ct import cases, synthetic
 from pipelines.chest_ct.calibration import Curve, threshold
 from pipelines.chest_ct.validate import overall, score
 from pipelines.learning.calibration import platt_of_scores
@@ -150,7 +150,11 @@ def small_train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]
 
 
 def test_training_writes_models_that_the_gateway_can_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few cases, one epoch: no good, but whole."""
+    """A few coarse cases, one epoch: no good, but whole."""
+    def coarse(seed: int, *, crowded: bool = False) -> synthetic.Case:
+        return synthetic.chest(seed, ("opacity",) * (seed % 2), shape=(40, 90, 90), spacing=(7.5, 4.0, 4.0))
+
+    monkeypatch.setattr(cases, "random_case", coarse)
     told: list[str] = []
     summary = small_train(monkeypatch)(None, tmp_path, seed=3, epochs=1, cases=8, progress=told.append)
     inference = EmbeddedInference(tmp_path, 60, 1)
@@ -192,3 +196,17 @@ def test_too_few_volumes_to_learn_from_are_refused(tmp_path: Path, monkeypatch: 
     (tmp_path / "labels.csv").write_text("record,nodule\na,0\n")
     with pytest.raises(Unusable, match=r"3 volumes with a finding.*there are 1 with lungs, 1 of them normal"):
         small_train(monkeypatch)(tmp_path, tmp_path / "out")
+
+
+def test_who_takes_a_training_up_gets_the_batches_that_would_have_come() -> None:
+    torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    from pipelines.chest_ct.train_synthetic import Batches
+
+    shown = np.random.default_rng(0).random((50, 3, 8, 8)).astype(np.float16)
+    whole, again = (Batches(shown, shown[:, :2], seed=4) for _ in range(2))
+    assert whole.steps == 2
+    first = list(whole(np.random.default_rng((4, 0))))
+    second = list(whole(np.random.default_rng((4, 1))))
+    for expected, made in zip(second, again(np.random.default_rng((4, 1))), strict=True):
+        assert all(torch.equal(one, two) for one, two in zip(expected, made, strict=True))
+    assert not torch.equal(first[0][0], second[0][0])

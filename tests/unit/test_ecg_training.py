@@ -16,7 +16,7 @@ from pipelines.ecg_12lead.calibration import normal_threshold, platt, threshold
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
 from pipelines.ecg_12lead.truth import truth_of
 from pipelines.ecg_12lead.validate import validate
-from pipelines.metrics import auc
+from pipelines.validation.ranking import auc
 from tests.reading import DATA, MODELS
 
 PTBXL = DATA / "ptb-xl"
