@@ -12,11 +12,11 @@ from torch import nn
 
 from pipelines.asthma.combine import Combination
 from pipelines.asthma.labels import OUTPUTS
-from pipelines.asthma.learned import Learned
 from pipelines.asthma.measures import FEATURES
 from pipelines.asthma.mel import BANDS, HIGHEST, HOP, WINDOWS
 from pipelines.asthma.network import FRAMES
 from pipelines.asthma.preprocess import KEPT, OVERLAP, RATE, TRIM, WINDOW
+from pipelines.asthma.train_clips import Learned
 from pipelines.learning.export import Release, Signature, write_model
 
 VERSION = "1.0.0"

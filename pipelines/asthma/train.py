@@ -20,9 +20,9 @@ from pipelines.asthma.augment import Tricks, augmented
 from pipelines.asthma.combine import Combination, fitted
 from pipelines.asthma.export import Served, write
 from pipelines.asthma.labels import OUTPUTS
-from pipelines.asthma.learned import Halves, Learned, gather, synthetic
 from pipelines.asthma.memory import written
 from pipelines.asthma.network import DenseNet, Transformer
+from pipelines.asthma.train_clips import Halves, Learned, gather, synthetic
 from pipelines.learning.folds import Indices, Numbers, grouped_folds
 from pipelines.learning.training import Plan, seed_everything
 from pipelines.learning.training import train as run_training

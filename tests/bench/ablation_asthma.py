@@ -12,8 +12,8 @@ import torch
 
 from gateway.app.recordings import RecordingFiles
 from pipelines.asthma.augment import Tricks
-from pipelines.asthma.learned import gather, synthetic
 from pipelines.asthma.train import FOLDS, RECIPES, SYNTHETIC, Job, cross_validated, figures, told
+from pipelines.asthma.train_clips import gather, synthetic
 from pipelines.learning.folds import grouped_folds
 
 LEFT_OUT = ("mixing", "stretching", "synthesis")
