@@ -52,7 +52,7 @@ def _given(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str
     """Options that were chosen; refused where the function has no such parameter."""
     chosen = {name: value for name, value in options.items() if value}
     for name in chosen.keys() - inspect.signature(function).parameters.keys():
-        raise ConfigurationError(f"this reader has no --{name} in {function.__name__}")
+        raise ConfigurationError(f"this reader has no --{name}: leave it out")
     return chosen
 
 
