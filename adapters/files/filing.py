@@ -22,6 +22,8 @@ LONGEST_JOURNALED = 768 * 1024
 """Bytes of an object that goes through the journal: a CT slice of 512 × 512 pixels does. What is larger has a file of
 its own at once, and gains little by it."""
 _BEHIND_SECONDS = 1.0
+Filed = tuple[str, Outcome, str]
+"""Path, what became of it, SHA-256 of the data set (hex)."""
 
 
 class Filings:
@@ -63,10 +65,11 @@ class Filings:
                 record = self.journal.append(entry, content)
             except OSError:
                 return None
-        waiting = self._waiting[path] = Waiting(self, record, path, name, entry.digest.hex())
+        waiting = self._waiting[path] = Waiting(self, record, path, name, len(entry.header))
         return waiting
 
-    def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray) -> tuple[Path, Outcome] | None:
+    def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray,
+                    digest: str) -> tuple[Path, Outcome] | None:
         """See `Places.place_small`: into the journal and its file at once."""
         directory, name = study_folder(self._root, uids[0]), file_name(uids[1])
         if (waiting := self._waiting.get(f"{directory}/{name}.dcm")) is not None:
@@ -74,11 +77,11 @@ class Filings:
         if may_be_part(directory / f"{name}.dcm", memoryview(content)[BEFORE:]):
             self.recover()  # of a process that has died its journal tells what it was writing
         with self._names.held(name):
-            for path, outcome in candidates(directory, name, entry.digest.hex()):
+            for path, outcome in candidates(directory, name, digest):
                 if not path.exists():
                     entry.name = str(path)[self._root_length:]
                     return (path, outcome) if self._write_small(path, entry, content) else None
-                if holds(path, entry.digest.hex()):
+                if holds(path, digest):
                     self._files.sync_directory(directory)  # whoever wrote it may not have come so far
                     return path, Outcome.DUPLICATE
         return None
@@ -114,30 +117,33 @@ class Filings:
         self._waiting.pop(waiting.path, None)
         self.journal.void(waiting.record)
 
-    def file(self, waiting: Waiting) -> tuple[str, Outcome]:
+    def file(self, waiting: Waiting) -> Filed:
         """Raises OSError."""
         try:
+            content = self.journal.read(waiting.record)
+            with memoryview(content) as view:
+                digest = hashlib.sha256(view[waiting.header:]).hexdigest()
             with self._names.held(waiting.name):
-                found = self._file(waiting)
+                path, outcome = self._file(waiting, content, digest)
         except OSError:
             self._behind_until = time.monotonic() + _BEHIND_SECONDS
             raise
         self._behind_until = 0.0
         self._waiting.pop(waiting.path, None)
-        return found
+        return path, outcome, digest
 
-    def _file(self, waiting: Waiting) -> tuple[str, Outcome]:
+    def _file(self, waiting: Waiting, content: bytes, digest: str) -> tuple[str, Outcome]:
         wanted, record = waiting.path, waiting.record
         if not os.path.lexists(wanted):
-            self._write_whole(wanted, self.journal.read(record))
+            self._write_whole(wanted, content)
             self.journal.done(record)
             return wanted, Outcome.STORED
-        for path, outcome in candidates(Path(wanted).parent, waiting.name, waiting.digest):
+        for path, outcome in candidates(Path(wanted).parent, waiting.name, digest):
             if not path.exists():
-                self._replace(path, self.journal.read(record), durably=True)
+                self._replace(path, content, durably=True)
                 self.journal.void(record)  # it names another file, which is never to be written over
                 return str(path), outcome
-            if holds(path, waiting.digest):
+            if holds(path, digest):
                 self._files.sync_directory(path.parent)
                 self.journal.done(record)
                 return str(path), Outcome.DUPLICATE
@@ -219,18 +225,18 @@ class Filings:
 class Waiting:
     """Implements `adapters.files.incoming.Filing`."""
 
-    __slots__ = ("_filings", "_found", "_lock", "digest", "name", "path", "record")
+    __slots__ = ("_filings", "_found", "_lock", "header", "name", "path", "record")
 
-    def __init__(self, filings: Filings, record: Record, path: str, name: str, digest: str) -> None:
-        self._filings, self.record, self.path, self.name, self.digest = filings, record, path, name, digest
-        self._found: tuple[str, Outcome] | None = None
+    def __init__(self, filings: Filings, record: Record, path: str, name: str, header: int) -> None:
+        self._filings, self.record, self.path, self.name, self.header = filings, record, path, name, header
+        self._found: Filed | None = None
         self._lock = threading.Lock()
 
     def commit(self) -> None:
         """See `Filing.commit`."""
         self._filings.commit(self)
 
-    def file(self) -> tuple[str, Outcome]:
+    def file(self) -> Filed:
         """See `Filing.file`; by whoever comes first, the sender's own or one with the same name."""
         with self._lock:
             if self._found is None:

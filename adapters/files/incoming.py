@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import zlib
 from pathlib import Path
 from typing import Protocol
 
@@ -30,8 +31,9 @@ class Filing(Protocol):
         """Raises OSError; nothing is to be filed then."""
         ...
 
-    def file(self) -> tuple[str, Outcome]:
-        """Raises OSError where that cannot be done now; it may be asked for again."""
+    def file(self) -> tuple[str, Outcome, str]:
+        """Path, outcome, SHA-256 of the data set. Raises OSError where that cannot be done now; it may be asked for
+        again."""
         ...
 
     def drop(self) -> None:
@@ -60,7 +62,8 @@ class Places(Protocol):
         done what it was asked to. Raises OSError."""
         ...
 
-    def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray) -> tuple[Path, Outcome] | None:
+    def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray,
+                    digest: str) -> tuple[Path, Outcome] | None:
         """`place` for an object in memory; None where that cannot be done now. Raises OSError."""
         ...
 
@@ -72,7 +75,9 @@ class IncomingFile:
         self._files, self._places, self._header = files, places, header
         self._longest_journaled = longest_journaled
         self._early = bytearray().join((_FREE, header))
+        self._check = 0
         self._digest = hashlib.sha256()
+        """Of the data set, for a scratch file: objects in the journal have theirs made when they are filed."""
         self._size = len(header)
         self._room: Room | None = None
         self._path: Path | None = None
@@ -81,9 +86,9 @@ class IncomingFile:
 
     def write(self, piece: Piece) -> None:
         """See `gateway.ports.Incoming.write`."""
-        self._digest.update(piece)
         self._size += len(piece)
         if self._room is None and self._path is None and self._size <= _KEPT_IN_MEMORY:
+            self._check = zlib.crc32(piece, self._check)
             self._early += piece
             return
         with durable.storage_errors():
@@ -92,8 +97,10 @@ class IncomingFile:
             if self._room is not None and self._size > self._longest_journaled:
                 self._leave_journal()
             if self._room is not None:
+                self._check = zlib.crc32(piece, self._check)
                 self._places.journal.write(self._room, piece)
             else:
+                self._digest.update(piece)
                 self._files.write(self._descriptor, piece)
 
     def stage(self, study_instance_uid: str, sop_instance_uid: str) -> None:
@@ -103,13 +110,12 @@ class IncomingFile:
 
     def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
         """See `gateway.ports.Incoming.finish`."""
-        digest, uids = self._digest.hexdigest(), (study_instance_uid, sop_instance_uid)
         with durable.storage_errors():
             if self._filing is not None:
                 self._commit(self._filing)
-                return Stored(self._filing.path, digest, self._size, Outcome.STORED)
+                return Stored(self._filing.path, "", self._size, Outcome.STORED)
             try:
-                path, outcome = self._finish(uids, digest)
+                path, outcome, digest = self._finish((study_instance_uid, sop_instance_uid))
             finally:
                 self.abort()
         return Stored(str(path), digest, self._size, outcome)
@@ -119,9 +125,9 @@ class IncomingFile:
         if self._filing is None:
             return stored
         with durable.storage_errors():
-            path, outcome = self._filing.file()
+            path, outcome, digest = self._filing.file()
         self._filing = None
-        return Stored(path, stored.digest, stored.size, outcome)
+        return Stored(path, digest, stored.size, outcome)
 
     def abort(self) -> None:
         """See `gateway.ports.Incoming.abort`."""
@@ -141,7 +147,7 @@ class IncomingFile:
     close = abort
 
     def _entry(self) -> Entry:
-        return Entry("", self._header, self._size - len(self._header), self._digest.digest())
+        return Entry("", self._header, self._size - len(self._header), self._check)
 
     def _stage(self, uids: tuple[str, str]) -> None:
         """Afterwards there is a filing, or all of the object is in memory or in a scratch file."""
@@ -167,19 +173,22 @@ class IncomingFile:
             self._filing = None
             raise
 
-    def _finish(self, uids: tuple[str, str], digest: str) -> tuple[str | Path, Outcome]:
+    def _finish(self, uids: tuple[str, str]) -> tuple[str | Path, Outcome, str]:
         if self._path is None:
             self._stage(uids)
             if self._filing is not None:
                 self._commit(self._filing)
-                found = self._filing.file()
+                filed = self._filing.file()
                 self._filing = None
-                return found
-            placed = self._places.place_small(uids, self._entry(), self._early)
+                return filed
+            with memoryview(self._early) as early:
+                digest = hashlib.sha256(early[BEFORE + len(self._header):]).hexdigest()
+            placed = self._places.place_small(uids, self._entry(), self._early, digest)
             if placed is not None:
-                return placed
+                return *placed, digest
         scratch = self._path or self._open()
-        return self._places.place(scratch, self._descriptor, uids, digest)
+        digest = self._digest.hexdigest()
+        return *self._places.place(scratch, self._descriptor, uids, digest), digest
 
     def _leave_memory(self) -> None:
         """For the journal; for a scratch file where the journal takes nothing."""
@@ -208,6 +217,7 @@ class IncomingFile:
         self._path = path
         durable.claim(self._descriptor)
         with memoryview(self._early) as early:
+            self._digest.update(early[BEFORE + len(self._header):])
             self._files.write(self._descriptor, early[BEFORE:])
         self._early = bytearray()
         return path

@@ -14,47 +14,27 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from adapters.files import durable
 from adapters.files.durable import FileLayer, Piece
-from adapters.files.journal_records import BEFORE, Entry, fits, head_of, padded, placeholder, records, remove, void
+from adapters.files.journal_records import BEFORE, Entry, fits, head_of, padded, placeholder, records, void
+from adapters.files.journal_segments import SEGMENT, Segment, Segments
 
-SEGMENT = 8 * 1024 * 1024
-"""Bytes of a segment, a file that is filled once and then written over and over."""
-MOST_SEGMENTS = 64
 AHEAD = 4
 """Segments that are kept ready: filling one takes longer than an object may wait."""
 SETTLE_SECONDS = 1.0
 """How long a record waits until the file that it stands for is durable itself."""
-_SPARED = 4
-"""Segments for which there must be room besides, before one is made: the disk is for objects."""
 _STARTED = 128 * 1024
-_ZEROS = bytes(1024 * 1024)
-
-
-@dataclass(eq=False, slots=True)
-class _Segment:
-    path: Path
-    end: int = 0
-    written: int = 0
-    synced: int = 0
-    pending: int = 0
-    """Records whose files are not written yet, and rooms."""
-    users: int = 0
-    """Rooms, and records that are not durable yet; while there are any, the segment is open."""
-    descriptor: int = -1
-    syncing: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(slots=True)
 class Room:
     """Reserved for an object that is coming; `Journal.complete` or `Journal.leave` ends it."""
 
-    segment: _Segment
+    segment: Segment
     offset: int
     span: int
     number: int
@@ -68,7 +48,7 @@ class Room:
 class Record:
     """One complete object; `Journal.done` or `Journal.void` ends it."""
 
-    segment: _Segment
+    segment: Segment
     offset: int
     length: int
     number: int
@@ -80,21 +60,20 @@ class Journal:
     def __init__(self, root: Path, name: str, files: FileLayer, rewrite: Callable[[str, bytes], None]) -> None:
         """`root`: the store's folder, on the file system that is synced; `name`: this journal's own, among others.
         `rewrite`: writes the file of a record anew where it is still there."""
-        self._root, self.folder, self._files = root, root / "journal" / name, files
+        self._root, self._files = root, files
+        self._segments = Segments(root, name, files)
+        self.folder = self._segments.folder
         self._rewrite = rewrite
         self._failed = False
         """Whether the last sync of everything failed. What it could not write the system takes as written (Linux does:
         the next sync succeeds), so it has to be written again."""
         self._rounds = itertools.count(int.from_bytes(os.urandom(6), "little"))
         self._round = next(self._rounds)
-        self._claim: int | None = None
-        self._numbers = itertools.count()
-        self._current: _Segment | None = None
-        self._sealed: list[_Segment] = []
-        self._free: list[_Segment] = []
-        self._made = self._ahead = 0
+        self._current: Segment | None = None
+        self._sealed: list[Segment] = []
+        self._free: list[Segment] = []
+        self._ahead = 0
         self._writing = threading.Lock()
-        self._making = threading.Lock()
         self._settling = threading.Lock()
         self._worker: threading.Thread | None = None
         self._wanted = threading.Event()
@@ -190,7 +169,7 @@ class Journal:
             with self._writing:
                 self._close(segment)
 
-    def _close(self, segment: _Segment) -> None:
+    def _close(self, segment: Segment) -> None:
         segment.users -= 1
         if not segment.users:
             self._files.close(segment.descriptor)
@@ -229,7 +208,7 @@ class Journal:
                 for segment in settled:
                     self._empty(segment)
 
-    def _sync_all(self, settled: Sequence[_Segment]) -> None:
+    def _sync_all(self, settled: Sequence[Segment]) -> None:
         if self._failed:
             for segment in settled:
                 for name, content in records(segment.path.read_bytes()):
@@ -244,12 +223,9 @@ class Journal:
         self._wanted.set()
         if self._worker is not None:
             self._worker.join()
-        if self._claim is not None:
+        if self._segments.claim is not None:
             self.settle()
-            if not self._sealed and (self._current is None or not self._current.end):
-                remove(self.folder, self._files)
-            os.close(self._claim)
-            self._claim = None
+        self._segments.close(empty=not self._sealed and (self._current is None or not self._current.end))
 
     # ------------------------------------------------------------ segments
 
@@ -265,12 +241,12 @@ class Journal:
             self._worker.start()
         self._wanted.set()
 
-    def _room(self, size: int) -> _Segment:
+    def _room(self, size: int) -> Segment:
         if size > SEGMENT:
             raise OSError("larger than a segment")
         if self._current is None or self._current.end + size > SEGMENT:
             self._seal()
-            self._current = self._free.pop() if self._free else self._new()
+            self._current = self._free.pop() if self._free else self._segments.make()
             self._round = next(self._rounds)
             self._work()
         return self._current
@@ -280,37 +256,7 @@ class Journal:
             self._sealed.append(self._current)
             self._current = None
 
-    def _new(self) -> _Segment:
-        with self._making:
-            space = os.statvfs(self._root)
-            if self._made >= MOST_SEGMENTS or space.f_bavail * space.f_frsize < _SPARED * SEGMENT:
-                raise OSError("the journal is full")
-            self._claim_folder()
-            segment = _Segment(self.folder / f"{next(self._numbers)}.seg")
-            descriptor = self._files.create(segment.path)
-            try:
-                for _ in range(0, SEGMENT, len(_ZEROS)):
-                    self._files.write(descriptor, _ZEROS)
-                self._files.sync_file(descriptor)
-                self._files.sync_directory(self.folder)
-            except OSError:
-                self._files.unlink(segment.path)
-                raise
-            finally:
-                self._files.close(descriptor)
-            self._made += 1
-            return segment
-
-    def _claim_folder(self) -> None:
-        if self._claim is None:
-            durable.make_directories(self.folder, self._files)
-            claim = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if not durable.claim(claim):
-                os.close(claim)
-                raise OSError("somebody else holds this journal")
-            self._claim = claim
-
-    def _empty(self, segment: _Segment) -> None:
+    def _empty(self, segment: Segment) -> None:
         descriptor = self._files.open(segment.path)
         try:
             self._files.write_at(descriptor, bytes(BEFORE), 0)
@@ -328,7 +274,7 @@ class Journal:
             with self._told():
                 self._wanted.clear()
                 while len(self._free) < max(AHEAD, self._ahead) and not self._closing:
-                    self._free.append(self._new())
+                    self._free.append(self._segments.make())
                 self._ahead = 0
             if (left := due - time.monotonic()) > 0 and self._wanted.wait(left):
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import struct
 import zlib
@@ -20,10 +19,10 @@ BEFORE = 512
 """Bytes of a record before its object: head and name. They are kept free before an object in memory, so that the
 record is written from where the object lies."""
 BLOCK = 4096
-_HEAD = struct.Struct("<4sB3xQHHII32sI")
-"""Magic, void, round; lengths of name, of the object's header, of the whole object; bytes until the next record;
-SHA-256 of its data set; CRC-32 of all of this (as if it was not void), the name and the object's header."""
-_MAGIC = b"TGJ3"
+_HEAD = struct.Struct("<4sB3xQHHIIII")
+"""Magic, void, round; lengths of name, of the object's header, of the whole object; bytes until the next record; CRC-32
+of the data set; CRC-32 of all of this (as if it was not void), the name and the object's header."""
+_MAGIC = b"TGJ4"
 _VOID_AT = 4
 LONGEST_HEADER = 0xFFFF
 
@@ -31,12 +30,12 @@ LONGEST_HEADER = 0xFFFF
 @dataclass(slots=True)
 class Entry:
     """An object for the journal. `name`: of its file, below the root; `header`: the object's bytes before the data set,
-    which has `length` bytes and the SHA-256 `digest`."""
+    which has `length` bytes and the CRC-32 `check`."""
 
     name: str
     header: bytes
     length: int
-    digest: bytes
+    check: int
 
     @property
     def size(self) -> int:
@@ -50,7 +49,7 @@ class _Head(NamedTuple):
     name: bytes
     length: int
     span: int
-    digest: bytes
+    check: int
     header: int
 
 
@@ -66,14 +65,14 @@ def padded(size: int) -> int:
 def head_of(entry: Entry, number: int, span: int) -> bytes:
     """What stands before the object in a record of the round with that number, which has `span` bytes."""
     name = entry.name.encode()
-    head = _HEAD.pack(_MAGIC, 0, number, len(name), len(entry.header), entry.size, span, entry.digest, 0)
+    head = _HEAD.pack(_MAGIC, 0, number, len(name), len(entry.header), entry.size, span, entry.check, 0)
     check = zlib.crc32(entry.header, zlib.crc32(name, zlib.crc32(head)))
     return (head[:-4] + check.to_bytes(4, "little") + name).ljust(BEFORE, b"\0")
 
 
 def placeholder(number: int, span: int) -> bytes:
     """The same for an object that is still coming: there is nothing to be restored, and records may follow."""
-    head = bytearray(head_of(Entry("", b"", 0, bytes(32)), number, span))
+    head = bytearray(head_of(Entry("", b"", 0, 0), number, span))
     head[_VOID_AT] = 1
     return bytes(head)
 
@@ -82,7 +81,7 @@ def records(segment: bytes) -> Iterator[tuple[str, bytes]]:
     """(name, object) of each record of the segment's last round that is whole and not void."""
     for offset, head in _heads(lambda offset, size: segment[offset:offset + size]):
         content = segment[offset + BEFORE:offset + BEFORE + head.length]
-        if not head.void and hashlib.sha256(content[head.header:]).digest() == head.digest:
+        if not head.void and zlib.crc32(content[head.header:]) == head.check:
             yield head.name.decode(), content
 
 
@@ -168,12 +167,12 @@ def _heads(read: Callable[[int, int], bytes]) -> Iterator[tuple[int, _Head]]:
         start = read(offset, BEFORE)
         if len(start) < BEFORE:
             return
-        magic, void, number, name_length, header, length, span, digest, check = _HEAD.unpack_from(start)
+        magic, void, number, name_length, header, length, span, data_check, check = _HEAD.unpack_from(start)
         if magic != _MAGIC or number != (first := first or number) or name_length > BEFORE - _HEAD.size:
             return
         name = start[_HEAD.size:_HEAD.size + name_length]
-        plain = _HEAD.pack(magic, 0, number, name_length, header, length, span, digest, 0)
+        plain = _HEAD.pack(magic, 0, number, name_length, header, length, span, data_check, 0)
         if zlib.crc32(read(offset + BEFORE, header), zlib.crc32(name, zlib.crc32(plain))) != check:
             return
-        yield offset, _Head(void, number, name, length, span, digest, header)
+        yield offset, _Head(void, number, name, length, span, data_check, header)
         offset += max(span, BLOCK)

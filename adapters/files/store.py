@@ -13,7 +13,7 @@ from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.filing import LONGEST_JOURNALED, Filings
 from adapters.files.incoming import IncomingFile
-from adapters.files.journal import SEGMENT
+from adapters.files.journal_segments import SEGMENT
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, study_folder
 from gateway.errors import Permanent, StorageFull

@@ -28,6 +28,8 @@ KEPT_BESIDE = "Conflict: kept beside another object of the same UID."
 
 @dataclass(frozen=True, slots=True)
 class Stored:
+    """`digest`: SHA-256 of the data set (hex); empty while an object that was staged has no file."""
+
     path: str
     digest: str
     size: int
@@ -185,7 +187,7 @@ class TagStream(Protocol):
 TagStreamer = Callable[[bytes], TagStream]
 """header → reader of the data set that follows it; raises Unreadable."""
 
-TagReader = Callable[[bytes, Sequence[bytes]], Mapping[str, Any]]
+TagReader = Callable[[bytes, Iterable[bytes]], Mapping[str, Any]]
 """(header, dataset) → tags by DICOM keyword incl. SOPClassUID, TransferSyntaxUID; raises Unreadable, Unusable."""
 
 

@@ -24,6 +24,8 @@ from adapters.dicom.transport.scp import DicomServer
 from adapters.files.documents import DocumentFolder
 from adapters.files.intact import is_intact
 from adapters.files.store import FileObjectStore
+from adapters.receiver.processes import ReceiverProcesses, Told
+from adapters.receiver.wire import Orders
 from gateway.commitment_desk import CommitmentDesk
 from gateway.intake import Gate, ObjectIntake
 from gateway.repository import DeliveryTicket, Ticket
@@ -80,7 +82,8 @@ class ReceivingHalf:
 
 @contextmanager
 def receiving_half(folder: Path, **settings: Any) -> Iterator[ReceivingHalf]:
-    """A second one in the same folder afterwards is a restart. Port 0 unless the settings name one."""
+    """A second one in the same folder afterwards is a restart. Port 0 unless the settings name one. With
+    `dicom.processes` above 1 those store what comes, as in a whole gateway."""
     folder.mkdir(exist_ok=True)
     settings["dicom"] = {"port": 0, **settings.get("dicom", {})}
     told = Settings.model_validate({"data_dir": folder, "delivery": {"timeout_seconds": 3}, **settings})
@@ -96,7 +99,12 @@ def receiving_half(folder: Path, **settings: Any) -> Iterator[ReceivingHalf]:
                           lambda uid, peer, named, _: asked.append((uid, peer, list(named))),
                           patience=timedelta(seconds=1.5))
     scp.use(desk)
-    server = DicomServer(told.dicom, intake, [scp.service()])
+    receivers = ReceiverProcesses(
+        told.dicom.processes if told.dicom.processes > 1 else 0,
+        Orders(told.dicom, told.log, (folder / "instances").resolve(), 0, ()), Gate(),
+        Told(index, lambda *_: None, lambda _: None, lambda: None))
+    server = DicomServer(told.dicom, intake, [scp.service()], pass_on=receivers.pass_on)
+    receivers.start()
     index.start()
     desk.start()
     server.start()
@@ -104,6 +112,7 @@ def receiving_half(folder: Path, **settings: Any) -> Iterator[ReceivingHalf]:
         yield ReceivingHalf(told, database, rows, commitments, index, intake, scp, desk, server, queue, asked)
     finally:
         server.stop()
+        receivers.stop()
         desk.stop()
         index.stop()
         database.dispose()

@@ -21,6 +21,7 @@ from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_ACTION
 
 from adapters.dicom.content import commitment as content
+from adapters.dicom.transport.scu import send_files
 from gateway.commitment import Reference, Report, Request
 from tests.dicom_objects import SERIES, part10_bytes, slice_dataset
 from tests.peers.dcmtk import free_port
@@ -104,6 +105,21 @@ def ask(association: Any, *references: Reference, transaction: str = "", action:
 
 def stored(gateway: ReceivingHalf, *numbers: int) -> list[str]:
     return [gateway.take(part10_bytes(slice_dataset(number))) for number in numbers]
+
+
+@pytest.mark.slow
+def test_what_receiver_processes_have_just_stored_is_committed_to(tmp_path: Path) -> None:
+    paths = []
+    for number in range(1, 13):
+        paths.append(tmp_path / f"{number}.dcm")
+        paths[-1].write_bytes(part10_bytes(slice_dataset(number)))
+    with modality() as peer, receiving_half(tmp_path / "half", **(at(peer) | {
+            "dicom": at(peer)["dicom"] | {"processes": 2}})) as gateway:
+        assert not send_files("127.0.0.1", gateway.server.port, "CT1", "TRIAGE", paths).failures
+        with peer.calling(gateway) as association:
+            assert ask(association, *map(ct, range(1, 13))) == 0
+            report = peer.reports.get(timeout=20)
+    assert (len(report.committed), list(report.failed)) == (12, [])
 
 
 def test_what_is_here_is_committed_to_on_the_same_association(tmp_path: Path) -> None:

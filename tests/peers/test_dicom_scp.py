@@ -13,6 +13,7 @@ import pytest
 import structlog
 from pydicom.uid import (
     UID,
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -21,7 +22,7 @@ from pydicom.uid import (
 )
 from structlog.testing import LogCapture
 
-from adapters.dicom.content import part10
+from adapters.dicom.content import part10, upper_layer
 from adapters.dicom.content.upper_layer import (
     ABORT,
     AFFECTED_SOP_CLASS,
@@ -430,3 +431,28 @@ def test_stop_ends_everything(start: Start) -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_messages_that_do_not_wait_for_answers_are_answered_in_order(start: Start) -> None:
+    """An echo is served by a thread of the library, the objects around it by ours."""
+    syntax, dataset = str(ExplicitVRLittleEndian), part10.split(part10_bytes(slice_dataset(1)))[1]
+    uid = str(slice_dataset(1).SOPInstanceUID)
+    echo = upper_layer.encode_command({upper_layer.AFFECTED_SOP_CLASS: VERIFICATION, upper_layer.COMMAND_FIELD: 0x30,
+                                       upper_layer.MESSAGE_ID: 7, upper_layer.DATA_SET_TYPE: upper_layer.NO_DATA_SET})
+    store = upper_layer.encode_command({
+        upper_layer.AFFECTED_SOP_CLASS: str(CTImageStorage), upper_layer.COMMAND_FIELD: 1, upper_layer.MESSAGE_ID: 8,
+        upper_layer.PRIORITY: 0, upper_layer.DATA_SET_TYPE: 0, upper_layer.AFFECTED_SOP_INSTANCE: uid})
+    both = b"".join([*upper_layer.command_pdus(1, echo, 16384), *upper_layer.command_pdus(3, store, 16384),
+                     *upper_layer.dataset_pdus(3, dataset, 16384)])
+    contexts_asked = [(VERIFICATION, str(ImplicitVRLittleEndian)), (str(CTImageStorage), syntax)]
+    with Association(Peer("127.0.0.1", start().port, "TRIAGE", "CT", 10), contexts_asked) as one:
+        for count in (1, 3, 5):
+            one._send(both * count)
+            told = [answer(one) for _ in range(2 * count)]
+            assert told == [(0x8030, 7), (0x8001, 8)] * count
+
+
+def answer(association: Association) -> tuple[int | str, int | str]:
+    """Command field and message answered to of the next response."""
+    fields = decode_command(association._read()[1][6:])
+    return fields[upper_layer.COMMAND_FIELD], fields[upper_layer.RESPONDED_TO]

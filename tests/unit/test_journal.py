@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from adapters.dicom.content import part10
-from adapters.files import filing, journal
+from adapters.files import filing, journal, journal_segments
 from adapters.files.durable import FileLayer
 from adapters.files.incoming import IncomingFile
 from adapters.files.store import FileObjectStore
@@ -71,9 +71,10 @@ def test_what_was_answered_is_there_after_a_crash(store: FileObjectStore, tmp_pa
     restored, = (tmp_path / "crashed").rglob("*.dcm")
     assert restored.name == "1.2.3.dcm"
     assert restored.read_bytes() == HEADER + content
-    assert incoming.file(stored) == stored
+    filed = incoming.file(stored)
+    assert (filed.path, filed.outcome) == (stored.path, Outcome.STORED)
     assert Path(stored.path).read_bytes() == HEADER + content
-    assert stored.digest == hashlib.sha256(content).hexdigest()
+    assert filed.digest == hashlib.sha256(content).hexdigest()
 
 
 def test_what_comes_at_the_same_time_is_restored_and_what_was_given_up_is_not(
@@ -110,7 +111,7 @@ def test_the_same_and_other_content_are_told_while_the_first_waits(store: FileOb
     again, same = answered(store, "1.2.3", b"one" * 100_000)
     other, beside = answered(store, "1.2.3", b"two" * 100_000)
     assert (stored.outcome, same.outcome, beside.outcome) == (Outcome.STORED, Outcome.DUPLICATE, Outcome.CONFLICT)
-    assert [first.file(stored), again.file(same), other.file(beside)] == [stored, same, beside]
+    assert [first.file(stored).path, again.file(same), other.file(beside)] == [stored.path, same, beside]
     assert Path(stored.path).read_bytes() == HEADER + b"one" * 100_000
     assert Path(beside.path).read_bytes() == HEADER + b"two" * 100_000
 
@@ -151,7 +152,7 @@ def test_what_cannot_get_its_file_waits_and_senders_are_told_meanwhile(
             answered(store, "1.2.4", b"data")
         with pytest.raises(StorageFull):
             answered(store, "1.2.5", bytes(SLICE))
-    assert incoming.file(stored) == stored
+    assert incoming.file(stored).path == stored.path
     assert Path(stored.path).read_bytes() == HEADER + b"data"
 
 
@@ -177,8 +178,8 @@ def test_nothing_that_was_deleted_comes_back_from_the_journal_of_another_process
 
 def test_a_full_journal_leaves_objects_to_files_of_their_own(store: FileObjectStore, tmp_path: Path,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MOST_SEGMENTS", 1)
-    most = journal.SEGMENT // (filing.LONGEST_JOURNALED + 8192)
+    monkeypatch.setattr(journal_segments, "MOST_SEGMENTS", 1)
+    most = journal_segments.SEGMENT // (filing.LONGEST_JOURNALED + 8192)
     size = filing.LONGEST_JOURNALED - len(HEADER)
     waiting = [answered(store, f"1.2.{number}", bytes([number]) * size) for number in range(most + 2)]
     filed = [incoming.file(stored) for incoming, stored in waiting]

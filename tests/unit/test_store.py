@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -421,7 +422,7 @@ def test_an_object_that_was_refused_is_not_restored(tmp_path: Path, monkeypatch:
 
 def appended(journal: Journal, name: str, content: bytes) -> Record:
     """Durable in the journal."""
-    entry = Entry(name, b"", len(content), hashlib.sha256(content).digest())
+    entry = Entry(name, b"", len(content), zlib.crc32(content))
     record = journal.append(entry, bytearray(BEFORE) + content)
     journal.sync(record)
     return record
@@ -475,6 +476,6 @@ def test_many_who_wait_at_the_same_time_share_a_sync(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=9000), st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=6000)), max_size=3))
 def test_no_bytes_of_a_segment_raise(noise: bytes, whole: list[tuple[str, bytes]]) -> None:
-    assert list(records(noise)) == [] or noise[:4] == b"TGJ3"
+    assert list(records(noise)) == [] or noise[:4] == b"TGJ4"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -56,7 +56,7 @@ class _Wanted:
     several: bool
 
 
-def read_tags(header: bytes, dataset: Sequence[bytes], extra_keywords: Iterable[str] = ()) -> dict[str, Any]:
+def read_tags(header: bytes, dataset: Iterable[bytes], extra_keywords: Iterable[str] = ()) -> dict[str, Any]:
     """DICOM keyword → value of `KEYWORDS` and `extra_keywords`, as `gateway.ports.TagReader` asks; JSON-serialisable.
 
     `header`: preamble and file meta information; `dataset`: the encoded data set, in pieces, in any transfer syntax.
@@ -288,7 +288,7 @@ def _require(tags: Mapping[str, Any]) -> None:
             raise Unusable(f"{keyword} is no UID: it has other characters than digits and dots.", element=keyword)
 
 
-def identity(header: bytes, dataset: Sequence[bytes]) -> dict[str, str]:
+def identity(header: bytes, dataset: Iterable[bytes]) -> dict[str, str]:
     """SOPClassUID, SOPInstanceUID and StudyInstanceUID as far as the data set has them. Raises Unreadable."""
     meta = part10.parse(header)
     stream = ElementStream(_encoding(meta.transfer_syntax_uid), _IDENTITY)
@@ -299,7 +299,7 @@ def identity(header: bytes, dataset: Sequence[bytes]) -> dict[str, str]:
     return {_IDENTITY[tag]: value[1].decode("ascii", "replace").strip("\0 ") for tag, value in found.items()}
 
 
-def require_announced(header: bytes, dataset: Sequence[bytes]) -> None:
+def require_announced(header: bytes, dataset: Iterable[bytes]) -> None:
     """Raise Unusable where the data set is of another class or instance than the header made of a C-STORE request says.
 
     Only for what came over DIMSE (PS3.4 B.2.2): in files the two often differ, and the data set counts.
