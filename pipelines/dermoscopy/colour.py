@@ -49,4 +49,4 @@ def lamp(rgb: Floats, usable: Mask) -> Floats:
     pixels = rgb[usable] if usable.any() else rgb.reshape(-1, 3)
     strength = np.power(np.mean(np.power(pixels, _NORM, dtype=np.float32), axis=0), 1 / _NORM)
     gain = strength / max(float(strength.mean()), 1e-6)
-    return np.clip(gain, 1 / _STRONGEST, _STRONGEST).astype(np.float32)
+    return np.asarray(np.clip(gain, 1 / _STRONGEST, _STRONGEST), np.float32)

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import Unusable
-from pipelines.dermoscopy.gates import signs_of_lesion, signs_of_picture
+from pipelines.dermoscopy.features import features
+from pipelines.dermoscopy.gates import OF_LESION, signs_of_lesion, signs_of_picture
 from pipelines.dermoscopy.inputs import inputs_of, person
 from pipelines.dermoscopy.isic import Row
 from pipelines.dermoscopy.lesion import find_lesion
 from pipelines.dermoscopy.prepare import grey16, prepare, squeezed
+from pipelines.dermoscopy.synthetic import no_skin
 from pipelines.validation.progress import Progress, track
 
 Open = Callable[[Path], NDArray[np.uint8]]
 """A picture's file → uint8 RGB (rows, columns, 3). Raises Unusable."""
+OTHERS = 240
 _PART = 100
 """Pictures that are kept together while they are prepared: what is stopped goes on there."""
 
@@ -46,6 +49,22 @@ def load(wanted: Sequence[Row], opened: Open, cache: Path, progress: Progress) -
                        for name in fields(Pictures)})
 
 
+def others(cache: Path, progress: Progress) -> NDArray[np.float32]:
+    """Features (n, FEATURES) of drawn pictures that show no skin, as far as something is found on them."""
+    file = cache / "others.npz"
+    if file.is_file():
+        with np.load(file) as kept:
+            return np.asarray(kept["features"])
+    made = []
+    for number in track(progress, range(OTHERS), OTHERS, "pictures of other things drawn", every=40):
+        prepared = prepare(no_skin(number))
+        lesion = find_lesion(prepared)
+        if lesion is not None:
+            made.append(features(prepared, lesion))
+    np.savez(file, features=np.stack(made))
+    return np.stack(made)
+
+
 def _part(part: Sequence[Row], opened: Open, file: Path) -> Pictures:
     names = np.array([row.name for row in part])
     if file.is_file():
@@ -65,9 +84,9 @@ def _one(row: Row, opened: Open) -> Pictures:
     small = grey16(prepared).astype(np.float16)
     if lesion is None:
         return Pictures(np.zeros(0, np.float32), np.zeros(0, np.float16), small,
-                          np.array([*signs.values(), 0.0, 0.0]), np.array(False))
+                          np.array([*signs.values(), *(0.0 for _ in OF_LESION)]), np.array(False))
     given = inputs_of(prepared, lesion, person(row.age, row.sex))
-    every = np.array([*signs.values(), *signs_of_lesion(lesion).values()])
+    every = np.array([*signs.values(), *signs_of_lesion(prepared, lesion).values()])
     return Pictures(given["features"][0], given["view"][0].astype(np.float16), small, every, np.array(True))
 
 

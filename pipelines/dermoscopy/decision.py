@@ -105,4 +105,4 @@ def _summary(verdict: Verdict, read: Read, found: tuple[Finding, ...], count: in
         told.append(f"The most suspicious of {count} photographs is told.")
     if read.abcd.colours:
         told.append(f"Colours: {', '.join(read.abcd.colours)}.")
-    return " ".join([*told, NOT_TRAINED.text])
+    return " ".join(told)

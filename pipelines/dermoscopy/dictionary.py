@@ -39,7 +39,7 @@ def learn(views: NDArray[np.float16], seed: int) -> list[Dictionary]:
 def coarser(views: Floats, scale: int) -> Floats:
     """(n, channels, side, side) averaged over squares of `scale` pixels."""
     n, channels, side, _ = views.shape
-    return views.reshape(n, channels, side // scale, scale, side // scale, scale).mean(axis=(3, 5))
+    return np.asarray(views.reshape(n, channels, side // scale, scale, side // scale, scale).mean(axis=(3, 5)))
 
 
 def _learn(views: NDArray[np.float16], scale: int, step: int, random: np.random.Generator) -> Dictionary:
@@ -50,7 +50,8 @@ def _learn(views: NDArray[np.float16], scale: int, step: int, random: np.random.
     basis = vectors[:, ::-1][:, :COMPONENTS] / np.sqrt(values[::-1][:COMPONENTS] + 1e-4)
     basis = basis.astype(np.float32)
     means, variances, shares = _mixture((patches - centre) @ basis, random)
-    return Dictionary(basis.T.reshape(COMPONENTS, 3, PATCH, PATCH), -(centre @ basis), means, variances, shares)
+    filters = np.asarray(basis.T.reshape(COMPONENTS, 3, PATCH, PATCH), np.float32)
+    return Dictionary(filters, np.asarray(-(centre @ basis), np.float32), means, variances, shares)
 
 
 def _some(view: NDArray[np.float16], scale: int, step: int, random: np.random.Generator) -> Floats:

@@ -26,6 +26,10 @@ _PLANE = 128
 """Pixels of the side of a kept map."""
 _LINE, _BOX = (0, 230, 118), (255, 214, 0)
 OUTLINE = "outline"
+_BORDER = 6
+"""Pixels around the lesion in which its border's evidence is shown."""
+_WEAK = 0.15
+"""Evidence below this share of the strongest is not shown."""
 
 
 class Shown(Protocol):
@@ -43,17 +47,19 @@ class Shown(Protocol):
 
 def evidence_of(maps: Floats, lesion: Lesion) -> Floats:
     """(classes, rows, columns) over the cut-out, signed → (2, SIDE, SIDE) in [0, 1] over the whole picture: what speaks
-    for melanoma and for keratosis, the strongest place 1."""
+    for melanoma and for keratosis in the lesion and at its border, the strongest place 1, what is weak 0."""
     view = View.of(lesion)
     told = np.zeros((2, SIDE, SIDE), np.float32)
     rows, columns = np.meshgrid(*(np.arange(SIDE) + 0.5 - start for start in (view.top, view.left)), indexing="ij")
+    near = ndimage.binary_dilation(lesion.mask, iterations=_BORDER)
     inside = (rows >= 0) & (rows < view.side) & (columns >= 0) & (columns < view.side)
     for number in range(2):
         positive = np.maximum(maps[number], 0)
         scale = positive.shape[0] / view.side
         over = ndimage.map_coordinates(positive, [rows * scale - 0.5, columns * scale - 0.5], order=1, mode="nearest")
-        told[number] = np.where(inside, over, 0)
-    return told / np.maximum(told.max(axis=(1, 2), keepdims=True), 1e-6)
+        told[number] = np.where(inside & near, over, 0)
+    strong = told / np.maximum(told.max(axis=(1, 2), keepdims=True), 1e-9)
+    return np.asarray(np.maximum(strong - _WEAK, 0) / (1 - _WEAK), np.float32)
 
 
 def region(photograph: Photograph, lesion: Lesion) -> ImageRegion:
@@ -116,5 +122,5 @@ def evidence_volume(shown: Sequence[Shown], key: int) -> EvidenceVolume:
 def _planes(one: Shown) -> Floats:
     """(3, _PLANE, _PLANE)."""
     heat = squeezed_areas(one.evidence.transpose(1, 2, 0), _PLANE).transpose(2, 0, 1)
-    line = ndimage.binary_dilation(outline(one.lesion.mask)).reshape(_PLANE, SIDE // _PLANE, _PLANE, SIDE // _PLANE)
-    return np.concatenate([heat, line.any(axis=(1, 3))[None].astype(np.float32)])
+    line = np.asarray(ndimage.binary_dilation(outline(one.lesion.mask)), np.float32)
+    return np.concatenate([heat, np.ceil(squeezed_areas(line[..., None], _PLANE))[None, ..., 0]])

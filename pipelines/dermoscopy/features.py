@@ -41,7 +41,8 @@ def features(prepared: Prepared, lesion: Lesion) -> Floats:
     parts = [_of_shape(lesion), _of_zones(apart, zones), _of_sectors(apart, lesion), _of_mirror(apart, lesion),
              colour_shares(prepared, lesion), _histogram(apart[lesion.mask]), _of_whole(prepared, lesion),
              texture(prepared.lab, lesion.mask)]
-    return np.nan_to_num(np.concatenate([np.ravel(part) for part in parts])).astype(np.float32)
+    told = np.concatenate([np.asarray(part, np.float64).ravel() for part in parts])
+    return np.asarray(np.nan_to_num(told), np.float32)
 
 
 def _zones(mask: Mask, usable: Mask) -> list[Mask]:
@@ -83,7 +84,7 @@ def _of_zones(apart: Floats, zones: list[Mask]) -> NDArray[np.float64]:
 def _quantiles(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """(quantiles, channels)."""
     ranks = np.rint(np.array(_QUANTILES) * (len(pixels) - 1)).astype(int)
-    return np.partition(pixels, ranks, axis=0)[ranks]
+    return np.asarray(np.partition(pixels, ranks, axis=0)[ranks])
 
 
 def _of_sectors(apart: Floats, lesion: Lesion) -> NDArray[np.float64]:

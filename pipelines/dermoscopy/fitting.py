@@ -19,6 +19,7 @@ WIDTH, PERSON_WIDTH = 2e-3, 3e-2
 AXES = 60
 KERNEL_RIDGE, ALONE_RIDGE, TEXTURE_RIDGE = 1.0, 0.5, 3.0
 STACK_RIDGE = 2e-3
+STRANGE_RIDGE, STRANGE_REACH = 0.03, 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def kernels_of(data: Data, space: Space) -> Kernels:
 
 def _apart(some: Numbers) -> Numbers:
     square = (some**2).sum(axis=1)
-    return np.maximum(square[:, None] + square - 2 * some @ some.T, 0)
+    return np.asarray(np.maximum(square[:, None] + square - 2 * some @ some.T, 0))
 
 
 def fit(kernels: Kernels, truth: Numbers, learned: Indices) -> Heads:
@@ -157,6 +158,23 @@ def stack(told: Numbers, truth: Numbers) -> Stack:
 
     found = minimize(loss, np.zeros(3 * (plain.shape[1] + 1)), jac=True, method="L-BFGS-B").x
     return Stack(centre, scale, found[:-3].reshape(-1, 3), found[-3:])
+
+
+def strangeness(space: Space, features: NDArray[np.float32], others: NDArray[np.float32]) -> tuple[Numbers, float]:
+    """Weights and offset of a linear score of scaled features, above 0 for what is more like the `others`."""
+    plain = np.clip((np.concatenate([features, others]) - space.centre) / space.scale, -STRANGE_REACH, STRANGE_REACH)
+    wanted = np.concatenate([np.zeros(len(features)), np.ones(len(others))])
+    weight = np.where(wanted > 0.5, 0.5 / wanted.mean(), 0.5 / (1 - wanted.mean())) / len(wanted)
+
+    def loss(flat: Numbers) -> tuple[float, Numbers]:
+        logits = plain @ flat[:-1] + flat[-1]
+        wrong = weight * (1 / (1 + np.exp(-np.clip(logits, -60, 60))) - wanted)
+        value = float((weight * (np.logaddexp(0, logits) - wanted * logits)).sum())
+        value += STRANGE_RIDGE * float((flat[:-1] ** 2).sum()) / 2
+        return value, np.append(plain.T @ wrong + STRANGE_RIDGE * flat[:-1], wrong.sum())
+
+    found = minimize(loss, np.zeros(plain.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    return found[:-1], float(found[-1])
 
 
 def kinds(truth: Numbers) -> Indices:

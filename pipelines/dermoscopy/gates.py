@@ -25,13 +25,16 @@ UNKNOWN = Problem("unknown", "Unknown: the lesion looks unlike those from which 
 INVALID_OUTPUT = Problem("invalid-model-output", "The model gave something that is no probability.")
 
 _WHITE = 0.97
-SIGNS = ("brightness", "glare", "sharpness", "redness", "greenness", "colourful", "contrast", "certainty")
+OF_PICTURE = ("brightness", "glare", "sharpness", "redness", "greenness", "colourful", "tint")
+OF_LESION = ("contrast", "certainty", "paler", "clutter")
+SIGNS = (*OF_PICTURE, *OF_LESION)
 
 
 def signs_of_picture(prepared: Prepared) -> dict[str, float]:
     """`brightness` of the lit part, in [0, 1]; `glare`: share of it that is burnt out; `sharpness`: strength of
     structure of about a pixel against that of four; `redness`, `greenness`: median log ratios red to blue and green to
-    the mean of both, in the light as it was; `colourful`: share of strong colours that skin does not have."""
+    the mean of both, in the light as it was; `colourful`: share of pixels that are bluer or greener than red; `tint`:
+    spread of the log ratio of red to blue, nothing in a grey picture."""
     raw = prepared.raw
     lit = raw[~prepared.outside] if not prepared.outside.all() else raw.reshape(-1, 3)
     grey = raw.mean(axis=-1)
@@ -44,11 +47,20 @@ def signs_of_picture(prepared: Prepared) -> dict[str, float]:
         "redness": float(np.median(logs[:, 0] - logs[:, 2])),
         "greenness": float(np.median(logs[:, 1] - (logs[:, 0] + logs[:, 2]) / 2)),
         "colourful": float((lit[:, 0] < np.maximum(lit[:, 1], lit[:, 2]) - 0.06).mean()),
+        "tint": float(np.subtract(*np.quantile(logs[:, 0] - logs[:, 2], (0.95, 0.05)))),
     }
 
 
-def signs_of_lesion(lesion: Lesion) -> dict[str, float]:
-    return {"contrast": lesion.contrast, "certainty": lesion.certainty}
+def signs_of_lesion(prepared: Prepared, lesion: Lesion) -> dict[str, float]:
+    """`contrast` and `certainty`: see Lesion; `paler`: mean L* of the lesion above that of the skin; `clutter`:
+    strength of structure of some pixels' size around it, in L*: skin is smooth."""
+    light = prepared.lab[..., 0]
+    paler = float(light[lesion.mask].mean() - lesion.skin[0])
+    around = ~ndimage.binary_dilation(lesion.mask, iterations=8) & ~ndimage.binary_dilation(prepared.outside,
+                                                                                          iterations=8)
+    structure = np.abs(ndimage.gaussian_filter(light, 2.0) - ndimage.gaussian_filter(light, 5.0))
+    clutter = float(np.quantile(structure[around], 0.9)) if around.sum() > 500 else 0.0
+    return {"contrast": lesion.contrast, "certainty": lesion.certainty, "paler": paler, "clutter": clutter}
 
 
 def _sharpness(grey: Floats, usable: Mask) -> float:
@@ -73,13 +85,27 @@ def problems_of_picture(signs: Mapping[str, float], limits: Mapping[str, float])
 
 
 def skin(signs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
-    """Whether the colours of the picture as a whole are those of skin under a lamp."""
+    """Whether the colours of the picture as a whole are those of skin under a lamp, and no line as sharp as print."""
     return (limits["least_red"] <= signs["redness"] <= limits["most_red"]
             and limits["least_green"] <= signs["greenness"] <= limits["most_green"]
-            and signs["colourful"] <= limits["most_colourful"])
+            and signs["sharpness"] <= limits["most_sharp"]
+            and signs["colourful"] <= limits["most_colourful"] and signs["tint"] >= limits["least_tint"])
 
 
-def problems_of_lesion(lesion: Lesion | None, limits: Mapping[str, float]) -> tuple[Problem, ...]:
-    if lesion is None or lesion.contrast < limits["least_contrast"] or lesion.certainty < limits["least_certain"]:
-        return (NO_LESION,)
-    return ()
+def problems_of_lesion(prepared: Prepared, lesion: Lesion | None, limits: Mapping[str, float]) -> tuple[Problem, ...]:
+    return (NO_LESION,) if lesion is None else problems_of_signs(signs_of_lesion(prepared, lesion), limits)
+
+
+def problems_of_signs(signs: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Problem, ...]:
+    """Clutter around it is told first: where there is no skin, there is no lesion either."""
+    if signs["clutter"] > limits["most_clutter"]:
+        return (NO_SKIN,)
+    faint = signs["contrast"] < limits["least_contrast"] or signs["certainty"] < limits["least_certain"]
+    return (NO_LESION,) if faint or signs["paler"] > limits["palest"] else ()
+
+
+def problems_of_distance(distance: Floats, limits: Mapping[str, float]) -> tuple[Problem, ...]:
+    """`distance` (2,): how far from the pictures that were learned from, and how like pictures of other things."""
+    if float(distance[1]) > limits["strangest"]:
+        return (NO_SKIN,)
+    return (UNKNOWN,) if float(distance[0]) > limits["furthest"] else ()

@@ -108,7 +108,7 @@ def _split(difference: Floats, usable: Mask) -> tuple[Mask | None, float]:
     return (mask & usable if mask.mean() >= _LEAST_AREA else None), certainty
 
 
-def _with_neighbours(named: NDArray[np.int32], best: int, weight: NDArray[np.float64]) -> Mask:
+def _with_neighbours(named: NDArray[np.signedinteger], best: int, weight: NDArray[np.float64]) -> Mask:
     """The best component, and others of a fifth of its weight that lie close: lesions fall apart where they fade."""
     close = ndimage.binary_dilation(named == best, iterations=SIDE // 20)
     touching = set(np.unique(named[close])) - {0}

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipelines.dermoscopy.dictionary import SCALES, Dictionary
-from pipelines.dermoscopy.fitting import PERSON_WIDTH, WIDTH, Numbers, Space
+from pipelines.dermoscopy.fitting import PERSON_WIDTH, STRANGE_REACH, WIDTH, Numbers, Space
 
 MAP = 36
 _STRONGEST, _FAR = 4.0, 8.0
-_TINY = 1e-6
+_TINY, _LEAST_ROOT = 1e-6, 1e-2
 
 
-class Texture(nn.Module):
+class Texture(nn.Module):  # type: ignore[misc]
     """Fisher vector of a cut-out at one scale; and, given weights, how much each place adds to a linear score of it."""
 
     def __init__(self, dictionary: Dictionary, scale: int, step: int) -> None:
@@ -50,11 +50,11 @@ class Texture(nn.Module):
     def forward(self, view: Tensor) -> Tensor:
         """(n, words × (1 + 2 × components)), signed square roots, length 1."""
         plain = torch.cat([part.flatten(1) for part in self.sums(*self.places(view))], 1)
-        rooted = plain.sign() * (plain.abs() + 1e-12).sqrt()
+        rooted = plain.sign() * plain.abs().sqrt()
         return rooted / (rooted.norm(dim=1, keepdim=True) + _TINY)
 
 
-class DermoscopyNet(nn.Module):
+class DermoscopyNet(nn.Module):  # type: ignore[misc]
     """`supports` (m, FEATURES) and `persons` (m, PERSON): what was learned from, scaled. `with_person`, `alone`
     (m, 2): their weights for melanoma and keratosis. `words` (scales × vector, 2), `bias` (2,): of the texture.
     `stacks` (2, 4, 3), `biases`: to the logits of the classes, for who is known and for who is not."""
@@ -77,7 +77,7 @@ class DermoscopyNet(nn.Module):
         logits = (scores - self.score_centre[:, None]) / self.score_scale[:, None] @ self.stacks + self.biases[:, None]
         known = (person[:, 2:].amax(1, keepdim=True) > 0.5).float()
         probabilities = known * torch.softmax(logits[0], 1) + (1 - known) * torch.softmax(logits[1], 1)
-        return probabilities, self.evidence(view), self.distance(plain)
+        return probabilities, self.evidence(view), torch.cat([self.distance(plain), self.strangeness(plain)], 1)
 
     def texture(self, view: Tensor) -> Tensor:
         return torch.cat([one(view) for one in self.textures], 1) @ self.words + self.bias
@@ -89,9 +89,13 @@ class DermoscopyNet(nn.Module):
         left = ((bounded - along @ self.axes.T)**2).mean(1, keepdim=True) / self.rest
         return ((along**2 / self.spreads).mean(1, keepdim=True) / 2 + left / 2).sqrt()
 
+    def strangeness(self, plain: Tensor) -> Tensor:
+        """(n, 1): above 0 for what is more like pictures of other things than like lesions on skin."""
+        return plain.clamp(-STRANGE_REACH, STRANGE_REACH) @ self.strange[:, None] + self.strange_offset
+
     def evidence(self, view: Tensor) -> Tensor:
-        """(n, 2, MAP, MAP): what each place adds to the texture's scores. The sum over places is the score, since a
-        square root is its argument divided by it."""
+        """(n, 2, MAP, MAP): what each place adds to the texture's scores. The sum over places is the score but for a
+        constant, since a square root is its argument divided by it."""
         size = self.words.shape[0] // len(self.textures)
         maps = [_map(one, view, self.words[number * size:(number + 1) * size])
                 for number, one in enumerate(self.textures)]
@@ -112,9 +116,9 @@ def _map(texture: Texture, view: Tensor, words: Tensor) -> Tensor:
     belongs, found = texture.places(view)
     parts = texture.sums(belongs, found)
     plain = torch.cat([part.flatten(1) for part in parts], 1)
-    roots = (plain.abs() + 1e-12).sqrt()
-    length = (roots**2).sum(1, keepdim=True).sqrt() + _TINY
-    slope = words.T[:, None] / (roots * length)  # (classes, n, vector)
+    roots = plain.abs().sqrt()
+    length = plain.abs().sum(1, keepdim=True).sqrt() + _TINY
+    slope = words.T[:, None] / (roots.clamp(min=_LEAST_ROOT) * length)  # (classes, n, vector)
     k, d = texture.means.shape
     root = texture.shares.sqrt()
     by_share = slope[..., :k] / root

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from gateway.pipeline import Floats
+from gateway.pipeline import Array, Floats
 from pipelines.dermoscopy.colour import Mask, hsv, lab, lamp
 from pipelines.dermoscopy.hair import hair_mask, painted_over
 from pipelines.dermoscopy.surroundings import foreign_mask, glare_mask, rim_mask
@@ -38,7 +39,7 @@ class Prepared:
 def grey16(prepared: Prepared) -> Floats:
     """(16, 16): grey values of the whole picture as it came, by which near duplicates are known."""
     step = SIDE // 16
-    return prepared.raw.mean(axis=-1).reshape(16, step, 16, step).mean(axis=(1, 3))
+    return np.asarray(prepared.raw.mean(axis=-1).reshape(16, step, 16, step).mean(axis=(1, 3)))
 
 
 def squeezed(pixels: NDArray[np.uint8], side: int = SIDE) -> Floats:
@@ -50,9 +51,8 @@ def squeezed(pixels: NDArray[np.uint8], side: int = SIDE) -> Floats:
         coarse = coarse[:rows // factor * factor, :columns // factor * factor]
         whole = np.add.reduceat(coarse, np.arange(0, coarse.shape[0], factor), axis=0, dtype=np.uint16)
         whole = np.add.reduceat(whole, np.arange(0, coarse.shape[1], factor), axis=1, dtype=np.uint32)
-        fine = (whole / np.float32(factor * factor * 255)).astype(np.float32)
-    else:
-        fine = coarse.astype(np.float32) / 255
+        return squeezed_areas((whole / (factor * factor * 255)).astype(np.float32), side)
+    fine: Floats = (coarse / np.float32(255)).astype(np.float32)
     return squeezed_areas(fine, side)
 
 
@@ -65,7 +65,7 @@ def squeezed_areas(fine: Floats, side: int) -> Floats:
     return np.ascontiguousarray(square, np.float32)
 
 
-def _areas(source: int, target: int) -> csr_array:
+def _areas(source: int, target: int) -> Any:
     """Rows of weights, each summing to 1: how much of each source pixel lies in a target pixel."""
     if source < target:
         place = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
@@ -74,12 +74,17 @@ def _areas(source: int, target: int) -> csr_array:
         each = np.repeat(np.arange(target), 2)
         where = np.stack([left, np.minimum(left + 1, source - 1)], axis=1).ravel()
         weight = np.stack([1 - share, share], axis=1).ravel()
-        return csr_array((weight, (each, where)), shape=(target, source), dtype=np.float32)
+        return _sparse(weight, each, where, (target, source))
     edges = np.arange(target + 1) * source / target
     cuts = np.unique(np.concatenate([edges, np.arange(source + 1)]))
     middles, weight = (cuts[1:] + cuts[:-1]) / 2, np.diff(cuts) * target / source
     inside = np.minimum((middles * target / source).astype(int), target - 1)
-    return csr_array((weight.astype(np.float32), (inside, middles.astype(int))), shape=(target, source))
+    return _sparse(weight, inside, middles.astype(int), (target, source))
+
+
+def _sparse(weight: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> Any:
+    make: Any = csr_array
+    return make((weight.astype(np.float32), (rows, columns)), shape=shape)
 
 
 def prepare(raw: Floats) -> Prepared:

@@ -18,7 +18,7 @@ from pipelines.dermoscopy.gates import (
     INVALID_OUTPUT,
     SMALLEST,
     TOO_SMALL,
-    UNKNOWN,
+    problems_of_distance,
     problems_of_lesion,
     problems_of_picture,
     signs_of_picture,
@@ -90,7 +90,7 @@ def _photograph(instance: Instance, person: Floats, settings: Settings) -> Steps
     prepared = prepare(squeezed(photograph.pixels))
     problems = problems_of_picture(signs_of_picture(prepared), settings.limits)
     lesion = None if problems else find_lesion(prepared)
-    problems = problems or problems_of_lesion(lesion, settings.limits)
+    problems = problems or problems_of_lesion(prepared, lesion, settings.limits)
     if problems or lesion is None:
         return problems
     return (yield from _lesion(photograph, prepared, lesion, person, settings))
@@ -102,8 +102,8 @@ def _lesion(photograph: Photograph, prepared: Prepared, lesion: Lesion, person: 
     if not all(np.isfinite(answer).all() for answer in answers):
         return (INVALID_OUTPUT,)
     probabilities, maps, distance = answers
-    if float(distance[0, 0]) > settings.limits["furthest"]:
-        return (UNKNOWN,)
+    if problems := problems_of_distance(distance[0], settings.limits):
+        return problems
     told = dict(zip(CLASSES, map(float, np.clip(probabilities[0], 0, 1)), strict=True))
     rows, columns = photograph.pixels.shape[:2]
     abcd = measure(prepared, lesion, (rows, columns), photograph.spacing)

@@ -49,7 +49,7 @@ def skin(shape: tuple[int, int] = (480, 640), seed: int = 0) -> Floats:
     grain = 1 + 0.02 * noise(shape, 1.5, random) + 0.015 * noise(shape, 6, random) + 0.015 * noise(shape, 40, random)
     red = 0.012 * noise(shape, 12, random)
     tint = np.stack([red, -red / 2, -red / 2], axis=-1)
-    return np.clip(_SKIN * (fall * grain)[..., None] + tint, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(_SKIN * (fall * grain)[..., None] + tint, 0, 1), np.float32)
 
 
 def lesion(seed: int, *, ragged: float = 0.1, second: bool = False, shape: tuple[int, int] = (480, 640)) -> Bytes:
@@ -107,7 +107,7 @@ def cat(shape: tuple[int, int] = (480, 640), seed: int = 7,
 def leaves(shape: tuple[int, int] = (480, 640), seed: int = 8) -> Bytes:
     """Green foliage."""
     random = np.random.default_rng(seed)
-    light = 0.5 + 0.2 * noise(shape, 9, random) + 0.12 * noise(shape, 2, random)
+    light = 0.75 + 0.2 * noise(shape, 9, random) + 0.1 * noise(shape, 2, random)
     return as_bytes(light[..., None] * np.array([0.55, 0.95, 0.3], np.float32))
 
 
@@ -124,3 +124,61 @@ def page(shape: tuple[int, int] = (480, 640), seed: int = 9) -> Bytes:
 
 def as_bytes(picture: NDArray[np.floating]) -> Bytes:
     return np.asarray(np.rint(np.clip(picture, 0, 1) * 255), np.uint8)
+
+
+def no_skin(seed: int, side: int = 256) -> Floats:
+    """A picture of something else, (side, side, 3) in [0, 1]: heaps of shapes, clouds, fur or a cat's head, in colours
+    that may be those of skin."""
+    random = np.random.default_rng(seed)
+    kind = seed % 4
+    if kind == 3:
+        fur = random.uniform(0.25, 0.8) * np.array([1, random.uniform(0.6, 1), random.uniform(0.3, 0.95)])
+        head = (cat((side, side), seed, tuple(fur)) / 255).astype(np.float32)
+        zoom = int(random.integers(side // 3, side))
+        top, left = random.integers(0, side - zoom + 1, 2)
+        return _resized(head[top:top + zoom, left:left + zoom], side)
+    made = (_heap, _clouds, _fur)[kind](random, side)
+    return np.clip(made + 0.01 * random.standard_normal(made.shape), 0, 1).astype(np.float32)
+
+
+def _palette(random: np.random.Generator, count: int) -> Floats:
+    """Colours around one hue or around that of skin."""
+    base = _SKIN if random.random() < 0.6 else random.uniform(0.2, 0.9, 3)
+    return np.clip(base * random.uniform(0.25, 1.3, (count, 1)) * random.uniform(0.75, 1.25, (count, 3)), 0, 1)
+
+
+def _heap(random: np.random.Generator, side: int) -> Floats:
+    """Ellipses over one another, as things lie before a lens (dead leaves)."""
+    rows, columns = np.indices((side, side), dtype=np.float32)
+    picture = np.ones((side, side, 3), np.float32) * _palette(random, 1)
+    for colour in _palette(random, int(random.integers(15, 150))):
+        down, right = rows - random.uniform(0, side), columns - random.uniform(0, side)
+        turn, size = random.uniform(0, np.pi), side * 0.03 / random.uniform(0.06, 1)
+        along, across = down * np.cos(turn) + right * np.sin(turn), right * np.cos(turn) - down * np.sin(turn)
+        inside = np.hypot(along, across * random.uniform(1, 4)) < size
+        picture[inside] = colour * (1 + 0.2 * along[inside, None] / size)
+    return picture
+
+
+def _clouds(random: np.random.Generator, side: int) -> Floats:
+    """Sums of smooth noise of many sizes: as much structure at each."""
+    power, colour = random.uniform(0.6, 1.2), _palette(random, 1)
+    light = sum(2.0 ** (power * octave) * noise((side, side), 2.0**octave, random) for octave in range(6))
+    hue = np.stack([noise((side, side), random.uniform(4, 40), random) for _ in range(3)], axis=-1)
+    return np.asarray(colour * (1 + random.uniform(0.1, 0.4) * (light / light.std())[..., None]
+                                + random.uniform(0, 0.15) * hue), np.float32)
+
+
+def _fur(random: np.random.Generator, side: int) -> Floats:
+    """Hair of two colours in patches, each lying another way."""
+    fine = ndimage.gaussian_filter(random.standard_normal((side, side)), (random.uniform(3, 9), 0.7))
+    turned = np.where(noise((side, side), 25, random) > 0, fine, fine.T)
+    patches = 1 / (1 + np.exp(-4 * noise((side, side), random.uniform(8, 40), random)))
+    one, other = _palette(random, 2)
+    coat = one * patches[..., None] + other * (1 - patches[..., None])
+    return np.asarray(coat * (1 + random.uniform(0.15, 0.5) * (turned / fine.std())[..., None]), np.float32)
+
+
+def _resized(picture: Floats, side: int) -> Floats:
+    steps = (np.arange(side) * picture.shape[0] / side).astype(int)
+    return ndimage.gaussian_filter(picture[steps][:, steps], (0.7, 0.7, 0))

@@ -75,7 +75,7 @@ def _octave(plane: Floats, inside: Mask) -> Numbers:
 
 def _halved(plane: Floats) -> Floats:
     rows, columns = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
-    return plane[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3))
+    return np.asarray(plane[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)))
 
 
 def _co_occurrence(plane: Floats, inside: Mask, step: int) -> Numbers:

@@ -6,19 +6,27 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gateway.ports.recordings import Recordings
 from pipelines.dermoscopy import fitting
-from pipelines.dermoscopy.dataset import Pictures, load
+from pipelines.dermoscopy.dataset import Pictures, load, others
 from pipelines.dermoscopy.dictionary import SCALES, Dictionary, learn
 from pipelines.dermoscopy.fitting import Data, Numbers, Space
-from pipelines.dermoscopy.gates import SIGNS
+from pipelines.dermoscopy.gates import (
+    NO_LESION,
+    SIGNS,
+    problems_of_distance,
+    problems_of_picture,
+    problems_of_signs,
+)
 from pipelines.dermoscopy.inputs import PERSON, VIEW, person
 from pipelines.dermoscopy.isic import Row, lesions, rows
 from pipelines.dermoscopy.labels import CLASSES, HISTOLOGY, KERATOSIS, MELANOMA, UNTRAINED
@@ -34,11 +42,14 @@ from pipelines.validation.reliability import calibration_error
 
 MODEL = "dermoscopy"
 VERSION = "1.0.0"
+Features = NDArray[np.float32]
 STATUS = ("trained on ISIC 2017 (2,150 images), validated on held-out folds of them; two of seven classes and nevus; "
           "not cleared for clinical use")
 FOLDS = 5
 SENSITIVITY = 0.90
 """For melanoma, at which histology is called needed."""
+_SHARPER = 1.3
+"""Photographs may be so much sharper than what was learned from; drawings and print are sharper still."""
 VARIANTS = {"features, texture, age and sex": (True, ("features", "texture")),
             "features, age and sex": (True, ("features",)), "features and texture": (False, ("features", "texture")),
             "features alone": (False, ("features",)), "texture alone": (False, ("texture",))}
@@ -70,12 +81,13 @@ def train(data: Path, out: Path, *, seed: int = 0, resume: bool = False, recordi
         shutil.rmtree(kept, ignore_errors=True)
     every = rows(data)
     pictures = load(every, lambda file: recordings.photograph(file).pixels, kept, progress)
-    made = _release(every, pictures, out / MODEL, seed, progress)
+    made = _release(every, pictures, others(kept, progress), out / MODEL, seed, progress)
     shutil.rmtree(kept)
     return made
 
 
-def _release(every: list[Row], pictures: Pictures, folder: Path, seed: int, progress: Progress) -> dict[str, Any]:
+def _release(every: list[Row], pictures: Pictures, strange: Features, folder: Path, seed: int,
+             progress: Progress) -> dict[str, Any]:
     found = np.flatnonzero(pictures.found)
     used, groups = [every[n] for n in found], np.array(lesions(pictures.small))[found]
     dictionaries = learn(pictures.views[found], seed)
@@ -86,11 +98,12 @@ def _release(every: list[Row], pictures: Pictures, folder: Path, seed: int, prog
     folds = grouped_folds(data.truth, list(groups), FOLDS, seed)
     judged = _judged(kernels, data, folds, list(groups), seed)
     _write_log(folder / "log.csv", data.truth, judged.given, folds)
-    network = _network(data, space, kernels, dictionaries, judged.told)
+    network = _network(data, space, kernels, dictionaries, judged.told, strange)
     thresholds, point = _thresholds(data.truth, judged.given)
-    limits = _limits(pictures, network, data)
+    limits = _limits(pictures, network, data) | {"strangest": _strangest(data, space, strange, folds)}
+    undetermined = _undetermined(pictures, network, limits)
     training = {"pictures": len(every), "lesion found": len(found), "lesions": len(set(groups)), "seed": seed,
-                "folds": FOLDS, "out of fold": judged.variants}
+                "folds": FOLDS, "undetermined": undetermined, "out of fold": judged.variants}
     sha256 = _write(network, pictures, found, data, folder, thresholds, point, limits, training)
     progress(f"wrote {MODEL}/1/model.onnx, SHA-256 {sha256}")
     return {"sha256": sha256, "version": VERSION, "thresholds": thresholds, "operating_point": point,
@@ -159,13 +172,13 @@ def _thresholds(truth: Numbers, given: Numbers) -> tuple[dict[str, float], tuple
     said = ~np.isnan(truth[:, 1])
     columns = {MELANOMA: youden(truth[:, 0], given[:, 0]), KERATOSIS: best_f(truth[said, 1], given[said, 1]),
                HISTOLOGY: at_sensitivity(truth[:, 0], given[:, 0], SENSITIVITY)}
-    told = {name: round(float(level), 4) for name, level in columns.items() if level is not None}
+    told = {name: float(np.floor(level * 1e4) / 1e4) for name, level in columns.items() if level is not None}
     counts = Counts.at(truth[:, 0], given[:, 0], told[HISTOLOGY])
     return told, (round(counts.sensitivity, 3), round(counts.specificity, 3))
 
 
 def _network(data: Data, space: Space, kernels: fitting.Kernels, dictionaries: list[Dictionary],
-             told: Numbers) -> DermoscopyNet:
+             told: Numbers, strange: Features) -> DermoscopyNet:
     """Learned from all pictures; joined as on those held out."""
     everyone = np.arange(len(data.truth))
     heads = fitting.fit(kernels, data.truth, everyone)
@@ -174,13 +187,17 @@ def _network(data: Data, space: Space, kernels: fitting.Kernels, dictionaries: l
     middle = texture.mean(axis=0)
     size = float(np.mean(((texture - middle) ** 2).sum(axis=1)))
     words = (texture - middle).T @ heads.texture / size
+    weights, offset = fitting.strangeness(space, data.features, strange)
     stacks = [fitting.stack(told[:, fitting.columns(known)], data.truth) for known in (True, False)]
-    return DermoscopyNet(space, dictionaries, {
+    network: DermoscopyNet = DermoscopyNet(space, dictionaries, {
         "supports": fitting.plain_features(data.features, space), "persons": (data.person - centre) / scale,
         "person_centre": centre, "person_scale": scale, "with_person": heads.with_person, "alone": heads.alone,
+        "strange": weights, "strange_offset": np.array(offset),
         "words": words, "bias": -middle @ words, "stacks": np.stack([one.weights for one in stacks]),
         "biases": np.stack([one.bias for one in stacks]), "score_centre": np.stack([one.centre for one in stacks]),
-        "score_scale": np.stack([one.scale for one in stacks])}).eval()
+        "score_scale": np.stack([one.scale for one in stacks])})
+    network.eval()
+    return network
 
 
 def _limits(pictures: Pictures, network: DermoscopyNet, data: Data) -> dict[str, float]:
@@ -197,15 +214,43 @@ def _limits(pictures: Pictures, network: DermoscopyNet, data: Data) -> dict[str,
     return {"darkest": at("brightness", 0.001), "brightest": at("brightness", 0.999), "most_glare": at("glare", 0.998),
             "least_sharp": at("sharpness", 0.003), "least_red": at("redness", 0.002), "most_red": at("redness", 0.998),
             "least_green": at("greenness", 0.002), "most_green": at("greenness", 0.998),
-            "most_colourful": at("colourful", 0.97), "least_contrast": at("contrast", 0.002),
-            "least_certain": at("certainty", 0.002), "furthest": round(float(np.quantile(away, 0.998)), 4)}
+            "most_colourful": at("colourful", 0.99), "least_tint": at("tint", 0.001),
+            "least_contrast": at("contrast", 0.002), "least_certain": at("certainty", 0.002),
+            "palest": at("paler", 0.997), "most_clutter": at("clutter", 0.997),
+            "most_sharp": round(_SHARPER * at("sharpness", 0.999), 4),
+            "furthest": round(float(np.quantile(away, 0.998)), 4)}
+
+
+def _undetermined(pictures: Pictures, network: DermoscopyNet, limits: dict[str, float]) -> dict[str, int]:
+    """How many of the pictures the reader would not read, by reason."""
+    told: Counter[str] = Counter()
+    with torch.no_grad():
+        plain = (torch.from_numpy(pictures.features) - network.centre) / network.scale
+        away = torch.cat([network.distance(plain), network.strangeness(plain)], 1).numpy()
+    for signs, found, distance in zip(pictures.signs, pictures.found, away, strict=True):
+        named = dict(zip(SIGNS, map(float, signs), strict=True))
+        lesion = problems_of_signs(named, limits) if found else (NO_LESION,)
+        problems = problems_of_picture(named, limits) or lesion or problems_of_distance(distance, limits)
+        told.update(problem.code for problem in problems)
+    return dict(sorted(told.items()))
+
+
+def _strangest(data: Data, space: Space, strange: Features, folds: fitting.Indices) -> float:
+    """What nearly all pictures stay below, told by a score that has not seen them."""
+    def run(_fold: int, learned: fitting.Indices, asked: fitting.Indices) -> Numbers:
+        weights, offset = fitting.strangeness(space, data.features[learned], strange)
+        plain = np.clip((data.features[asked] - space.centre) / space.scale, -fitting.STRANGE_REACH,
+                        fitting.STRANGE_REACH)
+        return np.asarray(plain @ weights + offset)
+
+    return round(float(np.quantile(out_of_fold(folds, run), 0.997)), 4)
 
 
 def _write(network: DermoscopyNet, pictures: Pictures, found: fitting.Indices, data: Data, folder: Path,
            thresholds: dict[str, float], point: tuple[float, float], limits: dict[str, float],
            training: dict[str, Any]) -> str:
     signature = Signature({"features": (data.features.shape[1],), "view": (4, VIEW, VIEW), "person": (PERSON,)},
-                          {"probabilities": (len(CLASSES),), "evidence": (2, MAP, MAP), "distance": (1,)},
+                          {"probabilities": (len(CLASSES),), "evidence": (2, MAP, MAP), "distance": (2,)},
                           "probabilities")
     release = Release(
         VERSION, STATUS, CLASSES, thresholds, "256 x 256; hairs painted over, shades of gray, lesion segmented; "

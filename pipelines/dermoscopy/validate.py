@@ -12,7 +12,7 @@ from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
 from gateway.result import Problem
 from pipelines.dermoscopy.decision import Settings, settings_of
-from pipelines.dermoscopy.gates import UNKNOWN, problems_of_lesion, problems_of_picture, signs_of_picture
+from pipelines.dermoscopy.gates import problems_of_distance, problems_of_lesion, problems_of_picture, signs_of_picture
 from pipelines.dermoscopy.inputs import inputs_of, person
 from pipelines.dermoscopy.isic import Row, lesions, rows
 from pipelines.dermoscopy.labels import CLASSES, HISTOLOGY, KERATOSIS, MELANOMA
@@ -54,15 +54,13 @@ def _told(prepared: Prepared, row: Row, inference: Inference,
     """Probabilities (3,), and why the reader would not tell them."""
     found = find_lesion(prepared)
     problems = problems_of_picture(signs_of_picture(prepared), settings.limits)
-    problems = problems or problems_of_lesion(found, settings.limits)
+    problems = problems or problems_of_lesion(prepared, found, settings.limits)
     lesion: Lesion = found or whole_picture(prepared)
     answer = inference.infer(MODEL, inputs_of(prepared, lesion, person(row.age, row.sex)),
                              ("probabilities", "distance"))
     if not np.isfinite(answer["probabilities"]).all():
         raise Permanent("the model gave something that is no probability")
-    if not problems and float(answer["distance"][0, 0]) > settings.limits["furthest"]:
-        problems = (UNKNOWN,)
-    return answer["probabilities"][0], problems
+    return answer["probabilities"][0], problems or problems_of_distance(answer["distance"][0], settings.limits)
 
 
 def _record(row: Row, group: str, given: Floats, problems: tuple[Problem, ...], settings: Settings) -> Record:

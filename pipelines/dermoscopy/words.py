@@ -19,7 +19,7 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "Probability of nevus": "Вероятность невуса",
     "percent": "%",
     "mm": "мм",
-    "count": "",
+    "count": "шт.",
     "no units": "без единиц",
     # picture
     "lesion outlined; evidence for melanoma": "образование обведено; признаки меланомы",
