@@ -118,7 +118,7 @@ def test_everything_is_written_and_the_page_stands_alone(tmp_path: Path) -> None
     assert all(address.startswith("data:image/svg+xml;base64,") for address in reader.asked)
     for text in ("Reader &lt;of things&gt;", "here &amp; there", "2026-01-02 03:04 UTC", "B &amp; C", "too-noisy",
                  "Demonstration model", "demonstration: &lt;synthetic&gt;", "Thresholds for sens=0.9",
-                 "seen &lt;once&gt;", "histology needed: sensitivity 0.900<",
+                 "seen &lt;once&gt;", "histology needed: sensitivity 0.900",
                  "volume agreement: mean difference 1.000"):
         assert text in page
     assert not re.search(r"\bnan\b|None", page)
