@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.uid import EnhancedMRImageStorage
+from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.common import to_part10
 from adapters.dicom.content.mr_write import write_mr_study
 from adapters.dicom.content.tags import read_tags
 from gateway.explaining import study_alone
-from gateway.study import Instance, Patient, Study
+from gateway.mr import MrAcquisition, MrVolume
+from gateway.study import Instance, Patient, Series, Study
 from pipelines.stroke_mr.synthetic import MrSeries, Sample, samples
+from tests import builders
 
 PATIENT = Patient("MR-1", "HOSP", "Muster^Max", "19500102", "M")
 RECORDED = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -118,3 +120,28 @@ def _frame(series: Any, number: int, group: Dataset) -> Dataset:
     place.ImagePositionPatient = [x, y, z + series.spacing[0] * number]
     group.PlanePositionSequence = [place]
     return group
+
+
+def a_head() -> Study:
+    """A study of FLAIR and diffusion as far as tags go; `volumes` are its images."""
+    of = builders.study("ct", instances=50)
+    told = [replace(i, sop_class_uid=MRImageStorage, series_instance_uid=f"1.2.{n // 25 + 1}", tags={
+        **i.tags, **both()[0].series[n // 25].attributes, "Modality": "MR",
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0.0, 0.0, 5.5 * (n % 25)]})
+        for n, i in enumerate(of.instances)]
+    series = tuple(Series(f"1.2.{k + 1}", "MR", tuple(told[25 * k:25 * k + 25])) for k in (0, 1))
+    return replace(of, series=series)
+
+
+def volumes(instances: tuple[Instance, ...]) -> tuple[MrVolume, ...]:
+    """The infarct of the demonstration, whatever the files hold."""
+    made = []
+    for number, sample in enumerate(both()[0].series[:2]):
+        own = instances[25 * number:25 * number + 25]
+        told = sample.attributes
+        how = MrAcquisition(f"1.2.{number + 1}", "1.9", tuple(told["ImageType"]), str(told["SequenceName"]).upper(),
+                            repetition_time=told["RepetitionTime"], echo_time=told["EchoTime"],
+                            inversion_time=told.get("InversionTime"), b_value=told.get("DiffusionBValue"))
+        made.append(MrVolume(sample.values.astype(np.float32), sample.spacing, np.arange(25) * sample.spacing[0],
+                             tuple((i.sop_instance_uid, 1) for i in own), sample.origin, (1, 0, 0, 0, 1, 0), how))
+    return tuple(made)

@@ -15,6 +15,8 @@ from pipelines.stroke_mr.space import Fit, territories
 
 MOST_SPACING_MM = 12.0
 LEAST_EXTENT_MM = 55.0
+LEAST_PIXELS = 48
+"""Rows and columns."""
 MOST_MISFIT_MM = 6.0
 MOST_ZIGZAG_MM = 2.5
 MOST_GHOST = 0.1
@@ -30,6 +32,9 @@ def problems_of_volume(volume: MrVolume) -> tuple[Problem, ...]:
     """Why the volume cannot be read at all; empty when it can."""
     if not np.isfinite(volume.values).all() or float(np.ptp(volume.values)) <= 0:
         return (_NO_NUMBERS,)
+    rows, columns = volume.values.shape[1:]
+    if min(rows, columns) < LEAST_PIXELS:
+        return (Problem("too-coarse", f"Slices of {rows} by {columns} pixels show too little."),)
     if len(volume.values) < LEAST_SLICES:
         return (Problem("too-few-slices", f"Only {len(volume.values)} slices; at least {LEAST_SLICES} are needed."),)
     if volume.spacing[0] > MOST_SPACING_MM:

@@ -36,6 +36,7 @@ DWI_LESION = Label("dwi_lesion", Code("432504007", "SCT", "Cerebral infarction")
                    "Acute ischaemic lesion on diffusion images", 0.95)
 FLAIR_LESION = Label("flair_lesion", Code("STROKEFLAIR", "99TRIAGE", "Hyperintense lesion on FLAIR"),
                      "Acute or subacute lesion on FLAIR", 0.85)
+LABELS = (DWI_LESION, FLAIR_LESION)
 INFARCT = Code("55641003", "SCT", "Infarct")
 ALTERED = Code("49755003", "SCT", "Morphologically Altered Structure")
 

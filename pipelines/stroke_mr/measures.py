@@ -19,7 +19,6 @@ COUNT = Code("1", "UCUM", "no units")
 VOLUME = Code("118565006", "SCT", "Volume")
 SLICES = Code("STROKESLICES", "99TRIAGE", "Slices with lesion")
 SPOTS = Code("STROKESPOTS", "99TRIAGE", "Separate lesions")
-BRAIN = Code("STROKEBRAIN", "99TRIAGE", "Brain volume shown")
 _LEAST_ML = 0.05
 """Parts of a lesion smaller than this are not told."""
 _SPOT_ML = 0.1

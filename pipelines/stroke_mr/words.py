@@ -40,6 +40,7 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "A model gave something that is no number.": "Модель выдала значение, которое не является числом.",
     "Pixels of the series hold no usable numbers.": "Пиксели серии не содержат пригодных значений.",
     "Only {} slices; at least {} are needed.": "Срезов всего {}; нужно не менее {}.",
+    "Slices of {} by {} pixels show too little.": "Срезы {} на {} пикселей слишком грубы.",
     "Slices are {} mm apart.": "Расстояние между срезами {} мм — слишком большое.",
     "No brain was found: another body part, or too little of the head is shown.":
         "Головной мозг не найден: другая область тела или показана слишком малая часть головы.",

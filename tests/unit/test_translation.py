@@ -198,7 +198,7 @@ def test_every_problem_and_finding_of_a_pipeline_has_russian_words(package: Modu
     labels = importlib.import_module(f"{package.__name__}.labels").LABELS
     problems = [text for module in modules_of(package) for text in said(module, frozenset({"Problem"}))]
     assert len(problems) > 5
-    assert len(labels) >= 3
+    assert len(labels) >= 2
     assert [text for text in problems if not is_told(text, table)] == []
     assert [label.display for label in labels if label.display not in table] == []
 
