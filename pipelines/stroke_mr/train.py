@@ -37,7 +37,7 @@ REAL = 11
 """Slices of a batch that are real; the rest is synthetic, where `stroke-lesions` is at hand."""
 CLEAR = 20
 """Lesion pixels with which a slice surely shows one; slices between none and this teach no verdict."""
-STATUS = "validated by 3-fold cross-validation on SOOP (FLAIR, one slice a patient); not cleared for clinical use"
+STATUS = "validated on {} patients of SOOP left out of training (FLAIR, one slice each); not cleared for clinical use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def train_flair(found: Slices, lesions: Lesions | None, out: Path, how: How) -> 
     figures, curve = figures_of(found.part(told), unframed(maps[told]), verdicts[told])
     how.progress(f"FLAIR out of fold, {len(told)} slices: {_sentence(figures)}")
     thresholds = {"lesion": figures["threshold"], "pixel": figures["pixel_threshold"]}
-    release = Release(VERSION, STATUS, ("lesion",), thresholds, PREPROCESSING,
+    release = Release(VERSION, STATUS.format(len(told)), ("lesion",), thresholds, PREPROCESSING,
                       {"data": f"{len(found.images)} slices", "seed": how.seed, "epochs": how.epochs,
                        "networks": len(networks), "judged": len(told), **figures})
     sha256 = export(networks, examples, curve, folder, release)
