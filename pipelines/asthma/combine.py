@@ -1,4 +1,4 @@
-"""Network and measured features together: a logistic regression for each label."""
+"""Network and measured features together: for each label a weighted sum, made a probability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.asthma.measures import FEATURES
 
 Numbers = NDArray[np.float64]
 RIDGE = 1.0
-"""Weight of the squared slopes (of standardised inputs) against the records' likelihood."""
+"""Weight of the squared slope against the records' likelihood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +37,26 @@ def fitted(logits: Numbers, features: Numbers, truth: Numbers, weights: Numbers,
     """
     count = len(LABELS)
     network, slopes, offset = np.zeros((count, count)), np.zeros((len(FEATURES), count)), np.zeros(count)
+    both = np.column_stack([logits, features])
+    centre, scale = both.mean(axis=0), both.std(axis=0) + 1e-9
     for column, label in enumerate(LABELS):
+        summed = np.zeros(both.shape[1])
+        for index, weight in label.heard if with_network else ():
+            summed[index] = weight / scale[index]
+        for index, weight in label.features if with_features else ():
+            summed[count + index] = weight / scale[count + index]
         known = ~np.isnan(truth[:, column])
-        heard = list(label.heard) if with_network else []
-        used = list(label.features) if with_features else []
-        given = np.column_stack([logits[known][:, heard], features[known][:, used]])
-        slope, offset[column] = logistic(given, truth[known, column], weights[known])
-        network[heard, column], slopes[used, column] = slope[:len(heard)], slope[len(heard):]
+        slope, level = logistic((both[known] - centre) @ summed, truth[known, column], weights[known])
+        network[:, column], slopes[:, column] = slope * summed[:count], slope * summed[count:]
+        offset[column] = level - slope * float(centre @ summed)
     return Combination(network, slopes, offset)
 
 
-def logistic(given: Numbers, truth: Numbers, weights: Numbers) -> tuple[Numbers, float]:
-    """Slopes (columns,) and offset of the ridge regression."""
-    centre, scale = given.mean(axis=0), given.std(axis=0) + 1e-9
-    scaled = (given - centre) / scale
+def logistic(given: Numbers, truth: Numbers, weights: Numbers) -> tuple[float, float]:
+    """Slope and offset of the most probable logistic curve over (records,), the slope under a mild prior."""
+    def loss(numbers: Numbers) -> float:
+        odds = numbers[0] * given + numbers[1]
+        return float((weights * (np.logaddexp(0, odds) - truth * odds)).sum() + RIDGE / 2 * numbers[0] ** 2)
 
-    def loss(numbers: Numbers) -> tuple[float, Numbers]:
-        odds = scaled @ numbers[:-1] + numbers[-1]
-        told = 1 / (1 + np.exp(-odds))
-        away = weights * (told - truth)
-        value = (weights * (np.logaddexp(0, odds) - truth * odds)).sum() + RIDGE / 2 * (numbers[:-1] ** 2).sum()
-        return float(value), np.append(scaled.T @ away + RIDGE * numbers[:-1], away.sum())
-
-    best = minimize(loss, np.zeros(given.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    slopes = best[:-1] / scale
-    return np.asarray(slopes), float(best[-1] - slopes @ centre)
+    best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).x
+    return float(best[0]), float(best[1])

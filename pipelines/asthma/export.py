@@ -25,7 +25,7 @@ SHORTEST = 10.0
 
 
 class Served(nn.Module):  # type: ignore[misc]
-    """(clips, 3, 128, 250) and (clips, 4) → probabilities (clips, 4), attention (clips, f, t) that sums to one, and
+    """(clips, 3, 128, 250) and (clips, 3) → probabilities (clips, 4), attention (clips, f, t) that sums to one, and
     what each fold's own network and regression say (clips, folds, 4)."""
 
     def __init__(self, networks: Sequence[nn.Module], combination: Combination,

@@ -20,7 +20,7 @@ WHEEZE_BAND, WHOLE_BAND = (200.0, 800.0), (60.0, 2000.0)
 """Hz of the wheeze-band energy and of what it is a share of."""
 CLEAR_TONE, CLICK = 7.0, 6.0
 """dB: of a tone above the frequencies around it, of a click above the moments around it."""
-FEATURES = ("tone_75", "tone_97", "log_clicks", "log_wheeze_band")
+FEATURES = ("tone_75", "tone_97", "log_clicks")
 _AROUND, _HALF = 120.0, 5
 """Hz on both sides that a tone is compared with; frames on both sides along which it must go on."""
 _GLIDES = (-0.8, -0.5, -0.25, 0.0, 0.25, 0.5, 0.8)
@@ -44,9 +44,8 @@ class Measures:
     wheeze_band: float
 
     def features(self) -> Floats:
-        """float32 (4,), in the order of `FEATURES`: what stands beside the network."""
-        return np.array([self.tone_75, self.tone_97, np.log(self.clicks + 0.01), np.log(self.wheeze_band + 1e-4)],
-                        dtype=np.float32)
+        """float32 (3,), in the order of `FEATURES`: what stands beside the network."""
+        return np.array([self.tone_75, self.tone_97, np.log(self.clicks + 0.01)], dtype=np.float32)
 
 
 def measure(sound: Floats) -> Measures:

@@ -72,7 +72,7 @@ def answered(of: Study, told: Mapping[str, Sequence[float] | Audio | Exception],
 def _inferred(inputs: Mapping[str, Array], said: Any) -> dict[str, Array]:
     count = len(inputs["mel"])
     assert inputs["mel"].shape == (count, 3, 128, 250)
-    assert inputs["features"].shape == (count, 4)
+    assert inputs["features"].shape == (count, 3)
     probabilities = np.tile(np.asarray(said if isinstance(said, tuple) else (0.1,) * 4, np.float32), (count, 1))
     attention = np.full((count, 16, 15), 1 / 240, np.float32)
     return {"probabilities": probabilities, "attention": attention}

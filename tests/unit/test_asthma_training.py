@@ -63,17 +63,17 @@ def test_other_folders_are_refused(tmp_path: Path, table: str) -> None:
         rows(tmp_path)
 
 
-def test_the_regression_finds_what_tells_them_apart() -> None:
+def test_network_and_measures_count_alike() -> None:
     random = np.random.default_rng(0)
-    logits, features = random.normal(size=(200, 4)), random.normal(size=(200, 4))
-    truth = np.column_stack([logits[:, 2] + features[:, 0] > 0] * 4).astype(float)
+    logits, features = 5 * random.normal(size=(400, 4)) + 3, random.normal(size=(400, 3))
+    truth = np.column_stack([logits[:, 2] / 5 + features[:, 0] / 2 + features[:, 1] / 2 > 0.6] * 4).astype(float)
     truth[:50, 3] = np.nan
-    both = fitted(logits, features, truth, np.ones(200))
+    both = fitted(logits, features, truth, np.ones(400))
     assert ((both.log_odds(logits, features)[:, 0] > 0) == truth[:, 0]).mean() > 0.95
-    assert both.network[2, 0] > 0 < both.features[0, 0]
-    assert both.network[0].tolist() == [0, 0, 0, 0]
-    alone = fitted(logits, features, truth, np.ones(200), with_network=False)
-    assert not alone.network.any()
+    assert both.network[:, 0].nonzero()[0].tolist() == [2]
+    assert both.features[:, 0].nonzero()[0].tolist() == [0, 1]
+    assert both.features[0, 0] / both.network[2, 0] == pytest.approx(2.5, rel=0.1)
+    assert not fitted(logits, features, truth, np.ones(400), with_network=False).network.any()
 
 
 @pytest.mark.slow
