@@ -6,12 +6,14 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from adapters.database.cases import create_case, update_case
 from adapters.database.connection import upsert, writing
@@ -68,7 +70,10 @@ class InstanceIndex:
         return done.wait(timeout)
 
     def rebuild(self, walk: Callable[[float], Iterable[str]], read: Callable[[str], Instance]) -> int:
-        """Add files that the index misses; returns how many. Files that can't be read are reported and left."""
+        """Add files that the index misses; returns how many. Files that can't be read are reported and left.
+
+        Raises Transient where the database cannot be asked.
+        """
         added = 0
         since = self._indexed_until()
         for path in walk((since - timedelta(minutes=2)).timestamp() if since else 0.0):
@@ -85,11 +90,11 @@ class InstanceIndex:
         return added
 
     def _knows(self, path: str) -> bool:
-        with self._engine.connect() as connection:
+        with _reading(self._engine) as connection:
             return connection.execute(sa.select(instances.c.id).where(instances.c.path == path)).first() is not None
 
     def _indexed_until(self) -> datetime | None:
-        with self._engine.connect() as connection:
+        with _reading(self._engine) as connection:
             value = connection.execute(sa.select(facts.c.value).where(facts.c.name == self._fact)).scalar()
         return datetime.fromisoformat(value) if value else None
 
@@ -263,6 +268,15 @@ class InstanceIndex:
     def _note_fact(self, connection: sa.Connection, at: datetime) -> None:
         statement = upsert(self._engine, facts).values(name=self._fact, value=at.isoformat())
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": at.isoformat()}))
+
+
+@contextmanager
+def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        raise Transient(f"the database did not answer: {type(error.orig).__name__}") from error
 
 
 def _storable(tags: Tags) -> Any:

@@ -15,6 +15,7 @@ import structlog
 
 from adapters.receiver import wire
 from adapters.receiver.wire import Line, Orders
+from gateway.errors import GatewayError
 from gateway.intake import Gate, Index, SenderLeft
 from gateway.ports import Stored
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 _PIECE = 256 * 1024
 _LOOK_SECONDS = 0.25
 _GRACE_SECONDS = 20.0
+_AGAIN_SECONDS = 1.0
 _READY_SECONDS = 30.0
 
 
@@ -131,8 +133,19 @@ class ReceiverProcesses:
             child.close()
             if not self._stopping.is_set():
                 structlog.get_logger().error("receiver_process_died", status=child.process.returncode)
-                self._told.ended()
+                self._take_up()
                 self._stopping.wait(_LOOK_SECONDS)
+
+    def _take_up(self) -> None:
+        """What a process that has died could not tell; until the disk and the database let it be found."""
+        while not self._stopping.is_set():
+            try:
+                self._told.ended()
+            except (GatewayError, OSError) as error:
+                structlog.get_logger().warning("left_objects_wait", error=type(error).__name__)
+                self._stopping.wait(_AGAIN_SECONDS)
+            else:
+                return
 
     def _listen(self, child: _Child) -> None:
         lines = wire.Lines()

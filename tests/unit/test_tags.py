@@ -7,6 +7,8 @@ import json
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -14,7 +16,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from adapters.dicom.content import elements, part10
-from adapters.dicom.content.tags import identity, read_tags, require_announced
+from adapters.dicom.content.tags import identity, read_tags, require_announced, tag_streamer
 from gateway.errors import Rejected, Unreadable, Unusable
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, inflated, part10_bytes, slice_dataset
 
@@ -180,3 +182,41 @@ def _encoded(dataset: Dataset) -> bytes:
     buffer.is_implicit_VR, buffer.is_little_endian = False, True
     write_dataset(buffer, dataset)
     return buffer.getvalue()
+
+
+# ---------------------------------------------------------------- objects that lie alike
+
+
+@given(st.lists(st.tuples(st.sampled_from(["1.2.3", "1.2.34"]), st.sampled_from(["Doe^Jane", "Müller^Jörg", ""]),
+                          st.booleans(), st.integers(1, 4000)), min_size=1, max_size=8))
+def test_what_is_recognised_reads_as_what_is_read_element_by_element(
+        objects: list[tuple[str, str, bool, int]]) -> None:
+    streamer = tag_streamer(("PatientComments",))
+    for uid, name, comments, cut in objects:
+        dataset = slice_dataset(charset="ISO_IR 192", name=name)
+        dataset.SOPInstanceUID = uid
+        if comments:
+            dataset.PatientComments = "none"
+        header, content = part10.split(part10_bytes(dataset))
+        stream = streamer(header)
+        stream.feed(content[:cut])
+        stream.feed(content[cut:])
+        told = read_tags(header, [content], ("PatientComments",))
+        uids = stream.uids()
+        assert dict(uids) == {keyword: told[keyword] for keyword in uids}
+        assert {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"} <= uids.keys()
+        assert stream.tags() == told
+
+
+@pytest.mark.parametrize("broken", [b"\xff" * 8, b"", b"\x08\x00\x18\x00UI\x06\x00"])
+def test_an_object_that_only_begins_like_the_last_is_refused_as_ever(broken: bytes) -> None:
+    header, content = part10.split(part10_bytes(slice_dataset()))
+    streamer = tag_streamer()
+    for _ in range(2):
+        stream = streamer(header)
+        stream.feed(content)
+        stream.uids()
+    stream = streamer(header)
+    stream.feed(content[:len(content) - 400] + broken)
+    with pytest.raises(Unreadable):
+        stream.uids()

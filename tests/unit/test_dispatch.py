@@ -1,0 +1,127 @@
+"""The thread that receives for many associations: shared waits, files behind answers, nobody kept waiting."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.dicom.transport.dispatch import Answered, Dispatcher
+from gateway.errors import Transient
+
+
+class Object:
+    """An answered object, whose file cannot be written the first `failures` times."""
+
+    size = 1
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures, self.asked = failures, 0
+        self.filed = threading.Event()
+
+    def abort(self) -> None:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise Transient("not now")
+        self.filed.set()
+
+
+class Peer:
+    """A channel and its peer's end: each byte `o` is a whole object, answered with `a`; `e` is for somebody else."""
+
+    def __init__(self, dispatcher: Dispatcher, *objects: Object) -> None:
+        self.socket, self._ours = socket.socketpair()
+        self._ours.setblocking(False)
+        self.descriptor, self._dispatcher = self._ours.fileno(), dispatcher
+        self._objects, self.taken = list(objects), b""
+        self.elsewhere = threading.Event()
+
+    def take(self, received: memoryview) -> bool:
+        self.taken += bytes(received)
+        if received[-1:] == b"o":
+            self._dispatcher.is_whole(self)
+        if received[-1:] in (b"e", b""):
+            self.elsewhere.set()
+            return False
+        return True
+
+    def answer(self) -> Answered | None:
+        os.write(self.descriptor, b"a")
+        return self._objects.pop(0)
+
+    def is_quiet(self) -> bool:
+        return False
+
+    def send(self) -> None:
+        self.socket.sendall(b"o")
+        self.socket.settimeout(10)
+        assert self.socket.recv(1) == b"a"
+
+
+@pytest.fixture
+def dispatcher() -> Iterator[Dispatcher]:
+    made = Dispatcher()
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_what_is_answered_gets_its_file_when_nothing_comes(dispatcher: Dispatcher) -> None:
+    objects = [Object() for _ in range(3)]
+    peer = Peer(dispatcher, *objects)
+    dispatcher.join(peer)
+    for _ in objects:
+        peer.send()
+    assert all(one.filed.wait(10) for one in objects)
+
+
+def test_a_file_that_cannot_be_written_is_tried_again_and_keeps_no_sender_waiting(dispatcher: Dispatcher) -> None:
+    first, second = Object(failures=2), Object()
+    peer = Peer(dispatcher, first, second)
+    dispatcher.join(peer)
+    peer.send()
+    peer.send()
+    assert first.filed.wait(10)
+    assert second.filed.wait(10)
+    assert first.asked == 3
+
+
+def test_leaving_waits_for_the_files_of_ones_own_objects(dispatcher: Dispatcher) -> None:
+    one = Object(failures=1)
+    peer = Peer(dispatcher, one)
+    dispatcher.join(peer)
+    peer.send()
+    dispatcher.leave(peer)
+    assert one.filed.is_set()
+
+
+def test_what_is_for_somebody_else_is_read_no_more_until_it_is_given_back(dispatcher: Dispatcher) -> None:
+    peer, other = Peer(dispatcher, Object()), Peer(dispatcher, Object())
+    dispatcher.join(peer)
+    dispatcher.join(other)
+    peer.socket.sendall(b"e")
+    assert peer.elsewhere.wait(10)
+    peer.socket.sendall(b"o")
+    other.send()
+    assert peer.taken == b"e"
+    dispatcher.join(peer)
+    assert peer.socket.recv(1) == b"a"
+
+
+def test_a_peer_that_has_gone_ends_nothing_else(dispatcher: Dispatcher) -> None:
+    gone, other = Peer(dispatcher), Peer(dispatcher, Object())
+    dispatcher.join(gone)
+    dispatcher.join(other)
+    gone.socket.close()
+    assert gone.elsewhere.wait(10)
+    other.send()
+
+
+def test_after_its_end_nobody_waits() -> None:
+    made = Dispatcher()
+    made.start()
+    made.stop()
+    made.leave(Peer(made))
