@@ -49,7 +49,7 @@ class Recipe:
     peak: float
 
 
-RECIPES = {"transformer": Recipe(Transformer, 4, 2e-3, 4, 1e-3), "dense": Recipe(DenseNet, 2, 4e-3, 3, 1e-3)}
+RECIPES = {"transformer": Recipe(Transformer, 4, 2e-3, 4, 1e-3), "dense": Recipe(DenseNet, 2, 4e-3, 1, 1e-3)}
 
 
 @dataclass(frozen=True, slots=True)
