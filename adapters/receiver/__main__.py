@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from adapters.dicom.content.tags import tag_streamer
 from adapters.dicom.transport.scp import DicomServer
@@ -47,6 +47,10 @@ class Report:
     def tell(self, line: Line) -> None:
         self._queue.put(wire.encode(line))
 
+    def tell_all(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.tell(line)
+
     def close(self) -> None:
         """Returns when everything has been told."""
         self._closing.set()
@@ -73,15 +77,15 @@ def serve(lines: socket.socket, connections: socket.socket) -> None:
     order, *more = received.feed(_until_newline(lines))
     orders = wire.orders_from_line(order)
     configure_logs(orders.log)
-    report, gate = Report(lines), Gate()
+    report, gate, counts = Report(lines), Gate(), wire.Counts()
     store = FileObjectStore(orders.root, orders.free_floor_bytes)
     intake = ObjectIntake(store, tag_streamer(orders.keywords), report, gate)
-    server = DicomServer(orders.dicom, metered(intake, lambda *what: report.tell(wire.count_to_line(*what))),
+    server = DicomServer(orders.dicom, metered(intake, counts.add),
                          left=lambda left: report.tell(wire.left_to_line(left)))
     store.prepare(_PREPARED_MEGABYTES)
     server.start_taking_over()
     threading.Thread(target=_take_over, args=(connections, server), daemon=True).start()
-    threading.Thread(target=_tell_studies, args=(server, report), daemon=True).start()
+    threading.Thread(target=_tell_now_and_then, args=(server, report, counts), daemon=True).start()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # there are many objects, and hardly any of them in cycles
     report.tell({"ready": True})
@@ -89,6 +93,7 @@ def serve(lines: socket.socket, connections: socket.socket) -> None:
         gate.shut("stop", "the gateway is being stopped; try again later")
         server.stop()
         store.close()
+        report.tell_all(counts.lines())
         report.close()
 
 
@@ -134,11 +139,12 @@ def _take_over(connections: socket.socket, server: DicomServer) -> None:
                 connection.close()
 
 
-def _tell_studies(server: DicomServer, report: Report) -> None:
-    """Which studies are still being brought, whenever that has changed."""
+def _tell_now_and_then(server: DicomServer, report: Report, counts: wire.Counts) -> None:
+    """What was counted, and which studies are still being brought, whenever that has changed."""
     told: frozenset[str] = frozenset()
     pause = threading.Event()
     while not pause.wait(0.1):
+        report.tell_all(counts.lines())
         if (now := server.open_studies()) != told:
             told = now
             report.tell({"open": sorted(now)})

@@ -32,7 +32,8 @@ class Told:
     """Where the engine's process takes what a receiver process tells."""
 
     index: Index
-    counted: Callable[[str, Stored | None], None]
+    counted: Callable[[str, Stored | None, int], None]
+    """Protocol, what was stored with the bytes of all, how many objects."""
     left: Callable[[SenderLeft], None]
     ended: Callable[[], object]
     """A process has died: what it stored and could not tell has to be looked for among the files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,13 +59,31 @@ def instance_from_line(line: Line) -> tuple[Instance, bool]:
     return Instance(**(values | {"received_at": received_at})), line["conflict"]
 
 
-def count_to_line(protocol: str, stored: Stored | None) -> Line:
-    return {"counted": protocol, "outcome": str(stored.outcome) if stored else "", "size": stored.size if stored else 0}
+class Counts:
+    """What was stored and refused since it was last told. Any thread may count."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counted: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def add(self, protocol: str, stored: Stored | None) -> None:
+        """One object; None for a refused one."""
+        key, size = (protocol, stored.outcome.value if stored else ""), stored.size if stored else 0
+        with self._lock:
+            number, before = self._counted.get(key, (0, 0))
+            self._counted[key] = number + 1, before + size
+
+    def lines(self) -> list[Line]:
+        with self._lock:
+            counted, self._counted = self._counted, {}
+        return [{"counted": protocol, "outcome": outcome, "number": number, "size": size}
+                for (protocol, outcome), (number, size) in counted.items()]
 
 
-def count_from_line(line: Line) -> tuple[str, Stored | None]:
+def count_from_line(line: Line) -> tuple[str, Stored | None, int]:
+    """Protocol, what was stored with the bytes of all, how many objects."""
     outcome = line["outcome"]
-    return line["counted"], Stored("", "", line["size"], Outcome(outcome)) if outcome else None
+    return line["counted"], Stored("", "", line["size"], Outcome(outcome)) if outcome else None, line["number"]
 
 
 def left_to_line(left: SenderLeft) -> Line:

@@ -41,9 +41,10 @@ class Instruments:
     def reported(self, pipeline: str, seconds: float) -> None:
         self._seconds.labels(pipeline).observe(seconds)
 
-    def count(self, protocol: str, stored: Stored | None) -> None:
-        """One object: as it was stored, or None for a refused one."""
-        self._objects.labels(protocol, str(stored.outcome) if stored else "refused").inc()
+    def count(self, protocol: str, stored: Stored | None, number: int = 1) -> None:
+        """One object: as it was stored, or None for a refused one. Or several of which the same is true, with the bytes
+        of all."""
+        self._objects.labels(protocol, str(stored.outcome) if stored else "refused").inc(number)
         if stored and stored.outcome is not Outcome.DUPLICATE:
             self._bytes.labels(protocol).inc(stored.size)
 

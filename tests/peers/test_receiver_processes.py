@@ -51,8 +51,8 @@ class Site:
     def add(self, instance: Instance, *, conflict: bool) -> None:
         self._note(lambda: self.indexed.__setitem__(instance.sop_instance_uid, instance))
 
-    def count(self, protocol: str, stored: Stored | None) -> None:
-        self._note(lambda: self.counted.append((protocol, stored)))
+    def count(self, protocol: str, stored: Stored | None, number: int) -> None:
+        self._note(lambda: self.counted.extend([(protocol, stored)] * number))
 
     def left(self, left: SenderLeft) -> None:
         self._note(lambda: self.gone.append(left))
