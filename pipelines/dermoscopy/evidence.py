@@ -17,7 +17,7 @@ from pipelines.dermoscopy.colour import Mask
 from pipelines.dermoscopy.inputs import View
 from pipelines.dermoscopy.labels import HISTOLOGY, KERATOSIS, MELANOMA
 from pipelines.dermoscopy.lesion import Lesion
-from pipelines.dermoscopy.prepare import SIDE, squeezed_areas
+from pipelines.dermoscopy.prepare import SIDE, shrunk, squeezed_areas
 from pipelines.dermoscopy.shape import outline
 
 _LARGEST = 1000
@@ -84,11 +84,7 @@ def picture(shown: Shown, which: int, count: int) -> KeyImage:
 
 def _smaller(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     step = -(-max(pixels.shape[:2]) // _LARGEST)
-    if step == 1:
-        return pixels
-    rows, columns = (length // step * step for length in pixels.shape[:2])
-    whole = np.add.reduceat(pixels[:rows, :columns], np.arange(0, rows, step), axis=0, dtype=np.uint32)
-    return np.asarray(np.add.reduceat(whole, np.arange(0, columns, step), axis=1) // (step * step), np.uint8)
+    return pixels if step == 1 or min(pixels.shape[:2]) < step else np.rint(shrunk(pixels, step)).astype(np.uint8)
 
 
 def _enlarged(mask: Mask, shape: tuple[int, ...]) -> Mask:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from gateway.errors import Unusable
+
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.intp]
 WIDTH, PERSON_WIDTH = 2e-3, 3e-2
@@ -19,6 +21,8 @@ WIDTH, PERSON_WIDTH = 2e-3, 3e-2
 AXES = 60
 KERNEL_RIDGE, ALONE_RIDGE, TEXTURE_RIDGE = 1.0, 0.5, 3.0
 STACK_RIDGE = 2e-3
+_LEAST_SPREAD = 0.1
+"""Of an axis: with few pictures some have next to none, and everything would be far away."""
 STRANGE_RIDGE, STRANGE_REACH = 0.03, 6.0
 
 
@@ -69,8 +73,8 @@ def space_of(features: NDArray[np.float32]) -> Space:
     centre, scale = whole.mean(axis=0), whole.std(axis=0) + 1e-6
     plain = np.clip((whole - centre) / scale, -8, 8)
     values, vectors = np.linalg.eigh(plain.T @ plain / len(plain))
-    axes, spreads = vectors[:, ::-1][:, :AXES], values[::-1][:AXES]
-    rest = float(np.mean((plain - plain @ axes @ axes.T) ** 2))
+    axes, spreads = vectors[:, ::-1][:, :AXES], np.maximum(values[::-1][:AXES], _LEAST_SPREAD)
+    rest = max(float(np.mean((plain - plain @ axes @ axes.T) ** 2)), _LEAST_SPREAD / 10)
     return Space(centre, scale, axes, spreads, rest)
 
 
@@ -107,7 +111,10 @@ def fit(kernels: Kernels, truth: Numbers, learned: Indices) -> Heads:
 
 def _ridge(kernel: Numbers, truth: Numbers, ridge: float) -> Numbers:
     said = np.flatnonzero(~np.isnan(truth))
-    share = truth[said].mean()
+    share = float(truth[said].mean()) if said.size else 0.0
+    if not 0 < share < 1:
+        raise Unusable("the data hold too few lesions: each label needs some with and some without it in every fold",
+                       element="labels.csv")
     weight = np.where(truth[said] > 0.5, 0.5 / share, 0.5 / (1 - share))
     found = np.zeros(len(truth))
     found[said] = np.linalg.solve(kernel[np.ix_(said, said)] + ridge * np.diag(1 / weight), truth[said] - 0.5)

@@ -45,15 +45,22 @@ def grey16(prepared: Prepared) -> Floats:
 def squeezed(pixels: NDArray[np.uint8], side: int = SIDE) -> Floats:
     """uint8 (rows, columns, 3) → float32 (side, side, 3) in [0, 1], each pixel the mean over its area."""
     rows, columns, _ = pixels.shape
-    coarse = pixels[:, :, :3]
     factor = max(min(rows, columns) // (3 * side), 1)
-    if factor > 1:
-        coarse = coarse[:rows // factor * factor, :columns // factor * factor]
-        whole = np.add.reduceat(coarse, np.arange(0, coarse.shape[0], factor), axis=0, dtype=np.uint16)
-        whole = np.add.reduceat(whole, np.arange(0, coarse.shape[1], factor), axis=1, dtype=np.uint32)
-        return squeezed_areas((whole / (factor * factor * 255)).astype(np.float32), side)
-    fine: Floats = (coarse / np.float32(255)).astype(np.float32)
-    return squeezed_areas(fine, side)
+    return squeezed_areas(shrunk(pixels[:, :, :3], factor) / np.float32(255), side)
+
+
+def shrunk(pixels: NDArray[np.uint8], factor: int) -> Floats:
+    """Means over squares of `factor` (at most 257) pixels, 0 to 255; what is left over at the edge is dropped."""
+    rows, columns = (length // factor * factor for length in pixels.shape[:2])
+    if factor == 1:
+        return pixels.astype(np.float32)
+    lines = np.zeros((rows // factor, columns, pixels.shape[2]), np.uint16)
+    for number in range(factor):
+        lines += pixels[number:rows:factor, :columns]
+    whole = np.zeros((rows // factor, columns // factor, pixels.shape[2]), np.uint32)
+    for number in range(factor):
+        whole += lines[:, number::factor]
+    return np.asarray(whole / np.float32(factor * factor), np.float32)
 
 
 def squeezed_areas(fine: Floats, side: int) -> Floats:
