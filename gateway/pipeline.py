@@ -212,8 +212,7 @@ class Pipeline(Protocol):
     """One folder under `pipelines/` exports `PIPELINE`, of this shape. Pure: no I/O, no clock, no random state.
 
     It speaks English. An optional attribute `words` (language → English → translation, see gateway.translation) holds
-    what it says in other languages. An optional method `evidence_of(ecg, labels) -> Steps[EvidenceTrace | None]` says
-    where in a recording findings are told from; it is asked when somebody looks at the case.
+    what it says in other languages.
     """
 
     name: str

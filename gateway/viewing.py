@@ -73,8 +73,6 @@ EcgReader = Callable[[tuple[Instance, ...]], Ecg]
 """As `gateway.ports.Loader.load_ecg`."""
 AudioReader = Callable[[tuple[Instance, ...]], Audio]
 """As `gateway.ports.Loader.load_audio`."""
-TraceMapper = Callable[[CaseSources, Ecg], EvidenceTrace | None]
-"""Where the findings of a result lie in its recording, where none was kept with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +110,9 @@ class Viewer:
     """What to show of a case. Remembers a few cases and recordings; thread-safe."""
 
     def __init__(self, rows: ViewingRows, read_pixels: PixelReader, read_ecg: EcgReader,
-                 read_file: Callable[[str], bytes], map_trace: TraceMapper = lambda _found, _ecg: None,
-                 read_audio: AudioReader | None = None) -> None:
+                 read_file: Callable[[str], bytes], read_audio: AudioReader | None = None) -> None:
         """`read_file`: path of a kept evidence map → bytes. Without `read_audio` no sound is given out."""
         self._read_audio = read_audio
-        self._map_trace = map_trace
         self._rows, self._read_pixels, self._read_ecg, self._read_file = rows, read_pixels, read_ecg, read_file
         self._images: _Recent[ImageView] = _Recent(_SHOWN_AT_ONCE)
         self._recordings: _Recent[EcgView] = _Recent(_RECORDINGS_AT_ONCE)
@@ -180,7 +176,7 @@ class Viewer:
             raise Unusable("The study holds no recording that can be shown.")
         ecg = self._read_ecg(recordings)
         kept = self._evidence(found)
-        trace = kept if isinstance(kept, EvidenceTrace) else self._map_trace(found, ecg)
+        trace = kept if isinstance(kept, EvidenceTrace) else None
         return EcgView(version, ecg, tuple(shades_of(found.findings, ecg)), trace, found)
 
     def _evidence(self, found: CaseSources) -> EvidenceMap | None:

@@ -47,7 +47,6 @@ from gateway.app.reading import Reading
 from gateway.app.receiving import Receiving
 from gateway.commands import GatewayCommands, Predictor
 from gateway.delivery import Kind
-from gateway.evidence_mapper import EvidenceMapper
 from gateway.explaining import Explained, explain, study_alone
 from gateway.health import PartsHealth
 from gateway.intake import instance_of
@@ -118,8 +117,7 @@ class Web:
     def _case_parts(self) -> CaseParts:
         base = self._base
         background = CaseBackground(base.database)
-        mapper = EvidenceMapper(base.pipelines, base.fulfilment, base.inference)
-        return CaseParts(Viewer(background, read_pixels, load_ecg, base.files.get, mapper.map, load_audio), background,
+        return CaseParts(Viewer(background, read_pixels, load_ecg, base.files.get, load_audio), background,
                          FeedbackRows(base.database), {Kind.SR: tree_of_report, Kind.ORU: tree_of_message})
 
     def _console(self) -> Console:

@@ -1,4 +1,4 @@
-"""Where what was measured and what the network says are not the same. Pure.
+"""Where what was measured and what the network says are not the same: what is made of it, and how it is told. Pure.
 
 The limits lie beyond those of the definitions (60 and 100 a minute, 200 ms, -30 and 90 degrees, 120 ms), so that a
 difference within what measuring errs is none.
@@ -39,6 +39,30 @@ _LOOKS_LIKE_SINUS = 0.7
 """Steadiness of what precedes the QRS, from which on a rate is that of the sinus node."""
 
 
+EXCLUDED = 0.3
+"""What is left of a probability where the measurement excludes the syndrome. Not nothing: measuring errs too."""
+
+
+def measured_of(waves: Delineation | None) -> dict[str, float]:
+    """What syndromes are defined by, as far as it could be measured."""
+    if waves is None:
+        return {}
+    values = {"heart rate": waves.heart_rate, "PR interval": waves.pr, "QRS axis": waves.qrs_axis,
+              "QRS duration": waves.qrs}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def weighed(probabilities: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
+    """The network's probabilities by label, less where `measured` excludes the syndrome."""
+    return {label: value * EXCLUDED if _excluded(label, measured) else value for label, value in probabilities.items()}
+
+
+def _excluded(label: str, measured: Mapping[str, float]) -> bool:
+    rule = _RULES.get(label)
+    value = None if rule is None else measured.get(rule.measured)
+    return rule is not None and value is not None and _within(round(value), rule.says_no)
+
+
 def disagreements(findings: tuple[Finding, ...], waves: Delineation | None) -> tuple[Problem, ...]:
     """Findings that the measurement excludes, and measurements that make a syndrome which was not found."""
     if waves is None:
@@ -55,9 +79,10 @@ def measured_abnormal(problems: tuple[Problem, ...]) -> bool:
 
 def _of(finding: Finding, waves: Delineation, fibrillates: bool) -> Problem | None:
     rule = _RULES[finding.label]
-    value = _value(rule, waves)
-    if value is None:
+    known = measured_of(waves).get(rule.measured)
+    if known is None:
         return None
+    value = round(known)
     what = f"{rule.measured} {value}{rule.unit}"
     if finding.present:
         if not _within(value, rule.says_no):
@@ -68,12 +93,6 @@ def _of(finding: Finding, waves: Delineation, fibrillates: bool) -> Problem | No
     if finding.label in _SINUS and (fibrillates or waves.before.steady < _LOOKS_LIKE_SINUS):
         return None
     return Problem("measured-not-found", f"Measured but not found: {finding.display}, {what}.")
-
-
-def _value(rule: _Rule, waves: Delineation) -> int | None:
-    value = {"heart rate": waves.heart_rate, "PR interval": waves.pr, "QRS axis": waves.qrs_axis,
-             "QRS duration": waves.qrs}[rule.measured]
-    return None if value is None else round(value)
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:

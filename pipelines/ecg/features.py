@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gateway.pipeline import Floats
 from pipelines.ecg.beats import ALIKE, Beats, find_beats
-from pipelines.ecg.delineation import SHORTEST_SECONDS, Delineation, delineate_beats
+from pipelines.ecg.delineation import P_SIZE, P_STEADY, SHORTEST_SECONDS, Delineation, delineate_beats
 
 RHYTHM: tuple[str, ...] = ("rate", "rr_sd", "rr_mad", "rmssd", "rr_min", "rr_max", "odd", "least_alike", "early_alike",
                            "early_odd", "late")
@@ -57,6 +57,17 @@ def rhythm_features(beats: Beats) -> NDArray[np.float64]:
         intervals.min() / usual, intervals.max() / usual, float((told < ALIKE).mean()), float(told.min()),
         float(early[~unlike].max(initial=0.0)), float(early[unlike].max(initial=0.0)),
         float((intervals > 1.15 * usual).mean())])
+
+
+def measured_in(features: Floats, names: tuple[str, ...]) -> dict[str, float]:
+    """Back from a row of features to what syndromes are defined by (see `pipelines.ecg.disagreement`)."""
+    told = {name: float(value) for name, value in zip(names, features, strict=True) if not np.isnan(value)}
+    found = {"heart rate": told.get("rate"), "QRS duration": told.get("qrs")}
+    if {"pr", "p_steady", "p_size"} <= told.keys() and told["p_steady"] >= P_STEADY and told["p_size"] >= P_SIZE:
+        found["PR interval"] = told["pr"]
+    if {"qrs_axis_sin", "qrs_axis_cos"} <= told.keys():
+        found["QRS axis"] = float(np.degrees(np.arctan2(told["qrs_axis_sin"], told["qrs_axis_cos"])))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _wave_features(waves: Delineation) -> list[float]:

@@ -1,4 +1,5 @@
-"""`validate` of ECG readers on the PTB-XL layout: every record through the reader's own gates, network and decision.
+"""`validate` of ECG readers, on the PTB-XL layout or a hospital's own table: every record through the reader's own
+gates, network and decision.
 
 Records that the model has learned from are told by the member that left them out, with thresholds and calibration that
 come from others: the figures on the training records are those of cross-validation, on all others those of the model.
@@ -9,23 +10,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gateway.errors import Unusable
+from gateway.errors import Rejected, Unusable
 from gateway.pipeline import Array, Ecg, Floats
 from gateway.ports import Inference
+from gateway.ports.recordings import Recordings
 from gateway.result import ModelRelease, Provenance, Result, Verdict
 from pipelines.ecg.checking import Checked
+from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.inputs import Inputs
-from pipelines.ecg.memory import memory_of
+from pipelines.ecg.memory import Memory, memory_of
 from pipelines.ecg.ptbxl import Row, read, rows
 from pipelines.ecg.telling import Scores, thresholds_of
-from pipelines.validation.progress import Progress, track
+from pipelines.validation.progress import Progress, track_results
 from pipelines.validation.proportions import Counts, wilson
 from pipelines.validation.records import Record, Scored, attributes
+from pipelines.validation.table import Row as TableRow
+from pipelines.validation.table import find_table, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +51,24 @@ class Scoring:
     apart: Mapping[str, str]
 
 
-def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...] | None, progress: Progress) -> Scored:
+def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...] | None, recordings: Recordings | None,
+          progress: Progress) -> Scored:
     """Raises Unusable where there is no such data. Every record is scored, also one that the gates refuse."""
-    wanted = rows(data, folds or None)
+    scorer = _Scorer(how, inference)
+    known = data if (data / "ptbxl_database.csv").is_file() else None
+    if known is None and recordings is not None and find_table(data) is not None:
+        wanted = _of_a_hospital(how, data, recordings)
+    else:
+        wanted = _of_ptbxl(how, rows(data, folds or None), scorer.memory)
     if not wanted:
         raise Unusable("no record of those folds in ptbxl_database.csv", element="strat_fold")
-    scorer = _Scorer(how, inference)
-    records = [scorer.record(row) for row in track(progress, wanted, len(wanted), "records scored")]
-    further: dict[str, Any] = {"folds": {str(f): n for f, n in sorted(Counter(row.fold for row in wanted).items())}}
-    left_out = sum(member is not None for member in scorer.members)
+    records = list(track_results(progress, scorer.record, wanted, "records scored"))
+    members = [case.member for case in wanted]
+    further: dict[str, Any] = {}
+    left_out = sum(member is not None for member in members)
     further["out_of_fold"] = {"n": left_out, "note": _NOTE} if left_out else {"n": 0}
     if left_out == len(records):
-        further["out_of_fold"]["labels"] = scorer.at_own_thresholds(records)
+        further["out_of_fold"]["labels"] = _at_own_thresholds(how, records, members, scorer.memory)
     further["verdicts"] = _verdicts(how, records)
     return Scored(how.model, how.labels, records, scorer.thresholds, (scorer.release,), how.apart, further)
 
@@ -64,31 +76,67 @@ def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...]
 _NOTE = "the model has learned from these records: each is told by the part of it that has not"
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One labelled record. `member`: the one that left it out; None where the model has not learned from it."""
+
+    name: str
+    patient: str
+    truth: Mapping[str, float]
+    groups: Mapping[str, str]
+    load: Callable[[], Ecg]
+    member: int | None = None
+
+
+def _of_ptbxl(how: Scoring, wanted: Sequence[Row], memory: Memory) -> list[_Case]:
+    return [_Case(row.record, row.patient, _told(how, row), _attributes(row), partial(_loaded, row), memory.member(row))
+            for row in wanted]
+
+
+def _of_a_hospital(how: Scoring, data: Path, recordings: Recordings) -> list[_Case]:
+    """The rows of `labels.csv`: DICOM waveforms, WFDB, aECG, `.npy`."""
+    labels = [*how.labels, *how.apart.values()]
+    return [_Case(row.record, row.patient, row.truth, row.attributes, partial(_opened, recordings, row))
+            for row in read_table(data, labels)]
+
+
+def _told(how: Scoring, row: Row) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(how.outputs, how.truth(row), strict=True) if not np.isnan(value)}
+
+
+def _loaded(row: Row) -> Ecg:
+    signal, rate, leads = read(row.path)
+    return Ecg(signal, rate, leads, row.record, ())
+
+
+def _opened(recordings: Recordings, row: TableRow) -> Ecg:
+    """Raises Unusable naming the line of the table."""
+    try:
+        return recordings.ecg(row.path)
+    except Rejected as refusal:
+        raise row.refused(refusal.reason) from refusal
+
+
 class _Scorer:
     def __init__(self, how: Scoring, inference: Inference) -> None:
         self._how, self._inference = how, inference
         self.release: ModelRelease = inference.release(how.model)
         self.thresholds = thresholds_of(self.release, how.outputs)
-        self._memory = memory_of(self.release)
+        self.memory = memory_of(self.release)
         self._provenance = Provenance(how.model, how.version, (self.release,))
-        self.members: list[int | None] = []
 
-    def record(self, row: Row) -> Record:
-        signal, rate, leads = read(row.path)
-        ecg = Ecg(signal, rate, leads, row.record, ())
-        checked, member = self._how.check(ecg), self._memory.member(row)
-        self.members.append(member)
-        scores = self._scores(checked, rate, member)
+    def record(self, case: _Case) -> Record:
+        ecg = case.load()
+        checked = self._how.check(ecg)
+        scores = self._scores(checked, ecg.rate, case.member)
         reasons = tuple(problem.code for problem in checked.problems)
         verdict = Verdict.UNDETERMINED
         if scores is not None and not reasons:
             result = self._how.decide(scores, ecg, checked, self._provenance)
             verdict = result.verdict
             reasons = tuple(problem.code for problem in result.problems)
-        truth = {name: float(value) for name, value in zip(self._how.outputs, self._how.truth(row), strict=True)
-                 if not np.isnan(value)}
-        return Record(row.record, row.patient, truth, scores.probabilities if scores else {}, verdict.value, reasons,
-                      _attributes(row))
+        return Record(case.name, case.patient, case.truth, scores.probabilities if scores else {}, verdict.value,
+                      reasons, case.groups)
 
     def _scores(self, checked: Checked, rate: float, member: int | None) -> Scores | None:
         if not checked.prepared.shape[1]:
@@ -96,25 +144,27 @@ class _Scorer:
         inputs = self._how.inputs(checked, rate)
         answer = self._inference.infer(self._how.model, {"ecg": inputs.waves, "features": inputs.features},
                                        ("probabilities", "members"))
-        if member is None:
-            return Scores(self._how.pooled(answer["probabilities"]), self.thresholds)
-        return Scores(self._how.pooled(answer["members"][:, member]), dict(self._memory.thresholds[member]))
+        given = answer["probabilities"] if member is None else answer["members"][:, member]
+        levels = self.thresholds if member is None else dict(self.memory.thresholds[member])
+        return Scores(weighed(self._how.pooled(given), measured_of(checked.waves)), levels)
 
-    def at_own_thresholds(self, records: Sequence[Record]) -> dict[str, Any]:
-        """Sensitivity and specificity, each record at the thresholds of the member that tells it."""
-        told = {}
-        for label in self._how.outputs:
-            lines = [(r.truth[label], r.probability[label], self._memory.thresholds[m][label])
-                     for r, m in zip(records, self.members, strict=True)
-                     if m is not None and label in r.truth and label in r.probability]
-            truth, given, level = (np.array(column) for column in zip(*lines, strict=True))
-            c = Counts.at(truth, (given >= level).astype(np.float64), 0.5)
-            told[label] = {
-                "sensitivity": c.sensitivity,
-                "sensitivity_ci95": wilson(c.true_positive, c.true_positive + c.false_negative),
-                "specificity": c.specificity,
-                "specificity_ci95": wilson(c.true_negative, c.true_negative + c.false_positive)}
-        return told
+
+def _at_own_thresholds(how: Scoring, records: Sequence[Record], members: Sequence[int | None],
+                       memory: Memory) -> dict[str, Any]:
+    """Sensitivity and specificity, each record at the thresholds of the member that tells it."""
+    told = {}
+    for label in how.outputs:
+        lines = [(r.truth[label], r.probability[label] >= memory.thresholds[m][label])
+                 for r, m in zip(records, members, strict=True)
+                 if m is not None and label in r.truth and label in r.probability]
+        truth, called = np.array(lines, np.float64).reshape(-1, 2).T
+        c = Counts.at(truth, called, 0.5)
+        told[label] = {
+            "sensitivity": c.sensitivity,
+            "sensitivity_ci95": wilson(c.true_positive, c.true_positive + c.false_negative),
+            "specificity": c.specificity,
+            "specificity_ci95": wilson(c.true_negative, c.true_negative + c.false_positive)}
+    return told
 
 
 def _attributes(row: Row) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pipelines.validation.operating import at_sensitivity, youden
 from pipelines.validation.proportions import Counts
 
 Numbers = NDArray[np.float64]
-LOWEST, HIGHEST = 0.02, 0.5
+LOWEST, HIGHEST = 0.01, 0.5
 """Calibrated probabilities between which a threshold lies: what is more likely than not is always present."""
 NORMAL_SPECIFICITY = 0.97
 """Share of abnormal records that the NORM output must keep from being called normal."""
@@ -27,6 +27,9 @@ def threshold(probability: Numbers, truth: Numbers, sensitivity: float, specific
 
 
 def normal_threshold(probability: Numbers, truth: Numbers) -> float:
-    """The lowest threshold at which `NORMAL_SPECIFICITY` of the abnormal records stay below it."""
-    level = float(np.quantile(probability[truth < 0.5], NORMAL_SPECIFICITY, method="higher"))
+    """The lowest threshold at which `NORMAL_SPECIFICITY` of the abnormal records stay below it; 1 without any."""
+    abnormal = probability[truth < 0.5]
+    if not abnormal.size:
+        return 1.0
+    level = float(np.quantile(abnormal, NORMAL_SPECIFICITY, method="higher"))
     return min(float(np.ceil((level + 1e-6) * 1000) / 1000), 1.0)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
+from pipelines.ecg.disagreement import weighed
 from pipelines.ecg.examples import Changes, Examples, examples
-from pipelines.ecg.learning import Course, Learned, Scales, calibrated, ensemble, folds_of, learn
+from pipelines.ecg.features import measured_in
+from pipelines.ecg.learning import Course, Learned, calibrated, ensemble, folds_of, learn
 from pipelines.ecg.memory import parameters
 from pipelines.ecg.network import STEPS, Shape
 from pipelines.ecg.preprocess import WINDOW, band_pass
@@ -80,10 +82,11 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     """Calibrate, choose thresholds, export and check against torch."""
     truth = held.truth[:, :len(recipe.outputs)]
     scales = calibrated(learned, truth)
-    thresholds = _thresholds(recipe, scales.out_of_fold, truth)
+    told = _weighed(recipe, scales.out_of_fold, held.features[0])
+    thresholds = _thresholds(recipe, told, truth)
     others = [learned.member != number for number in range(len(learned.members))]
-    of_members = [_thresholds(recipe, scales.out_of_fold[part], truth[part]) for part in others]
-    areas = _areas(recipe, scales, truth)
+    of_members = [_thresholds(recipe, told[part], truth[part]) for part in others]
+    areas = _areas(recipe, told, truth)
     macro = float(np.nanmean([area for label, area in areas.items() if label != NORMAL]))
     release = Release(
         recipe.version, _status(len(held.fold)), recipe.outputs, thresholds,
@@ -126,9 +129,16 @@ def _thresholds(recipe: Recipe, probabilities: NDArray[np.float64], truth: Float
     return chosen
 
 
-def _areas(recipe: Recipe, scales: Scales, truth: Floats) -> dict[str, float]:
+def _weighed(recipe: Recipe, probabilities: NDArray[np.float64], features: Floats) -> NDArray[np.float64]:
+    """As the reader tells them: less where the measurement excludes the syndrome."""
+    rows_told = [weighed(dict(zip(recipe.outputs, row, strict=True)), measured_in(of, recipe.measured))
+                 for row, of in zip(probabilities, features, strict=True)]
+    return np.array([[row[label] for label in recipe.outputs] for row in rows_told])
+
+
+def _areas(recipe: Recipe, probabilities: NDArray[np.float64], truth: Floats) -> dict[str, float]:
     told = {}
-    for label, given, true in zip(recipe.outputs, scales.out_of_fold.T, truth.T, strict=True):
+    for label, given, true in zip(recipe.outputs, probabilities.T, truth.T, strict=True):
         said = ~np.isnan(true)
         told[label] = auc(true[said], given[said])
     return told

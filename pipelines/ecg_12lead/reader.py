@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from gateway.errors import Unusable
-from gateway.evidence_map import EvidenceTrace
 from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer, load_ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result
-from gateway.study import Instance, Study
-from pipelines.ecg.delineation import delineate
+from gateway.study import Study
+from pipelines.ecg.checking import check
+from pipelines.ecg.disagreement import measured_of, weighed
+from pipelines.ecg.evidence import trace_of
+from pipelines.ecg.features import measure_twelve_leads
+from pipelines.ecg.inputs import inputs_of
 from pipelines.ecg.leads import LEADS
-from pipelines.ecg.preprocess import band_pass, fill_gaps, in_order, resample, windows
-from pipelines.ecg.quality import problems_of_prepared, problems_of_source
-from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of, undetermined
-from pipelines.ecg_12lead.evidence import evidence_of
+from pipelines.ecg.preprocess import in_order
+from pipelines.ecg.selection import newest_longest
+from pipelines.ecg.telling import INVALID_OUTPUT, Scores, thresholds_of, undetermined
+from pipelines.ecg_12lead.decision import decide, pooled
+from pipelines.ecg_12lead.labels import MODEL, OUTPUTS
 from pipelines.ecg_12lead.words import WORDS
 
 SOP_CLASSES: Mapping[str, str] = {
@@ -26,16 +29,15 @@ SOP_CLASSES: Mapping[str, str] = {
     "1.2.840.10008.5.1.4.1.1.9.1.4": "General 32-bit ECG Waveform Storage",
 }
 NO_ECG = Problem("no-ecg", "The study holds no 12-lead or general ECG waveform.")
-INVALID_OUTPUT = Problem("invalid-model-output", "The model gave something that is no probability.")
 
 
 class Ecg12Lead:
     """Reader of resting 12-lead ECGs for eleven syndromes and for normal against abnormal."""
 
     name = "ecg_12lead"
-    version = "1.1.0"
+    version = "2.0.0"
     title = "12-lead ECG: eleven syndromes, normal against abnormal"
-    models: tuple[str, ...] = ("ecg_12lead",)
+    models: tuple[str, ...] = (MODEL,)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")
     modalities: tuple[str, ...] = ("ECG",)
     words = WORDS
@@ -45,7 +47,7 @@ class Ecg12Lead:
         fitting = [i for i in study.instances if i.sop_class_uid in SOP_CLASSES]
         if not fitting:
             return Selection((), (NO_ECG,), "no ECG waveform object")
-        chosen = max(fitting, key=_newest_longest)
+        chosen = max(fitting, key=newest_longest)
         return Selection((chosen,), note=f"newest of {len(fitting)}: {SOP_CLASSES[chosen.sop_class_uid]}")
 
     def analyse(self, study: Study, selection: Selection,  # noqa: ARG002 - the port gives it
@@ -62,49 +64,25 @@ class Ecg12Lead:
             return Analysis(undetermined((problem,), evidence, provenance))
         return (yield from _read(ecg, provenance))
 
-    def evidence_of(self, ecg: Ecg, labels: Sequence[str]) -> Steps[EvidenceTrace | None]:
-        """Where in the recording these findings are told from."""
-        return (yield from evidence_of(ecg, labels))
-
-
-def _newest_longest(instance: Instance) -> tuple[str, float, str]:
-    """Sort key: when acquired (DICOM DT), how long (seconds), and the UID so that the choice is always the same."""
-    tags = instance.tags
-    when = _text(tags, "AcquisitionDateTime") or _text(tags, "ContentDate") + _text(tags, "ContentTime")
-    return when, _seconds(tags), instance.sop_instance_uid
-
-
-def _text(tags: Mapping[str, Any], keyword: str) -> str:
-    value = tags.get(keyword)
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _seconds(tags: Mapping[str, Any]) -> float:
-    groups = tags.get("WaveformSequence")
-    first = groups[0] if isinstance(groups, list) and groups and isinstance(groups[0], Mapping) else {}
-    try:
-        return float(first["NumberOfWaveformSamples"]) / float(first["SamplingFrequency"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return 0.0
-
 
 def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
     """What a loaded ECG says."""
     ordered, missing = in_order(ecg.signal, ecg.leads)
     picture = _sheet(ordered, ecg.rate, missing)
-    problems = problems_of_source(ordered, ecg.rate, missing)
-    if problems:
-        return Analysis(_not_read(ecg, problems, provenance), picture)
-    signal = band_pass(resample(fill_gaps(ordered), ecg.rate))
-    problems = problems_of_prepared(signal)
-    if problems:
-        return Analysis(_not_read(ecg, problems, provenance), picture)
+    checked = check(ordered, ecg.rate, missing)
+    if checked.problems:
+        return Analysis(_not_read(ecg, checked.problems, provenance), picture)
+    inputs = inputs_of(checked.filled, ecg.rate, measure_twelve_leads, checked.prepared)
     (release,) = provenance.models
-    (given,) = yield from infer("ecg_12lead", {"ecg": windows(signal)}, ("probabilities",))
-    if not np.isfinite(given).all():
+    probabilities, evidence = yield from infer(MODEL, {"ecg": inputs.waves, "features": inputs.features},
+                                               ("probabilities", "evidence"))
+    if not np.isfinite(probabilities).all():
         return Analysis(_not_read(ecg, (INVALID_OUTPUT,), provenance), picture)
-    scores = Scores(pooled(given), thresholds_of(release))
-    return Analysis(decide(scores, ecg, delineate(fill_gaps(ordered), ecg.rate), provenance), picture)
+    told = weighed(pooled(probabilities), measured_of(checked.waves))
+    scores = Scores(told, thresholds_of(release, OUTPUTS))
+    result = decide(scores, ecg, checked.waves, provenance)
+    found = [finding.label for finding in result.findings if finding.present]
+    return Analysis(result, picture, trace_of(evidence, inputs, OUTPUTS, found, LEADS))
 
 
 def _not_read(ecg: Ecg, problems: tuple[Problem, ...], provenance: Provenance) -> Result:

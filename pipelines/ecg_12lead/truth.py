@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from pipelines.ecg_12lead.labels import OUTPUTS
 
-TRAINING, CALIBRATION, TEST = (1, 2, 3, 4, 5, 6, 7, 8), (9,), (10,)
-"""`strat_fold`."""
 AXES: Mapping[str, frozenset[str]] = {"LAD": frozenset({"LAD", "ALAD"}), "RAD": frozenset({"RAD", "ARAD"})}
 
 
@@ -22,3 +20,16 @@ def truth_of(codes: Mapping[str, float], axis: str) -> NDArray[np.float32]:
     values = [(float(axis in AXES[name]) if axis else np.nan) if name in AXES else float(name in codes)
               for name in OUTPUTS]
     return np.array(values, dtype=np.float32)
+
+
+INFARCTION = frozenset({"IMI", "ILMI", "IPLMI", "IPMI", "ASMI", "AMI", "ALMI", "LMI", "PMI"})
+AUXILIARY: tuple[str, ...] = (
+    "SR", "ABQRS", "IMI", "ASMI", "LVH", "NDT", "LAFB", "ISC_", "STD_", "SARRH", "VCLVH", "NST_", "ISCAL", "IVCD",
+    "QWAVE", "LOWT", "LAO/LAE", "NT_", "ILMI", "AMI", "PACE", "INVT", "LPR", "DIG", "LMI", "INJAS", "ISCIN", "ALMI",
+    "ISCIL", "LVOLT", "LPFB", "AFLT", "RVH", "SVARR")
+"""Further statements that the network learns from and is not asked for: with few records each one helps."""
+
+
+def auxiliary_of(codes: Mapping[str, float]) -> NDArray[np.float32]:
+    """Infarction of any site, then each of `AUXILIARY`."""
+    return np.array([float(bool(INFARCTION & codes.keys())), *(float(name in codes) for name in AUXILIARY)], np.float32)

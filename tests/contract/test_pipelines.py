@@ -203,7 +203,8 @@ def _with_odd_tags(of: Study) -> Study:
     odd: list[Any] = [None, [], "", "garbage", [None], -1, {"a": 1}, [{"b": []}], "\x00", float("inf")]
     keys = ("AcquisitionDateTime", "ContentDate", "WaveformSequence", "ImageOrientationPatient", "SliceThickness",
             "ImagePositionPatient", "PixelSpacing", "Rows", "ImageType", "BodyPartExamined", "SeriesDescription",
-            "ConvolutionKernel", "NumberOfFrames", "InstanceNumber", "ContrastBolusAgent")
+            "ConvolutionKernel", "NumberOfFrames", "InstanceNumber", "ContrastBolusAgent", "NumberOfWaveformChannels",
+            "NumberOfWaveformSamples", "SamplingFrequency")
     return _retagged(of, lambda n: {key: odd[(n + k) % len(odd)] for k, key in enumerate(keys)})
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gateway.pipeline import Floats
 from pipelines.ecg.checking import check
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.synthetic import KINDS, synthesise
 
+Signal = NDArray[Any]
 RANDOM = np.random.default_rng(3)
 
 
-def codes(signal: Floats, rate: float = 500.0) -> list[str]:
+def codes(signal: Signal, rate: float = 500.0) -> list[str]:
     return [problem.code for problem in check(signal.astype(np.float32), rate, ()).problems]
 
 
-def from_electrodes(right: Floats, left: Floats, foot: Floats, chest: Floats) -> Floats:
+def from_electrodes(right: Signal, left: Signal, foot: Signal, chest: Signal) -> Signal:
     """Leads as a cart makes them of what its electrodes carry."""
     one, two, three = left - right, foot - right, foot - left
     return np.stack([one, two, three, -(one + two) / 2, one - two / 2, two - one / 2, *chest])

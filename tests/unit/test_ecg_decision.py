@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from gateway.pipeline import Ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result, Verdict, WaveformRegion
 from pipelines.ecg.delineation import BeforeQrs, Delineation
 from pipelines.ecg.leads import LEADS
-from pipelines.ecg_12lead.decision import Scores, decide, pooled, thresholds_of
+from pipelines.ecg.telling import Scores, thresholds_of
+from pipelines.ecg_12lead.decision import decide, pooled
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
 
 THRESHOLDS = dict.fromkeys(OUTPUTS, 0.3) | {"NORM": 0.8}
@@ -21,7 +23,7 @@ RELEASE = ModelRelease("ecg_12lead", "1.0.0", "0" * 64, False, parameters={
     "labels": ",".join(OUTPUTS), "thresholds": "{" + ",".join(f'"{name}": 0.25' for name in OUTPUTS) + "}"})
 
 
-WAVES = Delineation(heart_rate=72.0, qrs=96.0, qrs_axis=-42.0, pr=224.4, p_axis=50.0, qt=400.0, t_axis=30.0,
+WAVES = Delineation(heart_rate=72.0, qrs=96.0, qrs_axis=-38.0, pr=224.4, p_axis=50.0, qt=400.0, t_axis=30.0,
                     quality=1.0, before=BeforeQrs(224.4, 110.0, 0.08, 0.9, 50.0, 0.08))
 
 
@@ -73,7 +75,7 @@ def test_measurements_and_problems_of_the_source_are_kept() -> None:
     result = told(replace(WAVES, heart_rate=71.6), replace(ECG, problems=(known,)), NORM=0.9)
     assert [(m.code.value, m.value, m.unit.value) for m in result.measurements] == [
         ("8867-4", 72, "{H.B.}/min"), ("8625-6", 224, "ms"), ("8633-0", 96, "ms"), ("8634-8", 400, "ms"),
-        ("76635-2", 437, "ms"), ("76634-5", 424, "ms"), ("8626-4", 50, "deg"), ("8632-2", -42, "deg"),
+        ("76635-2", 437, "ms"), ("76634-5", 424, "ms"), ("8626-4", 50, "deg"), ("8632-2", -38, "deg"),
         ("8638-9", 30, "deg"), ("PNORMECG", 0.9, "1")]
     assert result.problems == (known,)
 
@@ -87,7 +89,7 @@ def test_what_cannot_be_measured_is_left_out() -> None:
 def test_the_summary_tells_the_measurement_that_defines_a_syndrome() -> None:
     assert told(_1AVB=0.9).summary == (
         "First-degree atrioventricular block (probability 0.90, PR 224 ms). Heart rate 72/min.")
-    assert "QRS axis -42°" in told(LAD=0.9).summary
+    assert "QRS axis -38°" in told(LAD=0.9).summary
     assert told(replace(WAVES, pr=None), _1AVB=0.9).summary.startswith(
         "First-degree atrioventricular block (probability 0.90).")
 
@@ -109,11 +111,58 @@ def test_long_recordings_count_the_worst_of_what_comes_and_goes() -> None:
 
 
 def test_thresholds_come_with_the_model() -> None:
-    assert thresholds_of(RELEASE) == dict.fromkeys(OUTPUTS, 0.25)
+    assert thresholds_of(RELEASE, OUTPUTS) == dict.fromkeys(OUTPUTS, 0.25)
 
 
 @pytest.mark.parametrize("change", [{"labels": "A,B"}, {"thresholds": "{}"}, {"thresholds": "no json"},
                                     {"thresholds": "[1]"}])
 def test_a_foreign_model_is_refused(change: dict[str, str]) -> None:
     with pytest.raises(Permanent):
-        thresholds_of(replace(RELEASE, parameters={**RELEASE.parameters, **change}))
+        thresholds_of(replace(RELEASE, parameters={**RELEASE.parameters, **change}), OUTPUTS)
+
+
+def codes(result: Result) -> list[str]:
+    return [problem.code for problem in result.problems]
+
+
+@pytest.mark.parametrize(("label", "measured", "text"), [
+    ("SBRAD", {"heart_rate": 72.0}, "Found but not measured: Sinus bradycardia, heart rate 72/min."),
+    ("STACH", {"heart_rate": 88.0}, "Found but not measured: Sinus tachycardia, heart rate 88/min."),
+    ("1AVB", {"pr": 150.0}, "Found but not measured: First-degree atrioventricular block, PR interval 150 ms."),
+    ("LAD", {"qrs_axis": 40.0}, "Found but not measured: Left axis deviation, QRS axis 40°."),
+    ("RAD", {"qrs_axis": 10.0}, "Found but not measured: Right axis deviation, QRS axis 10°."),
+    ("CLBBB", {"qrs": 90.0}, "Found but not measured: Complete left bundle branch block, QRS duration 90 ms.")])
+def test_what_the_measurement_excludes_is_told(label: str, measured: dict[str, Any], text: str) -> None:
+    result = decided({label: 0.9}, replace(WAVES, **measured))
+    assert result.verdict is Verdict.PATHOLOGY
+    assert [(p.code, p.text) for p in result.problems] == [("found-not-measured", text)]
+
+
+@pytest.mark.parametrize(("label", "measured"), [
+    ("SBRAD", {"heart_rate": 44.0}), ("STACH", {"heart_rate": 118.0}), ("1AVB", {"pr": 240.0}),
+    ("LAD", {"qrs_axis": -55.0}), ("RAD", {"qrs_axis": 125.0})])
+def test_what_was_measured_and_not_found_is_never_normal(label: str, measured: dict[str, Any]) -> None:
+    result = decided({"NORM": 0.99}, replace(WAVES, **measured))
+    assert result.verdict is Verdict.UNDETERMINED
+    assert codes(result) == ["measured-not-found", "other-abnormality-not-excluded"]
+    found = decided({label: 0.9}, replace(WAVES, **measured))
+    assert codes(found) == []
+
+
+def test_a_rate_without_p_waves_makes_no_sinus_rhythm() -> None:
+    fast = replace(WAVES, heart_rate=130.0)
+    assert codes(decided({"AFIB": 0.9}, fast)) == []
+    unsteady = replace(fast, before=replace(WAVES.before, steady=0.2))
+    assert decided({"NORM": 0.99}, unsteady).verdict is Verdict.NORMAL
+
+
+def test_a_syndrome_carries_the_measurement_that_defines_it() -> None:
+    found = {f.label: f.measurements for f in decided({"1AVB": 0.9}, WAVES).findings}
+    assert [(m.code.value, m.value) for m in found["1AVB"]] == [("8625-6", 224)]
+    assert [(m.code.value, m.value) for m in found["SBRAD"]] == [("8867-4", 72)]
+    assert found["AFIB"] == ()
+
+
+def decided(probabilities: dict[str, float], waves: Delineation) -> Result:
+    given = dict.fromkeys(OUTPUTS, 0.01) | probabilities
+    return decide(Scores(given, THRESHOLDS), ECG, waves, Provenance("ecg_12lead", "1"))

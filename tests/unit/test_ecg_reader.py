@@ -81,7 +81,8 @@ def test_what_is_not_fit_is_undetermined_and_never_infers() -> None:
 def test_a_model_that_gives_no_numbers_is_undetermined() -> None:
     class Broken:
         def infer(self, *_: object) -> dict[str, Any]:
-            return {"probabilities": np.full((1, 12), np.nan, dtype=np.float32)}
+            return {"probabilities": np.full((1, 12), np.nan, dtype=np.float32),
+                    "evidence": np.zeros((1, 12, 12, 50), dtype=np.float32)}
 
     release = EmbeddedInference(MODELS, 30, 1).release("ecg_12lead")
     result = read(PIPELINE, study("ecg"), as_ecg(samples()[0]), Broken(), (release,)).result  # type: ignore[arg-type]
@@ -107,7 +108,7 @@ def test_the_newest_is_read() -> None:
 
 def test_of_equally_new_ones_the_longest() -> None:
     def lasting(samples: int) -> dict[str, Any]:
-        return {"tags": {"WaveformSequence": [{"NumberOfWaveformSamples": samples, "SamplingFrequency": 500}]}}
+        return {"tags": {"NumberOfWaveformSamples": samples, "SamplingFrequency": 500}}
 
     of = with_instances(lasting(5000), lasting(15000), lasting(2500))
     assert PIPELINE.select(of).instances == (of.instances[1],)

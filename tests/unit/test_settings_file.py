@@ -36,7 +36,8 @@ def test_the_default_file_says_what_the_defaults_are() -> None:
     defaults.pop("routes")
     assert shipped == defaults
     assert [(route["pipeline"], route["when"]) for route in routes] == [
-        ("ecg_12lead", {"Modality": "ECG"}), ("chest_ct", {"Modality": "CT"}),
+        ("ecg_12lead", {"Modality": "ECG", "NumberOfWaveformChannels": {"not": "< 3"}}),
+        ("ecg_1lead", {"Modality": "ECG", "NumberOfWaveformChannels": "< 3"}), ("chest_ct", {"Modality": "CT"}),
         ("dermoscopy", {"Modality": ["DMS", "XC"]}), ("asthma", {"Modality": ["AU", "RESP"]})]
 
 

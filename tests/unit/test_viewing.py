@@ -172,16 +172,15 @@ def test_a_part_of_a_recording_is_bounded() -> None:
 # ---------------------------------------------------------------- what is remembered
 
 
-def test_a_map_of_the_recording_is_shown_where_one_was_kept_and_else_asked_for() -> None:
+def test_a_map_of_the_recording_is_shown_where_one_was_kept() -> None:
     found, ecg = ecg_sources(2, 100, ("II",))
     kept = EvidenceTrace(("AFIB",), ("II",), np.ones((1, 1, 4), np.uint8), 0.5)
-    made = replace(kept, step=1.0)
     background = FakeBackground({"a": found, "b": replace(found, evidence_path="map")}, ecgs={"2.25.700": ecg})
-    viewer = Viewer(background, slice_pixels, background.ecg, lambda path: pack(kept), lambda _found, _ecg: made)
-    for case_id, step in (("a", 1.0), ("b", 0.5)):
-        trace = viewer.ecg(case_id).evidence
-        assert trace is not None
-        assert trace.step == step
+    viewer = Viewer(background, slice_pixels, background.ecg, lambda path: pack(kept))
+    assert viewer.ecg("a").evidence is None
+    trace = viewer.ecg("b").evidence
+    assert trace is not None
+    assert trace.step == 0.5
 
 
 def test_the_version_tells_runs_objects_and_maps_apart() -> None:

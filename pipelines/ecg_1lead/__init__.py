@@ -1,0 +1,5 @@
+"""Reader of one-lead ECGs, as watches and patches record them: five syndromes."""
+
+from pipelines.ecg_1lead.reader import Ecg1Lead
+
+PIPELINE = Ecg1Lead()

@@ -1,0 +1,62 @@
+"""From the network's probabilities to findings, verdict and words. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.codes import Code
+from gateway.pipeline import Array, Ecg
+from gateway.result import Finding, Measurement, Problem, Provenance, Result, Verdict, risk_of
+from pipelines.ecg import telling
+from pipelines.ecg.beats import Beats
+from pipelines.ecg.delineation import Delineation
+from pipelines.ecg.disagreement import disagreements, measured_abnormal
+from pipelines.ecg.intervals import HEART_RATE, MILLISECONDS, PER_MINUTE, QRS
+from pipelines.ecg.telling import Scores
+from pipelines.ecg_1lead.labels import LABELS, OUTPUTS
+
+RR_MEAN = Code("8637-1", "LN", "R-R interval by EKG")
+RR_SHORTEST = Code("RRMIN", "99TRIAGE", "Shortest R-R interval")
+RR_LONGEST = Code("RRMAX", "99TRIAGE", "Longest R-R interval")
+RR_SPREAD = Code("SDNN", "99TRIAGE", "Standard deviation of R-R intervals")
+ONE_LEAD = Problem("one-lead-only", "One lead tells of these five syndromes alone; nothing else is excluded.")
+
+
+def pooled(probabilities: Array) -> dict[str, float]:
+    """(windows, 5) → one probability for each output.
+
+    A premature beat counts wherever it is, so the worst ten seconds tell; fibrillation, rate and block by their mean.
+    """
+    return telling.pooled(probabilities, OUTPUTS, {"PVC": np.max})
+
+
+def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, beats: Beats | None, provenance: Provenance) -> Result:
+    """Pathology when any of the five reaches its threshold; normal when none does and nothing was measured that makes
+    one of them. Where network and measurement disagree, the problems say so."""
+    findings = tuple(telling.finding_of(label, scores, ecg, waves) for label in LABELS)
+    differing = disagreements(findings, waves)
+    if any(finding.present for finding in findings):
+        verdict = Verdict.PATHOLOGY
+    else:
+        verdict = Verdict.UNDETERMINED if measured_abnormal(differing) else Verdict.NORMAL
+    return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
+                  measurements(waves, beats), (*ecg.problems, *differing, ONE_LEAD), _summary(findings, waves))
+
+
+def measurements(waves: Delineation | None, beats: Beats | None) -> tuple[Measurement, ...]:
+    """Rate, intervals between beats, QRS; what could not be measured is left out."""
+    if waves is None or beats is None:
+        return ()
+    between = 1000 * beats.intervals
+    values = ((HEART_RATE, waves.heart_rate, PER_MINUTE), (RR_MEAN, float(between.mean()), MILLISECONDS),
+              (RR_SHORTEST, float(between.min()), MILLISECONDS), (RR_LONGEST, float(between.max()), MILLISECONDS),
+              (RR_SPREAD, float(between.std()), MILLISECONDS), (QRS, waves.qrs, MILLISECONDS))
+    return tuple(Measurement(code, float(round(value)), unit) for code, value, unit in values if value is not None)
+
+
+def _summary(findings: tuple[Finding, ...], waves: Delineation | None) -> str:
+    rate = "" if waves is None else f" Heart rate {waves.heart_rate:.0f}/min."
+    present = sorted((f for f in findings if f.present), key=lambda f: -f.probability * f.acuity)
+    if not present:
+        return f"None of the {len(findings)} syndromes found in lead I.{rate}"
+    return f"{'; '.join(telling.told(finding, waves) for finding in present)}.{rate}"

@@ -1,0 +1,107 @@
+"""One lead alone, as a watch or a patch records it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.inference.embedded import EmbeddedInference
+from gateway.evidence_map import EvidenceTrace
+from gateway.pipeline import Ecg, EcgSheet, Floats
+from gateway.result import Verdict
+from gateway.study import Instance
+from pipelines.ecg.synthetic import synthesise
+from pipelines.ecg_1lead import PIPELINE
+from pipelines.ecg_1lead.decision import pooled
+from pipelines.ecg_1lead.labels import LABELS, OUTPUTS
+from tests.builders import study
+from tests.reading import MODELS, read
+
+
+@pytest.fixture(scope="module")
+def inference() -> EmbeddedInference:
+    return EmbeddedInference(MODELS, 30, 1)
+
+
+def lead(signal: Floats, rate: float = 500.0, names: tuple[str, ...] = ("I",)) -> Callable[[Any], Ecg]:
+    def load(instances: tuple[Instance, ...]) -> Ecg:
+        channels = tuple((1, n + 1) for n in range(len(names)))
+        return Ecg(signal, rate, names, instances[0].sop_instance_uid, channels)
+
+    return load
+
+
+@pytest.mark.parametrize(("kind", "label"), [("normal", ""), ("afib", "AFIB"), ("lbbb", "CLBBB")])
+@pytest.mark.parametrize("rate", [100.0, 250.0, 500.0])
+def test_lead_one_alone_is_read_as_what_it_is(inference: EmbeddedInference, kind: str, label: str,
+                                              rate: float) -> None:
+    signal = synthesise(kind, 11)[:1, ::round(500 / rate)]
+    analysis = read(PIPELINE, study("ecg"), lead(signal, rate), inference)
+    present = [finding.label for finding in analysis.result.findings if finding.present]
+    assert label in present if label else not present
+    assert [finding.label for finding in analysis.result.findings] == list(OUTPUTS)
+    assert isinstance(analysis.picture, EcgSheet)
+    told = {measurement.code.value: measurement.value for measurement in analysis.result.measurements}
+    assert told["8637-1"] == pytest.approx(60_000 / told["8867-4"], rel=0.02)
+    assert told["RRMIN"] <= told["8637-1"] <= told["RRMAX"]
+
+
+def test_two_minutes_are_read_in_windows_and_drawn_in_lines(inference: EmbeddedInference) -> None:
+    long = np.tile(synthesise("afib", 11)[:1], (1, 12))
+    analysis = read(PIPELINE, study("ecg"), lead(long), inference)
+    assert next(f for f in analysis.result.findings if f.label == "AFIB").present
+    assert isinstance(analysis.picture, EcgSheet)
+    assert analysis.picture.leads[:2] == ("I", "I, 10 s")
+    assert analysis.picture.signal.shape == (6, 5000)
+    assert isinstance(analysis.evidence, EvidenceTrace)
+    assert analysis.evidence.values.shape[2] == 600
+
+
+def test_of_twelve_leads_it_reads_the_first(inference: EmbeddedInference) -> None:
+    twelve = synthesise("lbbb", 4)
+    names = ("V1", "I", "II")
+    one = read(PIPELINE, study("ecg"), lead(twelve[:1]), inference).result
+    other = read(PIPELINE, study("ecg"), lead(twelve[[6, 0, 1]], names=names), inference).result
+    assert [f.probability for f in other.findings] == [f.probability for f in one.findings]
+
+
+def test_without_lead_one_among_several_nothing_is_read(inference: EmbeddedInference) -> None:
+    result = read(PIPELINE, study("ecg"), lead(synthesise("normal", 1)[6:8], names=("V1", "V2")), inference).result
+    assert [problem.code for problem in result.problems] == ["missing-leads"]
+
+
+@pytest.mark.parametrize(("spoil", "code"), [
+    (lambda x: x[:, :2500], "too-short"), (lambda x: x * 0, "flat-leads"), (lambda x: x * 1000, "wrong-gain"),
+    (lambda x: np.clip(x, -0.2, 0.2), "saturated"), (lambda x: x * np.nan, "missing-samples"),
+    (lambda x: x + 0.3 * np.sin(2 * np.pi * 50 * np.arange(5000) / 500), "mains-hum"),
+    (lambda x: np.random.default_rng(0).normal(0, 0.04, x.shape), "no-heartbeat")])
+def test_each_gate_names_its_reason(inference: EmbeddedInference, spoil: Callable[[Floats], Floats],
+                                    code: str) -> None:
+    spoilt = spoil(synthesise("normal", 1)[:1]).astype(np.float32)
+    result = read(PIPELINE, study("ecg"), lead(spoilt), inference).result
+    assert result.verdict is Verdict.UNDETERMINED
+    assert code in [problem.code for problem in result.problems]
+
+
+def test_premature_beats_count_where_they_are_and_fibrillation_by_its_mean() -> None:
+    given = np.full((4, 5), 0.1)
+    given[2] = 0.9
+    assert pooled(given)["PVC"] == pytest.approx(0.9)
+    assert pooled(given)["AFIB"] == pytest.approx(0.3)
+
+
+def test_labels_stand_in_the_order_of_the_outputs() -> None:
+    assert tuple(label.name for label in LABELS) == OUTPUTS
+    assert all(label.leads == ("I",) for label in LABELS)
+
+
+def test_the_object_with_one_channel_is_chosen() -> None:
+    base = study("ecg", instances=2)
+    told = [{**i.tags, "NumberOfWaveformChannels": n} for i, n in zip(base.instances, (12, 1), strict=True)]
+    instances = tuple(replace(i, tags=tags) for i, tags in zip(base.instances, told, strict=True))
+    of = replace(base, series=(replace(base.series[0], instances=instances),))
+    assert PIPELINE.select(of).instances == (instances[1],)
