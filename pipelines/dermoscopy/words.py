@@ -5,7 +5,7 @@ from __future__ import annotations
 WORDS: dict[str, dict[str, str]] = {"ru": {
     # findings
     "Histology needed (sensitivity {}, specificity {})":
-        "Нужна гистология (чувствительность {}, специфичность {})",
+        "Нужна гистология (чувств. {}, специф. {})",
     "Histology needed": "Нужна гистология",
     "Melanoma": "Меланома",
     "Seborrheic keratosis": "Себорейный кератоз",

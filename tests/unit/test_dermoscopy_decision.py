@@ -73,7 +73,7 @@ def test_what_was_not_read_keeps_it_from_being_normal() -> None:
 
 def test_everything_that_is_said_is_said_in_russian() -> None:
     russian = in_language(Analysis(told(0.5, 0.5)), WORDS["ru"], "ru").result
-    assert russian.findings[0].display == "Нужна гистология (чувствительность 0.90, специфичность 0.50)"
+    assert russian.findings[0].display == "Нужна гистология (чувств. 0.90, специф. 0.50)"
     latin = [text for text in (*(f.display for f in russian.findings), *(m.name for m in russian.measurements),
                                *(p.text for p in russian.problems)) if text.isascii()]
     assert latin == []
