@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -95,12 +97,19 @@ def test_damage_is_told(content: bytes) -> None:
         read_photograph(content)
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
-    out = io.BytesIO()
-    Image.new("1", (30_000, 30_000)).save(out, "PNG")
-    assert len(out.getvalue()) < 200_000
+def png(columns: int, rows: int) -> bytes:
+    """A picture that says it is so large; of its pixels there are only the first."""
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("side", [9_000, 9_400, 30_000])
+def test_a_bomb_is_refused_before_it_is_unpacked(side: int) -> None:
     with pytest.raises(Unusable, match="too large"):
-        read_photograph(out.getvalue())
+        read_photograph(png(side, side))
 
 
 def test_vl_photographic_where_less_must_be_known() -> None:
