@@ -146,6 +146,8 @@ class EcgSheet:
     signal: Floats
     rate: float
     leads: tuple[str, ...]
+    seconds: float | None = None
+    """How long the recording is, where the rows are pieces of it one after the other."""
 
 
 @dataclass(frozen=True, slots=True)

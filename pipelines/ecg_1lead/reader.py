@@ -30,6 +30,7 @@ SOP_CLASSES: Mapping[str, str] = {
 NO_ECG = Problem("no-ecg", "The study holds no ECG waveform.")
 LONGEST = 300.0
 """Seconds."""
+HIGHEST_RATE = 1e6
 _STRIPS, _STRIP_SECONDS = 6, 10.0
 
 
@@ -71,13 +72,14 @@ class Ecg1Lead:
 def lead_one(ecg: Ecg) -> Floats:
     """(1, samples): lead I, or the only lead there is, at most five minutes of it."""
     row = ecg.leads.index("I") if "I" in ecg.leads else 0
-    finite = np.where(np.isfinite(ecg.signal[row:row + 1]), ecg.signal[row:row + 1], np.nan)
-    return np.asarray(finite[:, :round(LONGEST * ecg.rate)] if ecg.rate > 0 else finite, np.float32)
+    chosen = ecg.signal[row:row + 1] if len(ecg.signal) else np.full((1, ecg.signal.shape[1]), np.nan)
+    longest = round(LONGEST * ecg.rate) if 0 < ecg.rate < HIGHEST_RATE else chosen.shape[1]
+    return np.asarray(np.where(np.isfinite(chosen), chosen, np.nan)[:, :longest], np.float32)
 
 
 def missing_leads(ecg: Ecg) -> tuple[str, ...]:
-    """A recording of several leads must have lead I among them."""
-    return LEADS if "I" not in ecg.leads and len(ecg.leads) != 1 else ()
+    """A recording of several leads must have lead I among them, once."""
+    return LEADS if len(ecg.leads) != 1 and ecg.leads.count("I") != 1 else ()
 
 
 def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
@@ -105,7 +107,7 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
 
 def _strips(signal: Floats, rate: float) -> EcgSheet | None:
     """The first minute, ten seconds to a line."""
-    length = round(_STRIP_SECONDS * rate) if rate > 0 else 0
+    length = round(_STRIP_SECONDS * rate) if 0 < rate < HIGHEST_RATE else 0
     if not length or not signal.shape[1]:
         return None
     count = min(_STRIPS, max(1, int(np.ceil(signal.shape[1] / length))))
@@ -114,4 +116,4 @@ def _strips(signal: Floats, rate: float) -> EcgSheet | None:
         part = signal[0, number * length:(number + 1) * length]
         rows[number, :len(part)] = part
     names = tuple("I" if not number else f"I, {number * _STRIP_SECONDS:.0f} s" for number in range(count))
-    return EcgSheet(rows, rate, names)
+    return EcgSheet(rows, rate, names, signal.shape[1] / rate)

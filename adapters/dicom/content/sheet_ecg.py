@@ -143,8 +143,9 @@ def _draw_labels(canvas: Canvas, paper: tuple[int, int, int, int], strips: Seque
 
 
 def _draw_foot(canvas: Canvas, reading: Reading, sheet: EcgSheet, height: int) -> None:
-    whole = sheet.signal.shape[1] / sheet.rate
-    words = _UNITS[reading.language].format(rate=round(sheet.rate, 1), shown=round(min(whole, _SECONDS), 1),
+    whole = sheet.signal.shape[1] / sheet.rate if sheet.seconds is None else sheet.seconds
+    shown = _SECONDS if sheet.seconds is None else _SECONDS * len(sheet.leads)
+    words = _UNITS[reading.language].format(rate=round(sheet.rate, 1), shown=round(min(whole, shown), 1),
                                             whole=round(whole, 1))
     middle = height - _FOOT_MM * PIXELS_PER_MM / 2
     canvas.text(_LOOK.margin, middle, words, Style(22, colour=FAINT), width=_LOOK.inner, anchor="lm")
