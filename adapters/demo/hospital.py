@@ -49,13 +49,18 @@ class Hospital:
         return items
 
 
+_HEAD = "/brain|head|skull|neuro|cereb|cran/"
+
+
 def configuration(folder: Path, pacs: int, ris: int, ehr: int) -> dict[str, Any]:
     """The embedded defaults with the demonstration's own folder and destinations."""
     return {
         "data_dir": str(folder / "data"),
         "assembly": {"quiet_seconds": 2},
         "routes": [{"name": "resting ECG", "when": {"Modality": "ECG"}, "pipeline": "ecg_12lead"},
-                   {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_ct"}],
+                   {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_ct"},
+                   {"name": "head MR", "when": {"Modality": "MR", "BodyPartExamined": ["absent", _HEAD]},
+                    "pipeline": "stroke_mr"}],
         "destinations": [
             {"name": "PACS", "type": "dicom", "host": "127.0.0.1", "port": pacs, "ae_title": "PACS"},
             {"name": "RIS", "type": "hl7", "host": "127.0.0.1", "port": ris, "receiving_application": "RIS"},
