@@ -4,6 +4,8 @@
 # make chaos  kills, power cuts, failing disks and hostile senders against the receiver, many of them
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
+# Two files of tests at once: most of them wait for servers. A file stays in one process, so that it shares its own.
+AT_ONCE = -n $(or $(WORKERS),2) --dist loadfile
 
 .PHONY: help setup demo test check bench chaos clean
 .NOTPARALLEL:
@@ -18,17 +20,18 @@ setup:
 demo: setup
 	@.venv/bin/triage-gateway demo $(if $(filter-out 0 no,$(DEMO_EXIT)),--exit) $(if $(DEMO_DATA),--data "$(DEMO_DATA)")
 
-# PYTEST=... passes arguments on, e.g. make test PYTEST=tests/unit; TOOLS=no installs no Debian packages.
+# PYTEST=... passes arguments on, e.g. make test PYTEST=tests/unit; TOOLS=no installs no Debian packages;
+# WORKERS=1 runs one test after the other, as do PYTEST=-x and a debugger best.
 test:
 	@bash config/setup/tools.sh
 	@bash config/setup/environment.sh test
-	@$(PYTHON_BIN) -m pytest -rs $(PYTEST)
+	@$(PYTHON_BIN) -m pytest -rs $(AT_ONCE) $(PYTEST)
 
 check:
 	@bash config/setup/environment.sh test
 	@$(PYTHON_BIN) -m ruff check .
 	@$(PYTHON_BIN) -m mypy
-	@$(PYTHON_BIN) -m pytest -q -m "not slow and not peer" $(PYTEST)
+	@$(PYTHON_BIN) -m pytest -q -m "not slow and not peer" $(AT_ONCE) $(PYTEST)
 
 bench: setup
 	@$(PYTHON_BIN) -m tests.bench $(BENCH)
