@@ -6,7 +6,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ class EvidenceVolume:
 
     `values`: uint8 (labels, planes, rows, columns), 255 is certain; a plane covers the whole area of its slices.
     `slices`: (SOP Instance UID, 1-based frame) in the order read; `planes`: the plane of each, -1 for none.
-    `key`: index of the most telling slice. `form`: `heat` (how strongly) or `mask` (a segmentation).
+    `key`: index of the most telling slice. `form`: `heat` (how strongly) or `mask` (a segmentation). `names`: what
+    people read of those labels that are no finding's.
     """
 
     labels: tuple[str, ...]
@@ -35,6 +36,7 @@ class EvidenceVolume:
     planes: tuple[int, ...]
     key: int
     form: str = HEAT
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 4 or self.values.shape[0] != len(self.labels) or self.form not in (HEAT, MASK):
@@ -72,7 +74,7 @@ def pack(evidence: EvidenceMap) -> bytes:
     """Length of the JSON header (4 bytes, little endian), header, values deflated: the same bytes for the same map."""
     if isinstance(evidence, EvidenceVolume):
         told: dict[str, Any] = {"type": "volume", "slices": evidence.slices, "planes": evidence.planes,
-                                "key": evidence.key, "form": evidence.form}
+                                "key": evidence.key, "form": evidence.form, "names": dict(evidence.names)}
     else:
         told = {"type": "trace", "leads": evidence.leads, "step": evidence.step}
     told |= {"labels": evidence.labels, "shape": evidence.values.shape}
@@ -87,7 +89,7 @@ def unpack(content: bytes) -> EvidenceMap:
         told = json.loads(content[4:4 + length])
         values = _values(content[4 + length:], tuple(told["shape"]))
         return _told(told, values)
-    except (struct.error, ValueError, KeyError, TypeError, zlib.error) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise Permanent("the evidence map of this case cannot be read") from error
 
 
@@ -107,4 +109,5 @@ def _told(told: Mapping[str, Any], values: Bytes) -> EvidenceMap:
     if told["type"] == "trace":
         return EvidenceTrace(labels, tuple(told["leads"]), values, float(told["step"]))
     slices = tuple((str(uid), int(frame)) for uid, frame in told["slices"])
-    return EvidenceVolume(labels, values, slices, tuple(told["planes"]), int(told["key"]), told["form"])
+    names = {str(label): str(name) for label, name in told.get("names", {}).items()}
+    return EvidenceVolume(labels, values, slices, tuple(told["planes"]), int(told["key"]), told["form"], names)

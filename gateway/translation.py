@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from gateway.evidence_map import EvidenceVolume
 from gateway.phrases import phrase
 from gateway.pipeline import Analysis, KeyImage, SpectrogramSheet
 from gateway.result import Finding, Measurement, Problem, Result, Verdict
@@ -23,13 +24,17 @@ _Told = TypeVar("_Told")
 
 
 def in_language(analysis: Analysis, words: Words, language: str) -> Analysis:
-    """The analysis with its result and its picture's caption translated; English stays as it is."""
+    """The analysis with its result, its picture's caption and the names of its evidence translated; English stays as it
+    is."""
     if language == ENGLISH:
         return analysis
     picture = analysis.picture
     if isinstance(picture, KeyImage | SpectrogramSheet):
         picture = replace(picture, caption=worded(picture.caption, words))
-    return replace(analysis, result=translated(analysis.result, words, language), picture=picture)
+    evidence = analysis.evidence
+    if isinstance(evidence, EvidenceVolume):
+        evidence = replace(evidence, names={label: worded(name, words) for label, name in evidence.names.items()})
+    return replace(analysis, result=translated(analysis.result, words, language), picture=picture, evidence=evidence)
 
 
 def translated(result: Result, words: Words, language: str) -> Result:

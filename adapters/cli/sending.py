@@ -1,5 +1,5 @@
-"""`send`: files, folders and zips to a DICOM port, usually the gateway's own; recordings that are no DICOM go as DICOM
-objects, and other files are skipped."""
+"""`send`: files, folders and zips to a DICOM port, usually the gateway's own; recordings and photographs that are no
+DICOM go as DICOM objects, and other files are skipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -44,12 +43,16 @@ def add_send(cli: typer.Typer, services: CliServices) -> None:
                                                         callback=_ae_title)] = None,
              calling: Annotated[str, typer.Option(help="Calling AE title.", callback=_ae_title)] = "TRIAGE-SEND",
              rate: Annotated[float | None, typer.Option(min=0.001, help="Objects a second, at most.")] = None) -> None:
-        """Send DICOM files by C-STORE, and WFDB, aECG, .npy, NIfTI, WAV and FLAC files as DICOM; others are skipped."""
+        """Send DICOM files by C-STORE, and WFDB, aECG, .npy, NIfTI, WAV, FLAC, JPEG and PNG files as DICOM.
+
+        Photographs (JPEG, PNG) go only where a configured reader takes them; files of other kinds are skipped.
+        """
         settings = services.load_settings(config)
-        dicom, zone = settings.dicom, ZoneInfo(settings.site.timezone)
+        dicom = settings.dicom
+        convert = Conversion(ZoneInfo(settings.site.timezone), services.modalities(settings))
         address = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(dicom.host, dicom.host)  # noqa: S104
         with tempfile.TemporaryDirectory() as scratch:
-            packing = expand(paths, Path(scratch), zone)
+            packing = expand(paths, Path(scratch), convert)
             files = packing.files
             if not files and not packing.refused:
                 raise Rejected("There is no file to send in " + ", ".join(str(path) for path in paths) + ".")
@@ -69,13 +72,13 @@ def _ae_title(title: str | None) -> str | None:
     return title
 
 
-def expand(paths: Iterable[Path], scratch: Path, zone: tzinfo = UTC) -> Packing:
+def expand(paths: Iterable[Path], scratch: Path, convert: Conversion) -> Packing:
     """What is to be sent.
 
     Zips are unpacked and recordings made DICOM into `scratch`, under numbers for names: what a zip says of paths is
-    never used. `zone`: of times that tell none.
+    never used.
     """
-    packing = Packing(scratch, Conversion(zone))
+    packing = Packing(scratch, convert)
     for path in _walk(paths):
         if path.suffix.lower() == ".hea":
             packing.wrap(path)

@@ -127,11 +127,13 @@ class CliServices:
     """Callables behind the commands. All may raise GatewayError, which is printed as one sentence (exit status 1).
 
     A configuration path of None means the default file, where there is one, else the defaults.
-    `serve` returns when the gateway has been stopped. `validate` writes its files and returns what it wrote as JSON.
+    `modalities`: what the configured readers take. `serve` returns when the gateway has been stopped. `validate` writes
+    its files and returns what it wrote as JSON.
     """
 
     serve: Callable[[Path | None], None]
     load_settings: Callable[[Path | None], Settings]
+    modalities: Callable[[Settings], frozenset[str]]
     send_files: Callable[[SendRequest, Progress], Sequence[SentFile]]
     check: Callable[[Path | None, Sequence[Path]], CheckReport]
     conform: Callable[[Sequence[Path]], Sequence[Conformance]]

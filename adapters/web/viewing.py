@@ -163,7 +163,8 @@ def _stacks(view: ImageView) -> Iterator[dict[str, Any]]:
 def _evidence(view: ImageView) -> dict[str, Any] | None:
     if view.evidence is None:
         return None
-    told = {finding["label"]: finding for finding in view.sources.findings}
+    told = {label: {"display": name, "present": True} for label, name in view.evidence.names.items()}
+    told |= {finding["label"]: finding for finding in view.sources.findings}
     peaks = view.evidence.values.max(axis=(2, 3), initial=0).tolist()
     return {"form": view.evidence.form, "rows": view.evidence.values.shape[2], "columns": view.evidence.values.shape[3],
             "labels": [{"label": label, "display": told.get(label, {}).get("display", label), "peaks": peak,

@@ -12,9 +12,9 @@ from adapters.cli.app import build_cli
 from adapters.cli.services import CheckReport, CliServices
 from adapters.demo.command import add_demo
 from gateway.app.learning import train, validate
-from gateway.app.readers import check_models, check_routes, demo_scenarios, discover_pipelines
+from gateway.app.readers import check_models, check_routes, demo_scenarios, discover_pipelines, modalities_of
 from gateway.logs import configure_logs
-from gateway.settings import LogSettings
+from gateway.settings import LogSettings, Settings
 
 _SWITCH_SECONDS = 0.001
 """How long a thread that computes may keep one waiting that answers a sender."""
@@ -44,11 +44,15 @@ def check(config: Path | None, files: Sequence[Path]) -> CheckReport:
     return local.check(settings, known, files)
 
 
+def modalities(settings: Settings) -> frozenset[str]:
+    return modalities_of(settings, discover_pipelines())
+
+
 def main() -> None:
     """The console script `triage-gateway`."""
     configure_logs(LogSettings())
     cli = build_cli(CliServices(
-        serve=serve, load_settings=local.load_settings, send_files=local.send, check=check,
+        serve=serve, load_settings=local.load_settings, modalities=modalities, send_files=local.send, check=check,
         conform=local.conform_files, models=local.list_models, train=train, validate=validate))
     add_demo(cli, demo_scenarios)
     cli()

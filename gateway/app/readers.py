@@ -36,6 +36,12 @@ def discover_pipelines() -> dict[str, Pipeline]:
     return found
 
 
+def modalities_of(settings: Settings, known: Mapping[str, Pipeline]) -> frozenset[str]:
+    """What the readers take to which a rule sends."""
+    return frozenset(modality for route in settings.routes if route.pipeline in known
+                     for modality in known[route.pipeline].modalities)
+
+
 def check_routes(settings: Settings, known: Mapping[str, Pipeline]) -> None:
     """Raises ConfigurationError naming the rule."""
     for route in settings.routes:

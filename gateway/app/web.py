@@ -43,6 +43,7 @@ from adapters.web.principal import principal_of
 from adapters.web.server import HttpServer
 from adapters.web.uploads import Door
 from gateway.app.parts import Foundation
+from gateway.app.readers import modalities_of
 from gateway.app.reading import Reading
 from gateway.app.receiving import Receiving
 from gateway.commands import GatewayCommands, Predictor
@@ -98,8 +99,7 @@ class Web:
 
     def _conversion(self) -> Conversion:
         base = self._base
-        takes = frozenset(m for route in base.settings.routes for m in base.pipelines[route.pipeline].modalities)
-        return Conversion(ZoneInfo(base.settings.site.timezone), takes)
+        return Conversion(ZoneInfo(base.settings.site.timezone), modalities_of(base.settings, base.pipelines))
 
     def _protocols(self) -> list[APIRouter]:
         """FHIR and DICOMweb."""

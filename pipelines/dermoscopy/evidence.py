@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gateway.evidence_map import EvidenceVolume, as_bytes
+from gateway.evidence_map import HEAT, EvidenceVolume, as_bytes
 from gateway.photograph import Photograph
 from gateway.pipeline import Floats, KeyImage
 from gateway.result import ImageRegion
@@ -26,6 +26,7 @@ _PLANE = 128
 """Pixels of the side of a kept map."""
 _LINE, _BOX = (0, 230, 118), (255, 214, 0)
 OUTLINE = "outline"
+OUTLINE_NAME = "Outline of the lesion"
 _BORDER = 6
 """Pixels around the lesion in which its border's evidence is shown."""
 _WEAK = 0.15
@@ -112,7 +113,8 @@ def evidence_volume(shown: Sequence[Shown], key: int) -> EvidenceVolume:
     planes = np.stack([_planes(one) for one in shown], axis=1)
     slices = tuple((one.photograph.sop_instance_uid, one.photograph.frame) for one in shown)
     values = as_bytes(planes)[[0, 0, 1, 2]]
-    return EvidenceVolume((HISTOLOGY, MELANOMA, KERATOSIS, OUTLINE), values, slices, tuple(range(len(shown))), key)
+    return EvidenceVolume((HISTOLOGY, MELANOMA, KERATOSIS, OUTLINE), values, slices, tuple(range(len(shown))), key,
+                          HEAT, {OUTLINE: OUTLINE_NAME})
 
 
 def _planes(one: Shown) -> Floats:

@@ -25,6 +25,7 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "lesion outlined; evidence for melanoma": "образование обведено; признаки меланомы",
     "lesion outlined, photograph {} of {}; evidence for melanoma":
         "образование обведено, фотография {} из {}; признаки меланомы",
+    "Outline of the lesion": "Контур образования",
     # problems
     "Not trained, so neither found nor excluded: actinic keratosis, basal cell carcinoma, dermatofibroma, vascular "
     "lesion, other skin cancer.":

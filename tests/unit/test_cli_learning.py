@@ -35,7 +35,8 @@ def scored(count: int = 40) -> Scored:
 
 def run(*arguments: Any, **services: Any) -> Any:
     nothing: Any = lambda *_: None  # noqa: E731
-    told = dict.fromkeys(("serve", "send_files", "check", "conform", "models", "train", "validate"), nothing)
+    names = ("serve", "modalities", "send_files", "check", "conform", "models", "train", "validate")
+    told = dict.fromkeys(names, nothing)
     cli = build_cli(CliServices(**(told | {"load_settings": lambda _: Settings(model_repository=MODELS)} | services)))
     return CliRunner().invoke(cli, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 

@@ -189,6 +189,10 @@ def test_a_lesion_is_read_shown_and_measured(inference: EmbeddedInference) -> No
     assert near.sum() > 0.9 * picture.heat.sum()
     assert isinstance(analysis.evidence, EvidenceVolume)
     assert analysis.evidence.labels == ("histology_needed", "melanoma", "seborrheic_keratosis", "outline")
+    russian = in_language(analysis, WORDS["ru"], "ru").evidence
+    assert isinstance(russian, EvidenceVolume)
+    assert (analysis.evidence.names, russian.names) == ({"outline": "Outline of the lesion"},
+                                                        {"outline": "Контур образования"})
 
 
 @pytest.mark.slow

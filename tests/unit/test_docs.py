@@ -122,8 +122,8 @@ def parsed(command: Any, words: list[str], name: str) -> None:
 
 @pytest.mark.usefixtures("a_folder_of_examples")
 def test_commands_are_called_as_written() -> None:
-    cli = build_cli(CliServices(serve=nothing, load_settings=nothing, send_files=nothing, check=nothing,
-                                conform=nothing, models=nothing, train=nothing, validate=nothing))
+    cli = build_cli(CliServices(serve=nothing, load_settings=nothing, modalities=nothing, send_files=nothing,
+                                check=nothing, conform=nothing, models=nothing, train=nothing, validate=nothing))
     add_demo(cli, nothing)
     group = typer.main.get_command(cli)
     assert len(commands()) > 10

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from adapters.web.pixel_codec import differences
-from adapters.web.viewing import MISSING, microvolts
+from adapters.web.viewing import MISSING, image_form, microvolts
 from gateway.errors import Permanent, Unusable
-from gateway.evidence_map import EvidenceTrace, pack
+from gateway.evidence_map import EvidenceTrace, EvidenceVolume, pack, unpack
 from gateway.image_stacks import stacks_of
 from gateway.pipeline import Ecg
 from gateway.viewing import CaseSources, Pixels, Viewer, version_of
@@ -108,6 +108,18 @@ def test_the_list_names_stacks_evidence_regions_and_the_key_slice(client: httpx.
                                 "box": [16, 16, 32, 32]}]
     (label,) = told["evidence"]["labels"]
     assert (label["peaks"], label["present"], told["evidence"]["form"]) == ([0, 250, 120], True, "heat")
+
+
+def test_a_layer_that_is_no_finding_has_its_own_name_and_is_never_called_not_found() -> None:
+    found, maps = ct_sources()
+    kept = unpack(maps["map"])
+    assert isinstance(kept, EvidenceVolume)
+    both = replace(kept, labels=("opacity", "line"), values=np.concatenate([kept.values] * 2), names={"line": "Контур"})
+    absent = replace(found, findings=({"label": "opacity", "display": "Opacity", "present": False},))
+    background = FakeBackground({CASE: absent})
+    viewer = Viewer(background, slice_pixels, background.ecg, lambda _: pack(both))
+    told = image_form(viewer.images(CASE))["evidence"]["labels"]
+    assert [(one["display"], one["present"]) for one in told] == [("Opacity", False), ("Контур", True)]
 
 
 def test_pixels_are_exact_private_and_asked_for_once(client: httpx.Client) -> None:

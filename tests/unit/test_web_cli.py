@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import structlog
 from click.testing import Result
+from PIL import Image
 from typer.testing import CliRunner
 
 from adapters.cli.app import build_cli
@@ -64,9 +65,11 @@ class Fakes:
     explanations: tuple[Explanation, ...] = ()
     errors: tuple[str, ...] = ()
     broken: str = ""
+    modalities: frozenset[str] = frozenset()
 
     def services(self) -> CliServices:
         return CliServices(serve=self.asked.append, load_settings=self.load, send_files=self.send, check=self.check,
+                           modalities=lambda _settings: self.modalities,
                            conform=self.conform, models=self.models,
                            train=lambda _settings, request: self.asked.append(request), validate=self.validate)
 
@@ -252,6 +255,14 @@ def test_send_of_good_files_is_a_success(tmp_path: Path) -> None:
     assert (told.exit_code, "Stored 1, refused 0." in told.output) == (0, True)
     assert (fakes.asked[0].host, fakes.asked[0].port, fakes.asked[0].called_ae_title) == ("10.0.0.1", 104, "PACS")
     assert run("send", tmp_path / "missing").exit_code == 2
+
+
+def test_send_makes_objects_of_photographs_where_a_reader_takes_them(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (200, 150, 120)).save(tmp_path / "mole.jpg")
+    refused = run("send", tmp_path / "mole.jpg")
+    assert (refused.exit_code, "no reader takes photographs" in refused.output) == (1, True)
+    taken = run("send", tmp_path / "mole.jpg", fakes=Fakes(modalities=frozenset({"DMS", "XC"})))
+    assert (taken.exit_code, "Stored 1, refused 0." in taken.output) == (0, True)
 
 
 def test_send_takes_titles_that_fit_and_a_rate(tmp_path: Path) -> None:

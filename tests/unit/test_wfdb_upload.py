@@ -111,7 +111,7 @@ def test_the_terminal_wraps_headers_and_leaves_their_signal_files(tmp_path: Path
     files = record(source)
     (source / "broken.hea").write_bytes(b"broken 1 500 10\ngone.dat 16\n")
     (source / "all.zip").write_bytes(zipped(**{"sub/" + n: c for n, c in files.items()}))
-    packing = expand([source], scratch)
+    packing = expand([source], scratch, Conversion())
     found, refused = packing.files, packing.refused
     assert sorted(found.values()) == [f"{source / 'all.zip'}:sub/rec.hea", str(source / "rec.hea")]
     assert [name for name, _ in refused] == [str(source / "broken.hea")]
