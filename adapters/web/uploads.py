@@ -101,7 +101,8 @@ def router(door: Door, commands: Commands, explain: Callable[[Iterable[bytes]], 
     @routes.post("/studies", response_model=Uploaded, summary="Send studies to be kept and read",
                  responses=problems_of(400, 413, 422, 503, 507))
     def upload(file: list[UploadFile], asker: Asker, language: Language) -> Uploaded:
-        """Take in DICOM files, WFDB records, HL7 aECG, `.npy` ECGs, NIfTI CT volumes, WAV or FLAC sounds, or zips."""
+        """Take in DICOM files, WFDB records, HL7 aECG, `.npy` ECGs, NIfTI CT volumes, WAV or FLAC sounds, JPEG or PNG
+        photographs where a reader takes them, or zips."""
         door.intake.check()
         with turns.one():
             told = _take_all(door, file, Sender("upload", asker.name, asker.name))

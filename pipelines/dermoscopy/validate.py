@@ -19,6 +19,7 @@ from pipelines.dermoscopy.labels import CLASSES, HISTOLOGY, KERATOSIS, MELANOMA
 from pipelines.dermoscopy.lesion import Lesion, find_lesion, whole_picture
 from pipelines.dermoscopy.prepare import Prepared, grey16, prepare, squeezed
 from pipelines.validation.progress import Progress, silent, track
+from pipelines.validation.ranking import Ranking
 from pipelines.validation.records import Record, Scored, attributes
 
 MODEL = "dermoscopy"
@@ -42,7 +43,8 @@ def score(data: Path, inference: Inference, *, recordings: Recordings, progress:
     records = [_record(row, group, *one, settings) for row, group, one in zip(every, groups, told, strict=True)]
     return Scored(MODEL, (MELANOMA, KERATOSIS), records, settings.thresholds, (release,),
                   further={"histology_needed": {"threshold": settings.thresholds[HISTOLOGY],
-                                                **_histology(records, settings)}})
+                                                **_histology(records, settings)},
+                           "scored": "every picture, also those without a verdict", "auc_with_verdict": _read(records)})
 
 
 def _opened(row: Row, recordings: Recordings) -> Prepared:
@@ -70,6 +72,16 @@ def _record(row: Row, group: str, given: Floats, problems: tuple[Problem, ...], 
     verdict = "undetermined" if problems else "pathology" if present else "normal"
     return Record(row.name, group, row.truth, {name: told[name] for name in (MELANOMA, KERATOSIS)}, verdict,
                   tuple(problem.code for problem in problems), attributes(age=row.age, sex=row.sex))
+
+
+def _read(records: list[Record]) -> dict[str, float]:
+    """AUC over the pictures with a verdict alone, NaN where one kind is missing."""
+    areas = {}
+    for label in (MELANOMA, KERATOSIS):
+        said = [record for record in records if label in record.truth and record.verdict != "undetermined"]
+        areas[label] = Ranking(np.array([record.truth[label] for record in said]),
+                               np.array([record.probability[label] for record in said])).area()[0]
+    return areas
 
 
 def _histology(records: list[Record], settings: Settings) -> dict[str, float | None]:

@@ -104,6 +104,7 @@ def test_a_folder_becomes_a_model_that_is_served(tmp_path: Path) -> None:
     truth, given = scored.column("melanoma")
     assert auc(truth, given) > 0.8
     assert scored.models[0].sha256 == made["sha256"]
+    assert scored.further["auc_with_verdict"].keys() == {"melanoma", "seborrheic_keratosis"}
 
 
 def _folder(data: Path) -> Path:
