@@ -212,9 +212,9 @@ def _limits(pictures: Pictures, network: DermoscopyNet, data: Data) -> dict[str,
         plain = (torch.from_numpy(data.features) - network.centre) / network.scale
         away = network.distance(plain).numpy()[:, 0]
     return {"darkest": at("brightness", 0.001), "brightest": at("brightness", 0.999), "most_glare": at("glare", 0.998),
-            "least_sharp": at("sharpness", 0.003), "least_red": at("redness", 0.002), "most_red": at("redness", 0.998),
+            "least_sharp": at("sharpness", 0.003), "least_red": at("redness", 0.0005), "most_red": at("redness", 0.998),
             "least_green": at("greenness", 0.002), "most_green": at("greenness", 0.998),
-            "most_colourful": at("colourful", 0.99), "least_tint": at("tint", 0.001),
+            "most_colourful": at("colourful", 0.998), "least_tint": at("tint", 0.001),
             "least_contrast": at("contrast", 0.002), "least_certain": at("certainty", 0.002),
             "palest": at("paler", 0.997), "most_clutter": at("clutter", 0.997),
             "most_sharp": round(_SHARPER * at("sharpness", 0.999), 4),

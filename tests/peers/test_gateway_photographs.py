@@ -29,8 +29,8 @@ from tests.reading import DATA
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 ROUTE = {"name": "photographs of skin", "when": {"Modality": ["DMS", "XC"]}, "pipeline": "dermoscopy"}
-REAL = DATA / "isic-2017/images/ISIC_0000283.jpg"
-"""A melanoma."""
+REAL = DATA / "isic-2017/images/ISIC_0000002.jpg"
+"""A melanoma, under a bluish lamp."""
 LABELS = {"histology_needed", "melanoma", "seborrheic_keratosis"}
 
 
