@@ -60,7 +60,9 @@ def configuration(folder: Path, pacs: int, ris: int, ehr: int) -> dict[str, Any]
         "routes": [{"name": "resting ECG", "when": {"Modality": "ECG"}, "pipeline": "ecg_12lead"},
                    {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_ct"},
                    {"name": "head MR", "when": {"Modality": "MR", "BodyPartExamined": ["absent", _HEAD]},
-                    "pipeline": "stroke_mr"}],
+                    "pipeline": "stroke_mr"},
+                   {"name": "dermoscopy", "when": {"Modality": ["DMS", "XC"]}, "pipeline": "dermoscopy"},
+                   {"name": "breath sounds", "when": {"Modality": ["AU", "RESP"]}, "pipeline": "asthma"}],
         "destinations": [
             {"name": "PACS", "type": "dicom", "host": "127.0.0.1", "port": pacs, "ae_title": "PACS"},
             {"name": "RIS", "type": "hl7", "host": "127.0.0.1", "port": ris, "receiving_application": "RIS"},

@@ -24,7 +24,8 @@ from gateway.errors import ConfigurationError
 _WAIT_SECONDS = 300
 _FINAL = ("reported", "failed", "unsupported", "cancelled")
 _OURS = {"data", "gateway.log", "gateway.yaml", "outbox", "pacs"}
-_CLASSES = {"1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR", "1.2.840.10008.5.1.4.1.1.7": "Secondary capture"}
+_CLASSES = {"1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR", "1.2.840.10008.5.1.4.1.1.7": "Secondary capture",
+            "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation"}
 
 
 def run(folder: Path, wanted: Sequence[Scenario], *, stay: bool) -> bool:
