@@ -140,7 +140,7 @@ def signature_of(channels: int) -> Signature:
                      {"lesion": (1, SIZE, SIZE), "probability": (1,)}, "probability", 32)
 
 
-def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 12, device: str = "cpu", resume: bool = False,
+def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 24, device: str = "cpu", resume: bool = False,
           folds: tuple[int, ...] = (), progress: Progress = silent) -> dict[str, Any]:
     """Three networks, each on two thirds of the patients of `data` (.npz, see `slices`), served as their mean; then
     the DWI model on synthetic slices (`train_dwi`).
