@@ -35,7 +35,7 @@ _FAMILIES = ("Ivanova", "Okafor", "Schmidt", "Moreau", "Tanaka", "García", "И�
 
 
 def seed(engine: sa.Engine, count: int, *, number: int = 1, now: datetime | None = None) -> None:
-    """`count` studies, two for a patient, of one case, one run and, where reported, two documents and deliveries each."""
+    """`count` studies, two for a patient, of one case and run and where reported, two documents and deliveries each."""
     made = _Rows(random.Random(number), now or datetime.now(UTC))
     with engine.begin() as connection:
         for start in range(1, count + 1, _AT_ONCE):

@@ -155,6 +155,11 @@ _MODELS = {
     "demonstration: {}": "демонстрация: {}", "trained on {} folds {}, validated on folds {} and {}":
         "обучена на {}, части {}, проверена на частях {} и {}",
     "not cleared for clinical use": "не допущена к клиническому применению",
+    "cross-validated on {} records of PTB-XL": "перекрёстно проверена на {} записях PTB-XL",
+    "validated on {} patients of SOOP left out of training (FLAIR, one slice each)":
+        "проверена на {} пациентах SOOP вне обучения (FLAIR, по одному срезу)",
+    "trained and tested on synthetic diffusion images":
+        "обучена и проверена на синтетических диффузионных изображениях",
     "cross-validated on {} subjects of KAUH": "перекрёстно проверена на {} испытуемых KAUH",
     "trained on {} ({} images), validated on held-out folds of them":
         "обучена на {} ({} изображений), проверена на отложенных частях",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from PIL import ImageChops
@@ -316,7 +317,9 @@ def test_many_deliveries_stay_within_the_list(at: Desk, screen: str) -> None:
 
 
 def test_waiting_stands_against_its_budget_and_overdue_is_told(at: Desk) -> None:
-    at.world.queries.rows = [view(20, priority=Priority.STAT), view(5, priority=Priority.STAT)]
+    now = datetime.now(UTC)
+    at.world.queries.rows = [view(minutes, priority=Priority.STAT, received_at=now - timedelta(minutes=minutes))
+                             for minutes in (20, 5)]
     page = at.open()
     late, early = page.locator("#rows .wait").all()
     assert re.fullmatch(r"2\d min of 15 min\s+overdue", late.inner_text())

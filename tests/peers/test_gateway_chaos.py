@@ -128,10 +128,11 @@ def rounds(g: GatewayProcess, senders: Senders, folder: Path, kills: int) -> dic
             senders.send(paths)
         pause.wait(chance.uniform(*PHASES[number % len(PHASES)]))
         g.kill()
+        acknowledged = senders.so_far()
+        g.start()  # what stood in the journal alone becomes files before anything is taken
         kept = on_disk(g)
-        for path in senders.so_far():
+        for path in acknowledged:
             assert dataset_of(path) in kept.values(), f"round {number}: an acknowledged object is lost"
-        g.start()
     senders.join()
     return studies
 

@@ -122,7 +122,9 @@ def url(world: World) -> Iterator[str]:
 
 
 def run(*arguments: object, fakes: Fakes | None = None) -> Result:
-    return CliRunner().invoke(build_cli((fakes or Fakes()).services()), [str(a) for a in arguments])
+    """In a terminal that is wide enough for the tables."""
+    return CliRunner().invoke(build_cli((fakes or Fakes()).services()), [str(a) for a in arguments],
+                              env={"COLUMNS": "200"})
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
