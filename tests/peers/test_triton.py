@@ -17,6 +17,7 @@ from adapters.inference.tensors import type_name
 from adapters.inference.triton import TritonInference
 from gateway.errors import NotReady, Permanent, Transient
 from gateway.pipeline import Array
+from tests.peers.gateway_process import await_that
 from tests.peers.triton import Triton
 from tests.reading import MODELS
 
@@ -72,7 +73,7 @@ def test_the_same_inputs_give_the_same_outputs(inference: TritonInference, model
 
 
 def test_more_than_a_batch(inference: TritonInference) -> None:
-    given = {"ecg": np.random.default_rng(1).normal(0, 0.3, (70, 12, 1000)).astype(np.float32)}
+    given = {name: np.concatenate([some] * 70) for name, some in some_inputs(NAME, 1).items()}
     embedded = EmbeddedInference(MODELS, 60, 1).infer(NAME, given, OUTPUT)
     np.testing.assert_allclose(inference.infer(NAME, given, OUTPUT)["probabilities"], embedded["probabilities"],
                                atol=1e-4)
@@ -131,6 +132,14 @@ def _let_go(server: Triton) -> None:
     server.hold.unlink()
 
 
+def _answer(inference: TritonInference) -> tuple[Array] | None:
+    """None while the connection still waits before it is tried again."""
+    try:
+        return (inference.infer(NAME, some_inputs(NAME), OUTPUT)["probabilities"],)
+    except NotReady:
+        return None
+
+
 def test_a_server_killed_in_the_middle_is_transient_and_works_again_after_a_restart(server: Triton) -> None:
     inference = TritonInference(server.address, server.repository, 30)
     before = inference.infer(NAME, some_inputs(NAME), OUTPUT)["probabilities"]
@@ -154,6 +163,6 @@ def test_a_server_killed_in_the_middle_is_transient_and_works_again_after_a_rest
     with pytest.raises(Transient):
         inference.infer(NAME, some_inputs(NAME), OUTPUT)
     server.start()
-    after = inference.infer(NAME, some_inputs(NAME), OUTPUT)["probabilities"]
+    (after,) = await_that(lambda: _answer(inference), 60, "an answer of the server that is back")
     np.testing.assert_array_equal(after, before)
     inference.close()

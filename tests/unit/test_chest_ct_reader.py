@@ -129,8 +129,8 @@ def test_measures_hold_whatever_the_networks_say(inference: EmbeddedInference) -
     volume = of_sample("normal-like")
     told = [analysed(volume, model).result for model in (Given(inference), Given(inference, "opacity"), inference)]
     assert told[0].measurements == told[1].measurements == told[2].measurements
-    assert {m.code.value for m in told[0].measurements} == {
-        "CTLUNGVOL", "CTLUNGVOLR", "CTLUNGVOLL", "CTLUNGMEAN", "CTLAA950", "CTHAA300"}
+    measured = ("CTLUNGVOL", "CTLUNGMEAN", "CTLAA950", "CTPALE", "CTHAA300", "CTDENSE")
+    assert {m.code.value for m in told[0].measurements} == {name + side for name in measured for side in ("", "R", "L")}
     assert [told[0].verdict, told[1].verdict] == [Verdict.NORMAL, Verdict.PATHOLOGY]
 
 

@@ -62,5 +62,6 @@ def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPa
         for _ in range(3):
             structlog.get_logger().warning("told_to_nobody")
         monkeypatch.undo()
+        configure_logs(LogSettings(format="json"))  # what logs after this test has a stream that is open
         with contextlib.suppress(OSError):
             full.close()

@@ -118,7 +118,7 @@ def _ct_slice(ds: Dataset) -> Dataset:
 
 def _mr_slice(ds: Dataset) -> Dataset:
     ds.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
-    ds.BodyPartExamined = "KNEE"
+    ds.BodyPartExamined, ds.Laterality = "KNEE", ""
     ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions = "SE", "NONE", ""
     ds.MRAcquisitionType, ds.EchoTrainLength = "2D", 1
     ds.RepetitionTime, ds.EchoTime = 500, 15
