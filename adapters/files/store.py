@@ -22,6 +22,8 @@ from gateway.ports import Outcome, Stored
 _SCRATCH = ".incoming"
 _LOCKS = "names"
 _STAT_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
+"""Between looks whether processes that are ending have ended: a lock of theirs tells, and no event does."""
 _MOST_REMEMBERED = 10_000
 
 
@@ -108,7 +110,7 @@ class FileObjectStore:
         """
         until = time.monotonic() + patience
         while time.monotonic() < until and not self._filings.is_alone():
-            time.sleep(_STAT_SECONDS / 20)
+            time.sleep(_LOOK_SECONDS)
         with durable.storage_errors():
             self._filings.recover()
 
