@@ -54,8 +54,9 @@ def all_is_well(running: Receiver, working: list[Sender]) -> None:
 
 
 def nothing_is_left_over(running: Receiver) -> None:
-    """After the senders have ended."""
-    await_that(lambda: not scratch_files(running), 10, "no scratch file is left")
+    """Once no object is on its way: senders that are refused pause."""
+    await_that(lambda: not scratch_files(running), 10, "no scratch file is left",
+               lambda: f"{[(path.name, path.stat().st_size) for path in scratch_files(running)]}\n{running.tail()}")
 
 
 def failing_layer(order: Path) -> FileLayer:
@@ -107,13 +108,15 @@ def fill(path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["instances", ""], ids=["objects", "objects and database"])
 def test_a_full_disk_is_told_and_forgiven(tmp_path: Path, what: str) -> None:
-    with small_disk(tmp_path / "data" / what, "64m"), receiver(tmp_path / "data") as running:
+    # So large that the senders do not fill it themselves while it is looked at.
+    with small_disk(tmp_path / "data" / what, "512m"), receiver(tmp_path / "data") as running:
         filler = tmp_path / "data" / what / "filler"
         with senders(running.port, 1) as working:
             for _ in range(2):
                 await_progress(working)
                 fill(filler)
                 await_refusals(working)
+                nothing_is_left_over(running)
                 filler.unlink()
             all_is_well(running, working)
         nothing_is_left_over(running)

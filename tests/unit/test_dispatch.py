@@ -89,6 +89,16 @@ def test_a_file_that_cannot_be_written_is_tried_again_and_keeps_no_sender_waitin
     assert first.asked == 3
 
 
+def test_a_file_that_cannot_be_written_holds_up_no_other(dispatcher: Dispatcher) -> None:
+    never, other = Object(failures=1_000_000), Object()
+    peer = Peer(dispatcher, never, other)
+    dispatcher.join(peer)
+    peer.send()
+    peer.send()
+    assert other.filed.wait(10)
+    assert not never.filed.is_set()
+
+
 def test_leaving_waits_for_the_files_of_ones_own_objects(dispatcher: Dispatcher) -> None:
     one = Object(failures=1)
     peer = Peer(dispatcher, one)

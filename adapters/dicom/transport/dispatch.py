@@ -199,6 +199,7 @@ class Dispatcher:
             except GatewayError as error:
                 structlog.get_logger().warning("object_waits_for_its_file", reason=str(error))
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
+                self._answered.rotate(-1)  # whatever stands in its way may not stand in that of the others
                 return
             except Exception:
                 structlog.get_logger().exception("object_not_filed")  # its file is found at the next start

@@ -98,6 +98,13 @@ class StoreRequest:
         ended, self._ended = self._ended, _nothing
         ended()
 
+    def _fail(self, status: int, reason: str) -> None:
+        """What has come of the object goes at once: where the disk is full, nothing else makes room."""
+        self._failure = status, reason
+        reception, self._reception = self._reception, None
+        if reception is not None:
+            reception.abort()
+
     def _fault_of_command(self, abstract_syntax: str) -> tuple[int, str] | None:
         if self._sop_class != abstract_syntax:
             return CLASS_NOT_SUPPORTED, "The SOP class is not that of the presentation context."
@@ -137,11 +144,11 @@ class StoreRequest:
         try:
             act()
         except GatewayError as error:
-            self._failure = failure_status(error), str(error)
-            self._tell(*self._failure)
+            self._fail(failure_status(error), str(error))
+            self._tell(failure_status(error), str(error))
         except Exception:
             structlog.get_logger().exception("object_failed", calling=self._tally.sender.name)
-            self._failure = PROCESSING_FAILURE, "The gateway failed to process the object."
+            self._fail(PROCESSING_FAILURE, "The gateway failed to process the object.")
 
     def _tell(self, status: int, reason: str) -> None:
         structlog.get_logger().warning("object_refused", calling=self._tally.sender.name,
