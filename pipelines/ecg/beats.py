@@ -51,22 +51,22 @@ class Beats:
 
 def find_beats(signal: Floats, rate: float) -> Beats | None:
     """(leads, samples) mV without NaN → its beats; None with fewer than three that lie whole in the recording."""
-    fine = _fine(signal, rate)
-    peaks = _peaks(fine, signal, rate)
-    whole = [peak for peak in peaks if peak >= BEFORE and peak + AFTER <= fine.shape[1]]
+    ready = fine(signal, rate)
+    peaks = _peaks(ready, signal, rate)
+    whole = [peak for peak in peaks if peak >= BEFORE and peak + AFTER <= ready.shape[1]]
     if len(peaks) < 3 or len(whole) < 2:
         return None
-    template = np.median(_cut(fine, whole), axis=0)
+    template = np.median(_cut(ready, whole), axis=0)
     for _ in range(2):
-        placed, likeness = _aligned(fine, whole, template)
-        chosen = _dominant(placed, likeness, fine.shape[1])
-        template = np.median(_cut(fine, chosen), axis=0)
+        placed, likeness = _aligned(ready, whole, template)
+        chosen = _dominant(placed, likeness, ready.shape[1])
+        template = np.median(_cut(ready, chosen), axis=0)
     told = np.full(len(peaks), np.nan)
     told[np.isin(peaks, whole)] = likeness
-    return Beats(template, _cut(fine, chosen), peaks / RATE, told, len(chosen) / len(whole))
+    return Beats(template, _cut(ready, chosen), peaks / RATE, told, len(chosen) / len(whole))
 
 
-def _fine(signal: Floats, rate: float) -> Signal:
+def fine(signal: Floats, rate: float) -> Signal:
     """0.5-45 Hz without phase shift, at 500 Hz."""
     at_rate = signal.astype(np.float64)
     if rate != RATE:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from gateway.evidence_map import EvidenceTrace, as_bytes
 from gateway.pipeline import Array
-from pipelines.ecg.inputs import Inputs
 from pipelines.ecg.preprocess import RATE, WINDOW
 
 MOST_STEPS = 3000
 """Ten minutes: of longer recordings no map is kept."""
 
 
-def trace_of(evidence: Array, inputs: Inputs, outputs: Sequence[str], labels: Sequence[str],
+class Placed(Protocol):
+    """`starts`: the sample at 100 Hz where each window begins; `samples`: how long the recording is at 100 Hz."""
+
+    @property
+    def starts(self) -> tuple[int, ...]: ...
+
+    @property
+    def samples(self) -> int: ...
+
+
+def trace_of(evidence: Array, inputs: Placed, outputs: Sequence[str], labels: Sequence[str],
              leads: tuple[str, ...]) -> EvidenceTrace | None:
     """`evidence` (windows, outputs, leads, steps) in [0, 1] → the map of `labels`; None without a label, or where it
     would be too long. Where windows overlap the stronger counts; each label is told in shares of its largest."""

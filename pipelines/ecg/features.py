@@ -29,7 +29,7 @@ def measure_twelve_leads(signal: Floats, rate: float) -> Floats:
     beats = find_beats(signal, rate) if signal.shape[1] >= SHORTEST_SECONDS * rate else None
     if beats is None:
         return np.full(len(TWELVE_LEAD), np.nan, np.float32)
-    return np.concatenate([rhythm_features(beats), _wave_features(delineate_beats(beats))]).astype(np.float32)
+    return np.concatenate([rhythm_features(beats), wave_features(delineate_beats(beats))]).astype(np.float32)
 
 
 def measure_single_lead(signal: Floats, rate: float) -> Floats:
@@ -70,7 +70,8 @@ def measured_in(features: Floats, names: tuple[str, ...]) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _wave_features(waves: Delineation) -> list[float]:
+def wave_features(waves: Delineation) -> list[float]:
+    """In the order of `WAVES`."""
     before = waves.before
     axes = [part for axis in (waves.qrs_axis, waves.t_axis, before.axis) for part in _direction(axis)]
     return [_known(waves.qrs), before.begins, before.peak, before.size, before.steady, before.likely, _known(waves.qt),

@@ -47,7 +47,7 @@ class Course:
 class Learned:
     """`logits` (records, outputs) of the member that has not seen the record; `member` (records,) which that is."""
 
-    members: list[Member]
+    members: list[Any]
     logits: Numbers
     member: Indices
 

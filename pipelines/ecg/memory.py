@@ -27,6 +27,16 @@ class Memory:
         return self.left_out.get(str(row.fold)) if fingerprint(row) in self.learned else None
 
 
+def joined(memories: Sequence[Memory]) -> Memory:
+    """Of models that learned from the same records with the same members. A record that one of them does not know is
+    known to none."""
+    first, *others = memories
+    learned = first.learned.intersection(*(other.learned for other in others))
+    thresholds = [{name: level for of in each for name, level in of.items()}
+                  for each in zip(*(memory.thresholds for memory in memories), strict=True)]
+    return Memory(learned, first.left_out, thresholds)
+
+
 def fingerprint(row: Row) -> bytes:
     """Three bytes that tell a record of the training table from another's: of 10,000 others one or two look the same,
     and are then scored by one member alone."""

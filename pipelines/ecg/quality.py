@@ -37,7 +37,7 @@ CONTRADICTION = 0.25
 
 
 def problems_of_source(signal: Floats, rate: float, missing: tuple[str, ...],
-                       leads: tuple[str, ...] = LEADS) -> tuple[Problem, ...]:
+                       leads: tuple[str, ...] = LEADS, shortest: float = SHORTEST) -> tuple[Problem, ...]:
     """What is wrong with (leads, samples) mV at `rate` Hz, NaN where nothing was recorded; empty when fit to be read.
 
     `leads`: the names of the rows. What the limb leads must add up to is looked at where all six are there.
@@ -46,8 +46,9 @@ def problems_of_source(signal: Floats, rate: float, missing: tuple[str, ...],
         return (Problem("missing-leads", f"Leads missing and not derivable: {', '.join(missing)}."),)
     if not LOWEST_RATE <= rate < 1e6:
         return (Problem("sampling-rate-too-low", f"The sampling rate is {rate:g} Hz; at least 100 Hz is needed."),)
-    if signal.shape[1] < SHORTEST * rate:
-        return (Problem("too-short", f"The recording lasts {signal.shape[1] / rate:.1f} s; at least 8 s is needed."),)
+    if signal.shape[1] < shortest * rate:
+        told = f"The recording lasts {signal.shape[1] / rate:.1f} s; at least {shortest:g} s is needed."
+        return (Problem("too-short", told),)
     if (large := _too_large(signal, leads)) is not None:
         return (large,)
     checks = (_missing_samples(signal, leads), _flat(signal, rate, leads), _saturated(signal, rate, leads),

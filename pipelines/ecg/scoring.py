@@ -24,7 +24,7 @@ from gateway.result import ModelRelease, Provenance, Result, Verdict
 from pipelines.ecg.checking import Checked
 from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.inputs import Inputs
-from pipelines.ecg.memory import Memory, memory_of
+from pipelines.ecg.memory import Memory, joined, memory_of
 from pipelines.ecg.ptbxl import Row, read, rows
 from pipelines.ecg.telling import Scores, thresholds_of
 from pipelines.validation.progress import Progress, track_results
@@ -36,19 +36,37 @@ from pipelines.validation.table import find_table, read_table
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How a reader does it. `check`: gates; `inputs`: what its network reads; `pooled`: over windows; `decide`: the
-    result of what passed the gates; `truth`: in the order of `outputs`."""
+    """How a reader does it. `model`: its name; `models`: those that it asks, empty where it is one of its own name.
+    `check`: gates; `ask`: what the models say of what was checked, at its rate, in Hz, by label: all members together
+    (None) or one of them; `decide`: the result of what passed the gates; `truth`: in the order of `outputs`."""
 
     model: str
     version: str
     outputs: tuple[str, ...]
     labels: tuple[str, ...]
     check: Callable[[Ecg], Checked]
-    inputs: Callable[[Checked, float], Inputs]
-    pooled: Callable[[Array], dict[str, float]]
+    ask: Callable[[Inference, Checked, float, int | None], dict[str, float]]
     decide: Callable[[Scores, Ecg, Checked, Provenance], Result]
     truth: Callable[[Row], Floats]
     apart: Mapping[str, str]
+    models: tuple[str, ...] = ()
+
+
+def asking(model: str, inputs: Callable[[Checked, float], Inputs],
+           pooled: Callable[[Array], dict[str, float]]) -> Callable[[Inference, Checked, float, int | None],
+                                                                    dict[str, float]]:
+    """`ask` of a reader with one network. `inputs`: what it reads; `pooled`: over windows."""
+    def ask(inference: Inference, checked: Checked, rate: float, member: int | None) -> dict[str, float]:
+        given = inputs(checked, rate)
+        answer = inference.infer(model, {"ecg": given.waves, "features": given.features}, ("probabilities", "members"))
+        return weighed(pooled(said_by(answer, member)), measured_of(checked.waves))
+
+    return ask
+
+
+def said_by(answer: Mapping[str, Array], member: int | None) -> Array:
+    """(windows, outputs) of a member, or of all of them together."""
+    return answer["probabilities"] if member is None else answer["members"][:, member]
 
 
 def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...] | None, recordings: Recordings | None,
@@ -70,7 +88,7 @@ def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...]
     if left_out == len(records):
         further["out_of_fold"]["labels"] = _at_own_thresholds(how, records, members, scorer.memory)
     further["verdicts"] = _verdicts(how, records)
-    return Scored(how.model, how.labels, records, scorer.thresholds, (scorer.release,), how.apart, further)
+    return Scored(how.model, how.labels, records, scorer.thresholds, scorer.releases, how.apart, further)
 
 
 _NOTE = "the model has learned from these records: each is told by the part of it that has not"
@@ -120,10 +138,11 @@ def _opened(recordings: Recordings, row: TableRow) -> Ecg:
 class _Scorer:
     def __init__(self, how: Scoring, inference: Inference) -> None:
         self._how, self._inference = how, inference
-        self.release: ModelRelease = inference.release(how.model)
-        self.thresholds = thresholds_of(self.release, how.outputs)
-        self.memory = memory_of(self.release)
-        self._provenance = Provenance(how.model, how.version, (self.release,))
+        self.releases: tuple[ModelRelease, ...] = tuple(map(inference.release, how.models or (how.model,)))
+        self.thresholds = {name: level for release in self.releases
+                           for name, level in thresholds_of(release, _labels(release)).items()}
+        self.memory = joined([memory_of(release) for release in self.releases])
+        self._provenance = Provenance(how.model, how.version, self.releases)
 
     def record(self, case: _Case) -> Record:
         ecg = case.load()
@@ -141,12 +160,12 @@ class _Scorer:
     def _scores(self, checked: Checked, rate: float, member: int | None) -> Scores | None:
         if not checked.prepared.shape[1]:
             return None
-        inputs = self._how.inputs(checked, rate)
-        answer = self._inference.infer(self._how.model, {"ecg": inputs.waves, "features": inputs.features},
-                                       ("probabilities", "members"))
-        given = answer["probabilities"] if member is None else answer["members"][:, member]
         levels = self.thresholds if member is None else dict(self.memory.thresholds[member])
-        return Scores(weighed(self._how.pooled(given), measured_of(checked.waves)), levels)
+        return Scores(self._how.ask(self._inference, checked, rate, member), levels)
+
+
+def _labels(release: ModelRelease) -> tuple[str, ...]:
+    return tuple(release.parameters.get("labels", "").split(","))
 
 
 def _at_own_thresholds(how: Scoring, records: Sequence[Record], members: Sequence[int | None],

@@ -7,6 +7,13 @@ from typing import Any
 
 from gateway.study import Instance
 
+RESTING: Mapping[str, str] = {
+    "1.2.840.10008.5.1.4.1.1.9.1.1": "12-lead ECG Waveform Storage",
+    "1.2.840.10008.5.1.4.1.1.9.1.2": "General ECG Waveform Storage",
+    "1.2.840.10008.5.1.4.1.1.9.1.4": "General 32-bit ECG Waveform Storage",
+}
+"""SOP classes of resting ECGs of several leads."""
+
 
 def newest_longest(instance: Instance) -> tuple[str, float, str]:
     """Sort key: when acquired (DICOM DT), how long (seconds), and the UID so that the choice is always the same."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
+from pipelines.ecg.choosing import NORMAL, thresholds
 from pipelines.ecg.disagreement import weighed
 from pipelines.ecg.examples import Changes, Examples, examples
 from pipelines.ecg.features import measured_in
@@ -21,12 +22,9 @@ from pipelines.ecg.memory import parameters
 from pipelines.ecg.network import STEPS, Shape
 from pipelines.ecg.preprocess import WINDOW, band_pass
 from pipelines.ecg.ptbxl import Row, rows
-from pipelines.ecg.thresholds import normal_threshold, threshold
 from pipelines.learning.export import Release, Signature, write_model
 from pipelines.validation.progress import Progress
 from pipelines.validation.ranking import auc
-
-NORMAL = "NORM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Recipe:
     """What a reader's network learns from.
 
     `truth`: its outputs, then the auxiliary ones; `take`: signal and leads → what the network reads; `published`:
-    sensitivity and specificity that others reached, by label.
+    sensitivity and specificity that others reached, by label; `any_sensitivity`: see `pipelines.ecg.choosing`.
     """
 
     model: str
@@ -48,6 +46,7 @@ class Recipe:
     published: Mapping[str, tuple[float, float]]
     epochs: int
     changes: Changes
+    any_sensitivity: float
 
 
 def train(recipe: Recipe, data: Path, out: Path, *, seed: int, epochs: int | None, folds: tuple[int, ...] | None,
@@ -62,7 +61,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, seed: int, epochs: int | Non
     course = Course(recipe.shape, recipe.outputs, epochs or recipe.epochs, recipe.changes, seed, device, resume)
     folder = out / recipe.model / "training"
     told = write(recipe, learn(held, course, folder, progress), held, course, learned_from, out)
-    _tidy(folder)
+    tidy(folder)
     progress(f"out of fold: macro AUC {told['macro_auc']:.4f}; " + ", ".join(
         f"{label} {area:.4f}" for label, area in told["auc"].items()))
     progress(f"wrote {recipe.model}/1/model.onnx, SHA-256 {told['sha256']}")
@@ -83,13 +82,13 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     truth = held.truth[:, :len(recipe.outputs)]
     scales = calibrated(learned, truth)
     told = _weighed(recipe, scales.out_of_fold, held.features[0])
-    thresholds = _thresholds(recipe, told, truth)
+    chosen = _thresholds(recipe, told, truth)
     others = [learned.member != number for number in range(len(learned.members))]
     of_members = [_thresholds(recipe, told[part], truth[part]) for part in others]
     areas = _areas(recipe, told, truth)
     macro = float(np.nanmean([area for label, area in areas.items() if label != NORMAL]))
     release = Release(
-        recipe.version, _status(len(held.fold)), recipe.outputs, thresholds,
+        recipe.version, _status(len(held.fold)), recipe.outputs, chosen,
         {"leads": recipe.shape.leads, "unit": "mV", "rate": 100, "band": [0.5, 40.0], "samples": WINDOW,
          "features": list(recipe.measured)},
         {"data": held.digest, "records": len(held.fold), "seed": course.seed, "epochs": course.epochs,
@@ -97,7 +96,7 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
         further=parameters(learned_from, folds_of(learned, held.fold), of_members))
     sha256 = write_model(ensemble(learned, scales), _signature(recipe, len(learned.members)), release,
                          out / recipe.model, _examples(held))
-    return {"sha256": sha256, "thresholds": thresholds, "auc": areas, "macro_auc": macro}
+    return {"sha256": sha256, "thresholds": chosen, "auc": areas, "macro_auc": macro}
 
 
 def _status(records: int) -> str:
@@ -119,14 +118,7 @@ def _examples(held: Examples) -> list[Floats]:
 
 
 def _thresholds(recipe: Recipe, probabilities: NDArray[np.float64], truth: Floats) -> dict[str, float]:
-    chosen = {}
-    for label, given, true in zip(recipe.outputs, probabilities.T, truth.T, strict=True):
-        said = ~np.isnan(true)
-        if label == NORMAL:
-            chosen[label] = normal_threshold(given[said], true[said])
-        else:
-            chosen[label] = threshold(given[said], true[said], *recipe.published[label])
-    return chosen
+    return thresholds(recipe.outputs, recipe.published, recipe.any_sensitivity, probabilities, truth)
 
 
 def _weighed(recipe: Recipe, probabilities: NDArray[np.float64], features: Floats) -> NDArray[np.float64]:
@@ -144,7 +136,7 @@ def _areas(recipe: Recipe, probabilities: NDArray[np.float64], truth: Floats) ->
     return told
 
 
-def _tidy(folder: Path) -> None:
+def tidy(folder: Path) -> None:
     """What is only needed to go on goes; the logs stay."""
     for member in sorted(folder.glob("member-*/")):
         shutil.move(member / "log.csv", folder / f"{member.name}.csv")

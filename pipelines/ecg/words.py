@@ -37,7 +37,7 @@ RUSSIAN: dict[str, str] = {
     "Leads missing and not derivable: {}.": "Отведения отсутствуют и не вычисляются: {}.",
     "The sampling rate is {} Hz; at least 100 Hz is needed.":
         "Частота дискретизации {} Гц; нужно не менее 100 Гц.",
-    "The recording lasts {} s; at least 8 s is needed.": "Запись длится {} с; нужно не менее 8 с.",
+    "The recording lasts {} s; at least {} s is needed.": "Запись длится {} с; нужно не менее {} с.",
     "Too much noise to read, in leads {}.": "Слишком много помех для чтения, отведения: {}.",
     "More than 5 % of the samples are missing in leads {}.": "Отсутствует более 5 % отсчётов, отведения: {}.",
     "Found but not measured: {}, heart rate {}/min.": "Найдено, но не подтверждено измерением: {}, ЧСС {} уд/мин.",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from gateway.errors import Unusable
-from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer, load_ecg
+from gateway.pipeline import Analysis, Ecg, Selection, Steps, infer, load_ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result
 from gateway.study import Study
 from pipelines.ecg.checking import check
@@ -17,17 +15,13 @@ from pipelines.ecg.features import measure_twelve_leads
 from pipelines.ecg.inputs import inputs_of
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.preprocess import in_order
-from pipelines.ecg.selection import newest_longest
+from pipelines.ecg.selection import RESTING, newest_longest
+from pipelines.ecg.sheet import sheet_of
 from pipelines.ecg.telling import INVALID_OUTPUT, Scores, thresholds_of, undetermined
 from pipelines.ecg_12lead.decision import decide, pooled
 from pipelines.ecg_12lead.labels import MODEL, OUTPUTS
 from pipelines.ecg_12lead.words import WORDS
 
-SOP_CLASSES: Mapping[str, str] = {
-    "1.2.840.10008.5.1.4.1.1.9.1.1": "12-lead ECG Waveform Storage",
-    "1.2.840.10008.5.1.4.1.1.9.1.2": "General ECG Waveform Storage",
-    "1.2.840.10008.5.1.4.1.1.9.1.4": "General 32-bit ECG Waveform Storage",
-}
 NO_ECG = Problem("no-ecg", "The study holds no 12-lead or general ECG waveform.")
 
 
@@ -44,11 +38,11 @@ class Ecg12Lead:
 
     def select(self, study: Study) -> Selection:
         """The newest ECG waveform object, of equally new ones the longest; `no-ecg` where there is none."""
-        fitting = [i for i in study.instances if i.sop_class_uid in SOP_CLASSES]
+        fitting = [i for i in study.instances if i.sop_class_uid in RESTING]
         if not fitting:
             return Selection((), (NO_ECG,), "no ECG waveform object")
         chosen = max(fitting, key=newest_longest)
-        return Selection((chosen,), note=f"newest of {len(fitting)}: {SOP_CLASSES[chosen.sop_class_uid]}")
+        return Selection((chosen,), note=f"newest of {len(fitting)}: {RESTING[chosen.sop_class_uid]}")
 
     def analyse(self, study: Study, selection: Selection,  # noqa: ARG002 - the port gives it
                 releases: tuple[ModelRelease, ...]) -> Steps[Analysis]:
@@ -68,7 +62,7 @@ class Ecg12Lead:
 def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
     """What a loaded ECG says."""
     ordered, missing = in_order(ecg.signal, ecg.leads)
-    picture = _sheet(ordered, ecg.rate, missing)
+    picture = sheet_of(ordered, ecg.rate, missing)
     checked = check(ordered, ecg.rate, missing)
     if checked.problems:
         return Analysis(_not_read(ecg, checked.problems, provenance), picture)
@@ -87,11 +81,3 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
 
 def _not_read(ecg: Ecg, problems: tuple[Problem, ...], provenance: Provenance) -> Result:
     return undetermined((*ecg.problems, *problems), (ecg.sop_instance_uid,), provenance)
-
-
-def _sheet(ordered: Floats, rate: float, missing: tuple[str, ...]) -> EcgSheet | None:
-    """The recorded and derived leads as they came, nothing filtered."""
-    there = [number for number, name in enumerate(LEADS) if name not in missing]
-    if not there or not ordered.shape[1] or not rate > 0:
-        return None
-    return EcgSheet(ordered[there], rate, tuple(LEADS[number] for number in there))

@@ -11,7 +11,7 @@ from gateway.result import Provenance, Result
 from pipelines.ecg.checking import Checked, check
 from pipelines.ecg.features import measure_single_lead
 from pipelines.ecg.inputs import Inputs, inputs_of
-from pipelines.ecg.scoring import Scoring
+from pipelines.ecg.scoring import Scoring, asking
 from pipelines.ecg.scoring import score as score_records
 from pipelines.ecg.telling import Scores
 from pipelines.ecg_1lead.decision import decide, pooled
@@ -26,7 +26,8 @@ def score(data: Path, inference: Inference, *, folds: tuple[int, ...] | None = N
           recordings: Recordings | None = None, progress: Progress = silent) -> Scored:
     """The rows of the PTB-XL layout (of those `strat_fold`s, else all), or of a hospital's `labels.csv` with a column
     for each known label. See `pipelines.ecg.scoring`; raises Unusable without such data."""
-    how = Scoring(MODEL, Ecg1Lead.version, OUTPUTS, OUTPUTS, _check, _inputs, pooled, _decide,
+    how = Scoring(MODEL, Ecg1Lead.version, OUTPUTS, OUTPUTS, _check, asking(MODEL, _inputs, pooled),
+                  _decide,
                   lambda row: truth_of(row.codes), {})
     return score_records(how, data, inference, folds, recordings, progress)
 
