@@ -30,16 +30,30 @@ def search_text(*parts: str) -> str:
     return " ".join(part for part in parts if part).casefold()
 
 
-def listed(query: Any, where: WorklistFilter, expected: int = 0) -> Any:
+def listed(query: Any, where: WorklistFilter, expected: int = 0, among: Sequence[int] | None = None) -> Any:
     """`query` over the cases that lead their study and pass the filter.
 
     `expected`: how many do, where that is known. Of many, a page is soonest found by walking along the list and asking
-    of each; of few, by looking them up first.
+    of each; of few, by looking them up first. `among`: the studies that meet the filter's conditions on studies, where
+    these have been looked up (`few_studies`).
     """
-    return query.where(cases.c.lead, *_conditions(where, walk=expected > _FEW))
+    return query.where(cases.c.lead, *_conditions(where, among, walk=expected > _FEW))
 
 
-def _conditions(where: WorklistFilter, *, walk: bool) -> Iterator[sa.ColumnElement[bool]]:
+def few_studies(connection: sa.Connection, where: WorklistFilter) -> tuple[int, ...] | None:
+    """Ids of the studies that meet the filter's conditions on studies; None where it has none, or they are many.
+
+    They are asked for once, and what is listed and counted is then found by them: the words of a search are in no
+    order that an index keeps.
+    """
+    conditions = list(_study_conditions(where))
+    if not conditions:
+        return None
+    found = connection.execute(sa.select(studies.c.id).where(*conditions).limit(_FEW + 1)).scalars().all()
+    return tuple(found) if len(found) <= _FEW else None
+
+
+def _conditions(where: WorklistFilter, among: Sequence[int] | None, *, walk: bool) -> Iterator[sa.ColumnElement[bool]]:
     chosen = ((cases.c.verdict, where.verdict), (cases.c.state, where.state), (cases.c.priority, where.priority),
               (cases.c.pipeline, where.pipeline), (cases.c.modality, where.modality))
     yield from (column.in_(sorted(wanted)) for column, wanted in chosen if wanted)
@@ -51,7 +65,10 @@ def _conditions(where: WorklistFilter, *, walk: bool) -> Iterator[sa.ColumnEleme
         yield cases.c.received_at < where.received_to
     if where.read is not None:
         yield cases.c.read_at.is_not(None) if where.read else cases.c.read_at.is_(None)
-    if of_study := list(_study_conditions(where)):
+    if among is not None:
+        # Written into the statement: a parameter for each of two thousand costs more than finding them.
+        yield cases.c.study_id.in_(sa.bindparam("among", list(among), expanding=True, literal_execute=True))
+    elif of_study := list(_study_conditions(where)):
         yield _among(cases.c.study_id, studies.c.id, of_study, walk)
 
 
@@ -62,7 +79,6 @@ def _among(column: sa.Column[Any], others: sa.Column[Any], conditions: Sequence[
     to_alias = ClauseAdapter(other)  # the outer query may hold the same table
     found = sa.select(other.c[others.name]).where(*map(to_alias.traverse, conditions))
     return found.where(other.c[others.name] == column).exists() if walk else column.in_(found)
-
 
 
 def _study_conditions(where: WorklistFilter) -> Iterator[sa.ColumnElement[bool]]:
@@ -85,10 +101,10 @@ class Remembered:
         self._kept: dict[Any, tuple[float, Any]] = {}
 
     def get(self, key: Any, count: Callable[[], T]) -> T:
-        kept_until, value = self._kept.get(key, (0.0, None))
+        kept = self.kept(key)
+        if kept is not None:
+            return kept  # type: ignore[no-any-return]
         started = self._clock()
-        if started < kept_until:
-            return value  # type: ignore[no-any-return]
         counted = count()
         ended = self._clock()
         if len(self._kept) >= _MOST_REMEMBERED:
@@ -97,6 +113,11 @@ class Remembered:
             self._kept[key] = (ended + _COUNTING_SHARE * (ended - started), counted)
         return counted
 
+    def kept(self, key: Any) -> Any:
+        """What is remembered; None for nothing."""
+        kept_until, value = self._kept.get(key, (0.0, None))
+        return value if self._clock() < kept_until else None
+
 
 class Counts:
     """How many studies pass a filter, and how many of them there are of each kind."""
@@ -104,37 +125,45 @@ class Counts:
     def __init__(self) -> None:
         self._remembered = Remembered()
 
-    def total(self, connection: sa.Connection, where: WorklistFilter) -> int:
-        return sum(n for values, n in self._grid(connection, where).items() if _passes(values, where, ""))
+    def few(self, connection: sa.Connection, where: WorklistFilter) -> tuple[int, ...] | None:
+        """`few_studies`, not asked again while it is remembered that there are many."""
+        grid = self._remembered.kept(_without_columns(where))
+        return None if grid and sum(grid.values()) > _FEW else few_studies(connection, where)
+
+    def total(self, connection: sa.Connection, where: WorklistFilter, among: Sequence[int] | None) -> int:
+        """`among`: what `few` has found."""
+        return sum(n for values, n in self._grid(connection, where, among).items() if _passes(values, where, ""))
 
     def facets(self, connection: sa.Connection, where: WorklistFilter) -> Facets:
         """See gateway.browsing.Facets."""
         found: dict[str, Mapping[str, int]] = {}
-        grid = self._grid(connection, where)
+        among = self.few(connection, where)
+        grid = self._grid(connection, where, among)
         for place, name in enumerate(_NAMES):
             counted: Counter[str] = Counter()
             for values, n in grid.items():
                 if values[place] and _passes(values, where, name):
                     counted[values[place]] += n
             found[name] = dict(counted)
-        return {**found, "finding": self._findings(connection, where)}
+        return {**found, "finding": self._findings(connection, replace(where, finding=frozenset()), among)}
 
-    def _findings(self, connection: sa.Connection, where: WorklistFilter) -> Mapping[str, int]:
+    def _findings(self, connection: sa.Connection, where: WorklistFilter,
+                  among: Sequence[int] | None) -> Mapping[str, int]:
         counted: Counter[str] = Counter()
-        for (label, *values), n in self._finding_grid(connection, replace(where, finding=frozenset())).items():
+        for (label, *values), n in self._finding_grid(connection, where, among).items():
             if _passes(tuple(values), where, ""):
                 counted[label] += n
         return dict(counted)
 
-    def _grid(self, connection: sa.Connection, where: WorklistFilter) -> _Grid:
+    def _grid(self, connection: sa.Connection, where: WorklistFilter, among: Sequence[int] | None) -> _Grid:
         rest = _without_columns(where)
-        query = listed(sa.select(*_COLUMNS, sa.func.count()), rest).group_by(*_COLUMNS)
+        query = listed(sa.select(*_COLUMNS, sa.func.count()), rest, among=among).group_by(*_COLUMNS)
         return self._remembered.get(rest, lambda: _read(connection, query))
 
-    def _finding_grid(self, connection: sa.Connection, where: WorklistFilter) -> _Grid:
+    def _finding_grid(self, connection: sa.Connection, where: WorklistFilter, among: Sequence[int] | None) -> _Grid:
         rest = _without_columns(where)
         query = listed(sa.select(case_findings.c.code, *_COLUMNS, sa.func.count()).join_from(
-            case_findings, cases, cases.c.case_id == case_findings.c.case_id), rest).group_by(
+            case_findings, cases, cases.c.case_id == case_findings.c.case_id), rest, among=among).group_by(
             case_findings.c.code, *_COLUMNS)
         return self._remembered.get(("finding", rest), lambda: _read(connection, query))
 

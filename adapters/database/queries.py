@@ -36,8 +36,9 @@ class DatabaseQueries:
 
     def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
         with self._engine.connect() as connection:
-            total = self._list_counts.total(connection, where)
-            query = listed(sa.select(*LINE).join(studies, studies.c.id == cases.c.study_id), where, total)
+            among = self._list_counts.few(connection, where)
+            total = self._list_counts.total(connection, where, among)
+            query = listed(sa.select(*LINE).join(studies, studies.c.id == cases.c.study_id), where, total, among)
             if cursor:
                 query = query.where(sa.tuple_(*SORT) > sa.tuple_(*_decode(cursor)))
             rows = connection.execute(query.order_by(*SORT).limit(limit + 1)).all()
