@@ -49,8 +49,9 @@ class Predictor:
         self._settings, self._read_tags, self._pipelines = settings, read_tags, pipelines
         self._fulfilment, self._inference, self._scratch = fulfilment, inference, scratch
 
-    def predict(self, objects: Iterable[tuple[bytes, Sequence[bytes]]]) -> Mapping[str, Any]:
-        """The result's JSON form. Raises Unusable when no rule takes them, or they are of more than one study."""
+    def predict(self, objects: Iterable[tuple[bytes, Sequence[bytes]]], pipeline: str = "") -> Mapping[str, Any]:
+        """The result's JSON form. Raises Unusable when no rule takes them (for `pipeline`, where one is named), or they
+        are of more than one study."""
         with self._scratch() as put:
             found: dict[str, Instance] = {}
             for header, dataset in objects:
@@ -63,10 +64,13 @@ class Predictor:
                                    element="file")
             if not found:
                 raise Unusable("There is no object to read.", element="file")
-            return self._predict(study_alone(self._settings.site.facility, list(found.values())))
+            return self._predict(study_alone(self._settings.site.facility, list(found.values())), pipeline)
 
-    def _predict(self, study: Study) -> Mapping[str, Any]:
-        chosen, verdicts = route_study(self._settings.routes, study, "predict")
+    def _predict(self, study: Study, wanted: str) -> Mapping[str, Any]:
+        routes = [route for route in self._settings.routes if wanted in ("", route.pipeline)]
+        if wanted and not routes:
+            raise Unusable(f"no rule sends studies to {wanted}", element="pipeline")
+        chosen, verdicts = route_study(routes, study, "predict")
         if not chosen:
             reasons = "; ".join(f"{v.route.name}: {v.reason}" for v in verdicts)
             raise Unusable(f"no rule takes this object ({reasons or 'there are no rules'})", element="file")
@@ -134,8 +138,8 @@ class GatewayCommands:
     def mark_unread(self, case_id: str) -> None:
         self._store.mark_unread(case_id)
 
-    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]]) -> Mapping[str, Any]:
-        return self._predictor.predict(objects)
+    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]], pipeline: str = "") -> Mapping[str, Any]:
+        return self._predictor.predict(objects, pipeline)
 
     def _send(self, tickets: Sequence[DeliveryTicket]) -> None:
         for ticket in tickets:

@@ -271,7 +271,7 @@ class FakeCommands:
         self.asked.append(("rerun", case_id))
         return "e" * 24
 
-    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]]) -> Mapping[str, Any]:
+    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]], pipeline: str = "") -> Mapping[str, Any]:
         whole = [b"".join(dataset) for _, dataset in objects]
         if any(b"TRANSIENT" in dataset for dataset in whole):
             raise NotReady("The model ecg_12lead is not loaded.")
@@ -279,7 +279,7 @@ class FakeCommands:
             raise Unusable("No pipeline takes this object.")
         if len(whole) > 1:
             raise Unusable("The upload holds objects of more than one study; one study is read at a time.")
-        return {"pipeline": "ecg_12lead", "verdict": "normal", "risk": 0.1, "findings": []}
+        return {"pipeline": pipeline or "ecg_12lead", "verdict": "normal", "risk": 0.1, "findings": []}
 
 
 @dataclass

@@ -103,6 +103,7 @@ _UPLOADS = {
     "The upload holds no file that could be a study.": "В загрузке нет файла, который мог бы быть исследованием.",
     "What is taken: {}.": "Принимаются: {}.", "There is no object to read.": "Читать нечего: объектов нет.",
     "no rule takes this object ({})": "ни одно правило не берёт этот объект ({})",
+    "no rule sends studies to {}": "ни одно правило не направляет исследования в {}",
     "The upload holds objects of more than one study; one study is read at a time.":
         "В загрузке объекты нескольких исследований; за раз читается одно.",
     "Conflict: kept beside another object of the same UID.":

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import structlog
-from fastapi import APIRouter, UploadFile
+from fastapi import APIRouter, Query, UploadFile
 
 from adapters.web.archive import Member, members
 from adapters.web.principal import Asker
@@ -26,6 +26,8 @@ from gateway.ports import Commands, Intake, Outcome, TagReader
 from gateway.study import Sender
 
 log = structlog.get_logger()
+Reader = Annotated[str, Query(max_length=64, pattern="^[a-z0-9_]*$", description=(
+    "which reader, where the rules send the study to several, e.g. ecg_mi; left out: that of the first rule"))]
 Note = TypeVar("Note", KeptBeside, RefusedFile)
 Split = Callable[[bytes], tuple[bytes, bytes]]
 """Part 10 bytes → (preamble + DICM + file meta, data set as it stands). Raises Unreadable."""
@@ -113,11 +115,11 @@ def router(door: Door, commands: Commands, explain: Callable[[Iterable[bytes]], 
 
     @routes.post("/predict", response_model=Prediction, summary="Read one study and keep nothing",
                  responses=problems_of(400, 413, 422, 503, 507))
-    def predict(file: list[UploadFile], language: Language) -> Prediction:
+    def predict(file: list[UploadFile], language: Language, pipeline: Reader = "") -> Prediction:
         """One file (or one record, or a zip with the objects of one study) in, the result out; nothing is kept."""
         with turns.one():
             left_out: list[RefusedFile] = []
-            result = commands.predict_study(door.pairs(door.objects(file), left_out))
+            result = commands.predict_study(door.pairs(door.objects(file), left_out), pipeline)
         return Prediction(**result, left_out=_in_words(left_out, language))
 
     if explain is not None:

@@ -75,10 +75,11 @@ class Commands(Protocol):
         """Read by mistake: the case takes its place among the unread again."""
         ...
 
-    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]]) -> Mapping[str, Any]:
+    def predict_study(self, objects: Iterable[tuple[bytes, Sequence[bytes]]], pipeline: str = "") -> Mapping[str, Any]:
         """(header, data set) of each object of one study in, the result's JSON form out, nothing kept.
 
-        Raises Unusable when no pipeline takes it, or there is more than one study.
+        `pipeline`: which of those that the rules send it to; empty: the first. Raises Unusable when no pipeline takes
+        it, or not this one, or there is more than one study.
         """
         ...
 

@@ -16,7 +16,7 @@ from gateway.pipeline import Floats
 RATE = 500.0
 """Hz."""
 SECONDS = 10.0
-KINDS: tuple[str, ...] = ("normal", "afib", "lbbb")
+KINDS: tuple[str, ...] = ("normal", "afib", "lbbb", "inferior")
 
 # Columns: x to the left, y to the feet, z to the back (Frank); rows I, II, V1-V6 (Dower 1980).
 _DOWER = np.array([[0.632, -0.235, 0.059], [0.235, 1.066, -0.132], [-0.515, 0.157, -0.917], [0.044, 0.164, -1.387],
@@ -55,10 +55,16 @@ _T = (Wave(0.24, 0.050, 0.13, 0.10, -0.11), Wave(0.29, 0.035, 0.17, 0.13, -0.15)
 _WIDE = (Wave(-0.035, 0.016, 0.35, 0.30, 0.25), Wave(-0.005, 0.020, 0.75, 0.45, 0.95),
          Wave(0.035, 0.020, 0.80, 0.35, 0.75), Wave(0.065, 0.016, 0.40, 0.15, 0.25))
 _T_DISCORDANT = (Wave(0.16, 0.050, -0.12, -0.02, -0.22), Wave(0.30, 0.050, -0.30, -0.06, -0.40))
+_NO_FOOT = (Wave(-0.026, 0.012, -0.05, -0.62, -0.16), Wave(0.004, 0.011, 0.95, 0.22, 0.22),
+            Wave(0.024, 0.011, 0.12, 0.10, 0.50), Wave(0.042, 0.009, -0.10, -0.02, 0.08))
+"""What lies at the feet is silent: the heart vector begins upwards."""
+_T_FROM_FOOT = (Wave(0.22, 0.045, 0.10, -0.03, -0.12), Wave(0.28, 0.040, 0.13, -0.24, -0.12))
 
 _BEATS: dict[str, tuple[tuple[Wave, ...], tuple[Wave, ...], tuple[Wave, ...]]] = {
-    "normal": (_P, _NARROW, _T), "afib": ((), _NARROW, _T), "lbbb": (_P, _WIDE, _T_DISCORDANT)}
-_HEART_RATES: dict[str, tuple[float, float]] = {"normal": (62, 88), "afib": (75, 125), "lbbb": (62, 92)}
+    "normal": (_P, _NARROW, _T), "afib": ((), _NARROW, _T), "lbbb": (_P, _WIDE, _T_DISCORDANT),
+    "inferior": (_P, _NO_FOOT, _T_FROM_FOOT)}
+_HEART_RATES: dict[str, tuple[float, float]] = {"normal": (62, 88), "afib": (75, 125), "lbbb": (62, 92),
+                                                   "inferior": (62, 88)}
 
 
 def synthesise(kind: str, seed: int) -> Floats:

@@ -162,6 +162,8 @@ def test_models_tell_which_are_ready_and_why_not(client: httpx.Client) -> None:
 
 def test_predict_returns_the_result_and_keeps_nothing(client: httpx.Client, world: World) -> None:
     assert client.post("/api/predict", files=upload("a.dcm", fake_object("ECG"))).json()["verdict"] == "normal"
+    named = client.post("/api/predict", params={"pipeline": "ecg_mi"}, files=upload("a.dcm", fake_object("ECG")))
+    assert named.json()["pipeline"] == "ecg_mi"
     assert client.post("/api/predict", files=upload("a.dcm", fake_object("MR"))).status_code == 422
     busy = client.post("/api/predict", files=upload("a.dcm", fake_object("TRANSIENT")))
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "5")
