@@ -38,7 +38,7 @@ FLAIR_LESION = Label("flair_lesion", Code("STROKEFLAIR", "99TRIAGE", "Hyperinten
                      "Acute or subacute lesion on FLAIR", 0.85)
 LABELS = (DWI_LESION, FLAIR_LESION)
 INFARCT = Code("55641003", "SCT", "Infarct")
-ALTERED = Code("49755003", "SCT", "Morphologically Altered Structure")
+ALTERED = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 
 TERRITORIES: dict[str, tuple[int, ...]] = {
     "anterior cerebral artery": (1, 3),

@@ -68,6 +68,9 @@ class Grid:
     scale: tuple[float, float, float] = (0.94, 0.93, 0.95)
 
 
+DIFFUSION_GRID = Grid(128, 1.8)
+
+
 def samples() -> tuple[Sample, ...]:
     """A middle cerebral artery infarct on the left with the insula, and a head without lesion."""
     return (study("mr-infarct", "Head MR: infarct of the left middle cerebral artery", 3, (76.0, 92.0, 38.0),
@@ -80,23 +83,33 @@ def study(name: str, title: str, seed: int, centre: tuple[float, float, float] |
     """`centre`, `radii`: of the lesion in atlas voxels (level, row, column); None: a head without."""
     random = np.random.default_rng(seed)
     tissue = head(random)
-    lesion = np.zeros(tissue.shape, np.bool_)
-    if centre is not None:
-        lesion = _blob(tissue.shape, centre, radii, random) & np.isin(tissue, (_CODES["white"], _CODES["grey"]))
-        tissue[lesion] = _CODES["lesion"]
-    fine, coarse = Grid(240, 0.95), Grid(128, 1.8)
+    lesion = np.zeros(tissue.shape, np.bool_) if centre is None else infarcted(tissue, centre, radii, random)
+    fine = Grid(240, 0.95)
     flair = acquired(tissue, "FLAIR", fine, random, FLAIR)
-    diffusion = {"RepetitionTime": 5200, "EchoTime": 82, "ScanningSequence": "EP", "SequenceName": "*ep_b1000t"}
-    dwi = acquired(tissue, "DWI", coarse, random, {
-        **diffusion, "SeriesDescription": "ep2d_diff_TRACEW", "SeriesNumber": 4, "DiffusionBValue": 1000.0,
-        "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"]})
-    adc = acquired(tissue, "ADC", coarse, random, {
-        **diffusion, "SeriesDescription": "ep2d_diff_ADC", "SeriesNumber": 5, "SequenceName": "*ep_b0_1000",
-        "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]})
     mask = sampled((lesion * 1.0).astype(np.float32), fine) > 0.5
     millilitres = float(mask.sum()) * _BETWEEN * fine.pixel**2 / 1000
-    return Sample(name, title, "normal" if centre is None else "pathology", (flair, dwi, adc), millilitres,
-                  np.asarray(mask))
+    return Sample(name, title, "normal" if centre is None else "pathology", (flair, *diffusion(tissue, random)),
+                  millilitres, np.asarray(mask))
+
+
+def infarcted(tissue: NDArray[np.uint8], centre: tuple[float, float, float], radii: tuple[float, float, float],
+              random: np.random.Generator) -> NDArray[np.bool_]:
+    """Put a lesion (see `study`) into a head, in place; returns where it is."""
+    lesion = _blob(tissue.shape, centre, radii, random) & np.isin(tissue, (_CODES["white"], _CODES["grey"]))
+    tissue[lesion] = _CODES["lesion"]
+    return np.asarray(lesion)
+
+
+def diffusion(tissue: NDArray[np.uint8], random: np.random.Generator) -> tuple[MrSeries, MrSeries]:
+    """Trace image and ADC of a head on `DIFFUSION_GRID`."""
+    plain = {"RepetitionTime": 5200, "EchoTime": 82, "ScanningSequence": "EP", "SequenceName": "*ep_b1000t"}
+    dwi = acquired(tissue, "DWI", DIFFUSION_GRID, random, {
+        **plain, "SeriesDescription": "ep2d_diff_TRACEW", "SeriesNumber": 4, "DiffusionBValue": 1000.0,
+        "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"]})
+    adc = acquired(tissue, "ADC", DIFFUSION_GRID, random, {
+        **plain, "SeriesDescription": "ep2d_diff_ADC", "SeriesNumber": 5, "SequenceName": "*ep_b0_1000",
+        "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]})
+    return dwi, adc
 
 
 def head(random: np.random.Generator) -> NDArray[np.uint8]:

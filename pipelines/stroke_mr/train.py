@@ -30,7 +30,7 @@ from pipelines.validation.progress import Progress, silent
 from pipelines.validation.ranking import Draws, Ranking, auc, interval
 from pipelines.validation.segmentation import dice, median_interval
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 FOLDS = 3
 BATCH = 12
 REAL = 11

@@ -16,10 +16,11 @@ from pipelines.learning.training import Plan, seed_everything
 from pipelines.learning.training import train as learn
 from pipelines.stroke_mr.atlas import atlas
 from pipelines.stroke_mr.labels import DWI
-from pipelines.stroke_mr.network import Network
+from pipelines.stroke_mr.network import Network, Served
 from pipelines.stroke_mr.slices import Slices, framed
 from pipelines.stroke_mr.train import BATCH, CLEAR, PREPROCESSING, VERSION, Examples, How, batch_loss, export, told_by
 from pipelines.stroke_mr.train_synthetic import Lesions, Synthetic
+from pipelines.stroke_mr.train_volumes import calibrated
 from pipelines.validation.operating import youden
 from pipelines.validation.ranking import auc
 from pipelines.validation.segmentation import dice
@@ -29,6 +30,7 @@ EPOCHS, STEPS = 4, 60
 TESTED = 400
 """Synthetic slices of another seed."""
 PIXEL = 0.5
+"""Of the Dice that is told."""
 
 
 def drawn(synthetic: Synthetic, count: int, random: np.random.Generator) -> Examples:
@@ -57,8 +59,11 @@ def train_dwi(found: Slices, lesions: Lesions | None, out: Path, how: How) -> di
     maps, verdicts = told_by(done.network, test)
     figures, slope_offset = _figures(test, maps, verdicts)
     how.progress("DWI on synthetic slices: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+    served = Served([done.network], slope_offset.slope, slope_offset.offset).eval()
+    figures |= calibrated(served, figures["threshold"], how.seed)
+    how.progress("DWI on synthetic volumes: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
     sha256 = export([done.network], test, slope_offset, out / DWI, Release(
-        VERSION, STATUS, ("lesion",), {"lesion": figures["threshold"], "pixel": PIXEL},
+        VERSION, STATUS, ("lesion",), {"lesion": figures["threshold"], "pixel": figures["pixel_threshold"]},
         f"{PREPROCESSING}; DWI, then ADC (zeros where there is none)",
         {"data": "synthetic", "seed": how.seed, "epochs": EPOCHS, "slices": EPOCHS * STEPS * BATCH, **figures},
         demonstration=True))

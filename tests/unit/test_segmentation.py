@@ -38,7 +38,7 @@ def outlined(of: Study, frames: bool = False) -> Segmentation:
     uids = [i.sop_instance_uid for i in of.instances]
     slices = tuple((uids[0], n + 1) if frames else (uids[n], 1) for n in range(5))
     origins = np.array([[-10.0, -12.5, 6.0 * n] for n in range(5)])
-    altered = Code("49755003", "SCT", "Morphologically Altered Structure")
+    altered = Code("49755003", "SCT", "Morphologically Abnormal Structure")
     return Segmentation(mask, slices, origins, (1, 0, 0, 0, 1, 0), (6.0, 0.9, 0.9), "1.2.3.4", "Lesion", altered,
                         Code("55641003", "SCT", "Infarct"), ("stroke_flair", "1.0.0"))
 
