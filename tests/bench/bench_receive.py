@@ -1,7 +1,7 @@
-"""Objects received a second: ours, which syncs and indexes each object before or just after its answer, beside DCMTK's
-storescp, Orthanc and stock pynetdicom, which sync none. Sent by DCMTK's storescu with TCP_NODELAY=1, over one
-association and over eight at once. Then memory: one object of 2 GB, and a hundred associations at once. Then what an
-object costs the index when it holds a thousand objects and when it holds a million.
+"""Objects received a second: ours, which syncs each object before its answer, beside DCMTK's storescp, Orthanc and
+stock pynetdicom, which sync none; and how many of ours are in the index a second. Sent by DCMTK's storescu with
+TCP_NODELAY=1, over one association and over eight at once. Then memory: one object of 2 GB, and a hundred associations
+at once. Then what an object costs the index when it holds a thousand objects and when it holds a million.
 
 BENCH_ROUNDS (3): how often each server takes each load; medians of the ratios within a round count.
 """
@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -69,16 +70,29 @@ def rest(paths: list[Path]) -> None:
     time.sleep(REST_SECONDS)
 
 
-def measure(name: str, receiver: receivers.Receiver, folder: Path, loads: dict[Load, list[Path]]) -> dict[Load, float]:
+@dataclass(frozen=True)
+class Rates:
+    """Objects a second: until the last is answered, and until the last is in the index."""
+
+    answered: float
+    indexed: float
+
+
+def measure(name: str, receiver: receivers.Receiver, folder: Path, loads: dict[Load, list[Path]]) -> dict[Load, Rates]:
     """One round: a fresh server takes every load once. What it wrote stays until the end: a file system that has just
     freed many files makes new ones slowly."""
     folder.mkdir(parents=True)
-    found = {}
-    with receiver(folder) as port:
+    found, sent = {}, 0
+    with receiver(folder) as server:
         for key, paths in loads.items():
             rest(paths)
-            found[key] = send(port, paths, key[1])
-    told = ", ".join(f"{size} × {associations}: {rate:.0f}/s" for (size, associations), rate in found.items())
+            began = time.perf_counter()
+            answered = send(server.port, paths, key[1])
+            sent += len(paths)
+            if server.indexed is not None:
+                server.indexed(sent)
+            found[key] = Rates(answered, len(paths) / (time.perf_counter() - began))
+    told = ", ".join(f"{size} × {n}: {rates.answered:.0f}/s" for (size, n), rates in found.items())
     progress(f"{name}: {told}")
     return found
 
@@ -92,10 +106,14 @@ def rates(folder: Path) -> None:
         size, associations = load
         for peer in everyone:
             if peer != "ours":
-                ours, theirs = (median(one[name][load] for one in rounds) for name in ("ours", peer))
+                ours, theirs = (median(one[name][load].answered for one in rounds) for name in ("ours", peer))
                 against_peer(f"receive_{size}_{associations}_associations_per_second", ours, peer, theirs,
-                             note="each object synced and indexed", least=LEAST[peer, associations],
-                             ratio=median(one["ours"][load] / one[peer][load] for one in rounds))
+                             note="each object synced before its answer", least=LEAST[peer, associations],
+                             ratio=median(one["ours"][load].answered / one[peer][load].answered for one in rounds))
+        indexed, answered = (median(getattr(one["ours"][load], what) for one in rounds)
+                             for what in ("indexed", "answered"))
+        against_peer(f"receive_{size}_{associations}_associations_indexed_per_second", indexed, "answered", answered,
+                     note="until the last is filed and in the index")
 
 
 def memory(folder: Path) -> None:

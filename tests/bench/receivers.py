@@ -10,33 +10,47 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.gateway_process import ROOT, await_value, free_port, gateway
 from tests.bench.lines import skipped
 
-Receiver = Callable[[Path], AbstractContextManager[int]]
-"""Starts in an empty folder of its own; gives the port."""
+
+@dataclass(frozen=True)
+class Served:
+    """`indexed`: waits until so many objects are in the index in all; where nobody asks for it, nothing to wait for."""
+
+    port: int
+    indexed: Callable[[int], None] | None = None
+
+
+Receiver = Callable[[Path], AbstractContextManager[Served]]
+"""Starts in an empty folder of its own."""
 
 
 @contextmanager
-def ours(folder: Path) -> Iterator[int]:
+def ours(folder: Path) -> Iterator[Served]:
     """A whole gateway with two receiver processes: every object synced before its answer, and indexed soon after."""
     port = free_port()
-    with gateway(folder, dicom={"port": port, "processes": 2}):
-        yield port
+    with gateway(folder, dicom={"port": port, "processes": 2}) as running:
+        def indexed(objects: int) -> None:
+            await_value(lambda: running.ask("SELECT count(*) FROM instances")[0] >= objects or None, 60,
+                        f"{objects} objects in the index")
+
+        yield Served(port, indexed)
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[int]:
+def storescp(folder: Path) -> Iterator[Served]:
     """DCMTK, a process for each association."""
     port = free_port()
     with _server(["storescp", "--fork", "--bit-preserving", "--output-directory", str(folder), str(port)], port):
-        yield port
+        yield Served(port)
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[int]:
+def orthanc(folder: Path) -> Iterator[Served]:
     """On its defaults but for ports, folders and who may send."""
     port, http = free_port(), free_port()
     settings = {"StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port, "HttpPort": http,
@@ -45,14 +59,14 @@ def orthanc(folder: Path) -> Iterator[int]:
     config = folder / "orthanc.json"
     config.write_text(json.dumps(settings), encoding="utf-8")
     with _server([_orthanc_program(), str(config)], port):
-        yield port
+        yield Served(port)
 
 
 @contextmanager
-def pynetdicom(folder: Path) -> Iterator[int]:
+def pynetdicom(folder: Path) -> Iterator[Served]:
     port = free_port()
     with _server([sys.executable, "-m", "tests.bench.pynetdicom_scp", str(port), str(folder)], port):
-        yield port
+        yield Served(port)
 
 
 def peers() -> dict[str, Receiver]:
