@@ -7,9 +7,8 @@ come from others: the figures on the training records are those of cross-validat
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.inputs import Inputs
 from pipelines.ecg.memory import Memory, joined, memory_of
 from pipelines.ecg.ptbxl import Row, read, rows
+from pipelines.ecg.suspicion import ANY
 from pipelines.ecg.telling import Scores, thresholds_of
+from pipelines.ecg.verdicts import LEVELS, Outcome, as_told, sensitivity_and_specificity
 from pipelines.validation.progress import Progress, track_results
-from pipelines.validation.proportions import Counts, wilson
 from pipelines.validation.records import Record, Scored, attributes
 from pipelines.validation.table import Row as TableRow
 from pipelines.validation.table import find_table, read_table
@@ -38,7 +38,8 @@ from pipelines.validation.table import find_table, read_table
 class Scoring:
     """How a reader does it. `model`: its name; `models`: those that it asks, empty where it is one of its own name.
     `check`: gates; `ask`: what the models say of what was checked, at its rate, in Hz, by label: all members together
-    (None) or one of them; `decide`: the result of what passed the gates; `truth`: in the order of `outputs`."""
+    (None) or one of them; `decide`: the result of what passed the gates; `truth`: in the order of `outputs`;
+    `further_thresholds`: beside those of the outputs."""
 
     model: str
     version: str
@@ -50,6 +51,7 @@ class Scoring:
     truth: Callable[[Row], Floats]
     apart: Mapping[str, str]
     models: tuple[str, ...] = ()
+    further_thresholds: tuple[str, ...] = ()
 
 
 def asking(model: str, inputs: Callable[[Checked, float], Inputs],
@@ -80,14 +82,15 @@ def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...]
         wanted = _of_ptbxl(how, rows(data, folds or None), scorer.memory)
     if not wanted:
         raise Unusable("no record of those folds in ptbxl_database.csv", element="strat_fold")
-    records = list(track_results(progress, scorer.record, wanted, "records scored"))
+    outcomes = list(track_results(progress, scorer.outcome, wanted, "records scored"))
+    records = [outcome.record for outcome in outcomes]
     members = [case.member for case in wanted]
     further: dict[str, Any] = {}
     left_out = sum(member is not None for member in members)
     further["out_of_fold"] = {"n": left_out, "note": _NOTE} if left_out else {"n": 0}
     if left_out == len(records):
         further["out_of_fold"]["labels"] = _at_own_thresholds(how, records, members, scorer.memory)
-    further["verdicts"] = _verdicts(how, records)
+    further |= as_told(how.labels, outcomes)
     return Scored(how.model, how.labels, records, scorer.thresholds, scorer.releases, how.apart, further)
 
 
@@ -140,22 +143,33 @@ class _Scorer:
         self._how, self._inference = how, inference
         self.releases: tuple[ModelRelease, ...] = tuple(map(inference.release, how.models or (how.model,)))
         self.thresholds = {name: level for release in self.releases
-                           for name, level in thresholds_of(release, _labels(release)).items()}
+                           for name, level in thresholds_of(
+                               release, _labels(release), how.further_thresholds).items()}
         self.memory = joined([memory_of(release) for release in self.releases])
         self._provenance = Provenance(how.model, how.version, self.releases)
 
-    def record(self, case: _Case) -> Record:
+    def outcome(self, case: _Case) -> Outcome:
         ecg = case.load()
         checked = self._how.check(ecg)
         scores = self._scores(checked, ecg.rate, case.member)
-        reasons = tuple(problem.code for problem in checked.problems)
-        verdict = Verdict.UNDETERMINED
-        if scores is not None and not reasons:
-            result = self._how.decide(scores, ecg, checked, self._provenance)
-            verdict = result.verdict
-            reasons = tuple(problem.code for problem in result.problems)
-        return Record(case.name, case.patient, case.truth, scores.probabilities if scores else {}, verdict.value,
-                      reasons, case.groups)
+        result = None if scores is None or checked.problems else self._decided(scores, ecg, checked)
+        problems = checked.problems if result is None else result.problems
+        record = Record(case.name, case.patient, case.truth, scores.probabilities if scores else {},
+                        (Verdict.UNDETERMINED if result is None else result.verdict).value,
+                        tuple(problem.code for problem in problems), case.groups)
+        if scores is None or result is None:
+            return Outcome(record)
+        found = frozenset(finding.label for finding in result.findings if finding.present)
+        return Outcome(record, found, self._at_other_levels(scores, ecg, checked))
+
+    def _decided(self, scores: Scores, ecg: Ecg, checked: Checked) -> Result:
+        return self._how.decide(scores, ecg, checked, self._provenance)
+
+    def _at_other_levels(self, scores: Scores, ecg: Ecg, checked: Checked) -> tuple[Verdict, ...]:
+        if ANY not in self._how.further_thresholds:
+            return ()
+        return tuple(self._decided(replace(scores, thresholds={**scores.thresholds, ANY: level}), ecg, checked).verdict
+                     for level in LEVELS)
 
     def _scores(self, checked: Checked, rate: float, member: int | None) -> Scores | None:
         if not checked.prepared.shape[1]:
@@ -176,13 +190,7 @@ def _at_own_thresholds(how: Scoring, records: Sequence[Record], members: Sequenc
         lines = [(r.truth[label], r.probability[label] >= memory.thresholds[m][label])
                  for r, m in zip(records, members, strict=True)
                  if m is not None and label in r.truth and label in r.probability]
-        truth, called = np.array(lines, np.float64).reshape(-1, 2).T
-        c = Counts.at(truth, called, 0.5)
-        told[label] = {
-            "sensitivity": c.sensitivity,
-            "sensitivity_ci95": wilson(c.true_positive, c.true_positive + c.false_negative),
-            "specificity": c.specificity,
-            "specificity_ci95": wilson(c.true_negative, c.true_negative + c.false_positive)}
+        told[label] = sensitivity_and_specificity(np.array(lines, np.float64).reshape(-1, 2))
     return told
 
 
@@ -194,13 +202,3 @@ def _attributes(row: Row) -> dict[str, str]:
         age = None
     sex = {"0": "M", "1": "F"}.get(about.get("sex", "").strip(), "")
     return attributes(age=age, sex=sex, device=about.get("device", ""), site=about.get("site", ""))
-
-
-def _verdicts(how: Scoring, records: Sequence[Record]) -> dict[str, dict[str, int]]:
-    """How often each verdict falls on ECGs with one of the labels, with none and called normal, and with neither."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in ("none_and_normal", "one_of_them", "other")}
-    for record in records:
-        one = any(record.truth.get(label) == 1 for label in how.labels)
-        kind = "one_of_them" if one else "none_and_normal" if record.truth.get("NORM") == 1 else "other"
-        counts[kind][record.verdict] += 1
-    return {kind: {verdict.value: count[verdict.value] for verdict in Verdict} for kind, count in counts.items()}

@@ -15,6 +15,7 @@ from gateway.result import Finding, ModelRelease, Problem, Provenance, Result, V
 from pipelines.ecg.delineation import Delineation
 from pipelines.ecg.intervals import defining, defining_measurement
 from pipelines.ecg.labels import Label
+from pipelines.ecg.suspicion import counting_from, firm_of, suspicion
 
 INVALID_OUTPUT = Problem("invalid-model-output", "The model gave something that is no probability.")
 Pool = Callable[[NDArray[np.float64]], np.float64]
@@ -28,13 +29,14 @@ class Scores:
     thresholds: dict[str, float]
 
 
-def thresholds_of(release: ModelRelease, outputs: Sequence[str]) -> dict[str, float]:
-    """The thresholds that the model came with. Raises Permanent when it is not a model for these outputs."""
+def thresholds_of(release: ModelRelease, outputs: Sequence[str], further: Sequence[str] = ()) -> dict[str, float]:
+    """The thresholds that the model came with, of its outputs and of `further` names. Raises Permanent when it is not a
+    model for these outputs."""
     if release.parameters.get("labels") != ",".join(outputs):
         raise Permanent(f"model {release.name} has other labels than this pipeline reads")
     try:
         told = json.loads(release.parameters["thresholds"])
-        return {name: float(told[name]) for name in outputs}
+        return {name: float(told[name]) for name in (*outputs, *further)}
     except (KeyError, TypeError, ValueError) as error:
         raise Permanent(f"model {release.name} has no usable thresholds") from error
 
@@ -43,6 +45,14 @@ def pooled(probabilities: Array, outputs: Sequence[str], pools: dict[str, Pool])
     """(windows, outputs) → one probability for each output: by its pool, else their mean."""
     columns: NDArray[np.float64] = np.clip(probabilities.astype(np.float64), 0.0, 1.0)
     return {name: float(pools.get(name, np.mean)(column)) for name, column in zip(outputs, columns.T, strict=True)}
+
+
+def counting(scores: Scores, labels: Sequence[str], normal: float | None, provenance: Provenance) -> Scores:
+    """With the thresholds as they hold for this ECG (see `pipelines.ecg.suspicion`). `normal`: the probability that
+    it is a normal one, where the model tells."""
+    firm = frozenset[str]().union(*(firm_of(release) for release in provenance.models))
+    suspected = suspicion((scores.probabilities[label] for label in labels), normal)
+    return Scores(scores.probabilities, counting_from(scores.thresholds, labels, suspected, firm))
 
 
 def finding_of(label: Label, scores: Scores, ecg: Ecg, waves: Delineation | None) -> Finding:

@@ -5,31 +5,42 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.validation.operating import at_sensitivity, youden
-from pipelines.validation.proportions import Counts
+from pipelines.validation.operating import at_sensitivity, between
 
 Numbers = NDArray[np.float64]
 LOWEST, HIGHEST = 0.01, 0.5
 """Calibrated probabilities between which a threshold lies: what is more likely than not is always present."""
 NORMAL_SPECIFICITY = 0.97
-"""Share of abnormal records that the NORM output must keep from being called normal."""
+"""Share of abnormal records without any of the syndromes that must not come out normal."""
 
 
 def threshold(probability: Numbers, truth: Numbers, sensitivity: float, specificity: float) -> float:
-    """The highest with this sensitivity; where that costs more than this specificity, the one with the largest sum of
-    both. HIGHEST without positives."""
-    chosen = at_sensitivity(truth, probability, sensitivity)
-    if chosen is None:
+    """The one that is nearest to having both: where the lesser of both surpluses is largest, in the middle of all such.
+    HIGHEST without positives or negatives."""
+    levels = np.unique(probability)
+    positive, negative = np.sort(probability[truth > 0.5]), np.sort(probability[truth <= 0.5])
+    if not (positive.size and negative.size):
         return HIGHEST
-    if Counts.at(truth, probability, chosen).specificity < specificity:
-        chosen = youden(truth, probability)
-    return float(np.clip(HIGHEST if chosen is None else chosen, LOWEST, HIGHEST))
+    found = 1 - np.searchsorted(positive, levels) / positive.size
+    spared = np.searchsorted(negative, levels) / negative.size
+    surplus = np.minimum(found - sensitivity, spared - specificity)
+    best = levels[surplus >= surplus.max() - 1e-9]
+    return float(np.clip(between(probability, float(best[len(best) // 2])), LOWEST, HIGHEST))
 
 
-def normal_threshold(probability: Numbers, truth: Numbers) -> float:
-    """The lowest threshold at which `NORMAL_SPECIFICITY` of the abnormal records stay below it; 1 without any."""
-    abnormal = probability[truth < 0.5]
-    if not abnormal.size:
+def any_threshold(suspicion: Numbers, truth: Numbers, sensitivity: float) -> float:
+    """The highest that so many of the records with one of the syndromes reach (see `pipelines.ecg.suspicion`); 0
+    without any such record."""
+    return at_sensitivity(truth, suspicion, sensitivity) or 0.0
+
+
+def normal_threshold(probability: Numbers, abnormal: Numbers) -> float:
+    """The lowest threshold at which `NORMAL_SPECIFICITY` of the abnormal records stay below it; 1 without any.
+
+    `probability`: of NORM, 0 where the record is pathology already and so cannot come out normal.
+    """
+    told = probability[abnormal > 0.5]
+    if not told.size:
         return 1.0
-    level = float(np.quantile(abnormal, NORMAL_SPECIFICITY, method="higher"))
+    level = float(np.quantile(told, NORMAL_SPECIFICITY, method="higher"))
     return min(float(np.ceil((level + 1e-6) * 1000) / 1000), 1.0)

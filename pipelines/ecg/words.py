@@ -48,6 +48,10 @@ RUSSIAN: dict[str, str] = {
     "Measured but not found: {}, heart rate {}/min.": "Измерено, но не найдено: {}, ЧСС {} уд/мин.",
     "Measured but not found: {}, PR interval {} ms.": "Измерено, но не найдено: {}, интервал PQ {} мс.",
     "Measured but not found: {}, QRS axis {}°.": "Измерено, но не найдено: {}, ось QRS {}°.",
+    "Measured as no normal ECG has it: QTc interval {} ms.": "Измерение вне нормы: интервал QTc {} мс.",
+    "Measured as no normal ECG has it: QRS duration {} ms.": "Измерение вне нормы: длительность QRS {} мс.",
+    "Measured as no normal ECG has it: angle between QRS and T axis {}°.":
+        "Измерение вне нормы: угол между осями QRS и T {}°.",
     "Flat leads: {}.": "Отведения без сигнала (изолиния): {}.",
     "Saturated leads: {}.": "Отведения с ограничением сигнала: {}.",
     "More than 20 mV, which no heart gives, in leads {}: wrong gain?":

@@ -9,13 +9,14 @@ from gateway.pipeline import Array, Ecg
 from gateway.result import Finding, Measurement, Problem, Provenance, Result, Verdict, risk_of
 from pipelines.ecg import telling
 from pipelines.ecg.delineation import Delineation
-from pipelines.ecg.disagreement import disagreements, measured_abnormal
+from pipelines.ecg.disagreement import disagreements, measured_abnormal, unusual
 from pipelines.ecg.intervals import measurements
 from pipelines.ecg.telling import Scores
 from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS
 
 NORMAL_PROBABILITY = Code("PNORMECG", "99TRIAGE", "Probability of normal ECG")
 NO_UNITS = Code("1", "UCUM", "no units")
+NAMES = tuple(label.name for label in LABELS)
 OTHER_ABNORMALITY = Problem("other-abnormality-not-excluded", "other abnormality not excluded")
 
 
@@ -29,19 +30,34 @@ def pooled(probabilities: Array) -> dict[str, float]:
 
 
 def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, provenance: Provenance) -> Result:
-    """Pathology when any of the eleven reaches its threshold; normal only when none does, NORM reaches its own and
-    nothing was measured that makes one of them. Where network and measurement disagree, the problems say so."""
-    findings = tuple(telling.finding_of(label, scores, ecg, waves) for label in LABELS)
+    """Pathology when any of the eleven reaches its threshold as it holds for this ECG (`pipelines.ecg.suspicion`);
+    normal only when none does, NORM reaches its own and nothing was measured that no normal ECG has. Where network,
+    NORM and measurement disagree, the problems say so."""
+    counting = telling.counting(scores, NAMES, scores.probabilities[NORM], provenance)
+    findings = tuple(telling.finding_of(label, counting, ecg, waves) for label in LABELS)
     differing = disagreements(findings, waves)
-    problems = (*ecg.problems, *differing)
-    if any(finding.present for finding in findings):
-        verdict = Verdict.PATHOLOGY
-    elif scores.probabilities[NORM] >= scores.thresholds[NORM] and not measured_abnormal(differing):
-        verdict = Verdict.NORMAL
-    else:
-        verdict, problems = Verdict.UNDETERMINED, (*problems, OTHER_ABNORMALITY)
+    verdict, doubts = _verdict(scores, findings, differing, waves)
     return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
-                  _measurements(scores, waves), problems, _summary(verdict, findings, waves))
+                  _measurements(scores, waves), (*ecg.problems, *differing, *doubts),
+                  _summary(verdict, findings, waves))
+
+
+def _verdict(scores: Scores, findings: tuple[Finding, ...], differing: tuple[Problem, ...],
+             waves: Delineation | None) -> tuple[Verdict, tuple[Problem, ...]]:
+    """And what else is to be said for it."""
+    normal = scores.probabilities[NORM]
+    looks_normal = normal >= scores.thresholds[NORM]
+    if any(finding.present for finding in findings):
+        return Verdict.PATHOLOGY, (_contradiction(normal),) if looks_normal else ()
+    never_normal = unusual(waves)
+    if looks_normal and not measured_abnormal((*differing, *never_normal)):
+        return Verdict.NORMAL, ()
+    return Verdict.UNDETERMINED, (*never_normal, OTHER_ABNORMALITY)
+
+
+def _contradiction(normal: float) -> Problem:
+    return Problem("found-but-looks-normal",
+                   f"The ECG as a whole looks normal (probability {normal:.2f}), against what was found.")
 
 
 def _measurements(scores: Scores, waves: Delineation | None) -> tuple[Measurement, ...]:

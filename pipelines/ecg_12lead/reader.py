@@ -17,6 +17,7 @@ from pipelines.ecg.leads import LEADS
 from pipelines.ecg.preprocess import in_order
 from pipelines.ecg.selection import RESTING, newest_longest
 from pipelines.ecg.sheet import sheet_of
+from pipelines.ecg.suspicion import ANY
 from pipelines.ecg.telling import INVALID_OUTPUT, Scores, thresholds_of, undetermined
 from pipelines.ecg_12lead.decision import decide, pooled
 from pipelines.ecg_12lead.labels import MODEL, OUTPUTS
@@ -29,7 +30,7 @@ class Ecg12Lead:
     """Reader of resting 12-lead ECGs for eleven syndromes and for normal against abnormal."""
 
     name = "ecg_12lead"
-    version = "2.0.0"
+    version = "2.1.0"
     title = "12-lead ECG: eleven syndromes, normal against abnormal"
     models: tuple[str, ...] = (MODEL,)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")
@@ -73,7 +74,7 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
     if not np.isfinite(probabilities).all():
         return Analysis(_not_read(ecg, (INVALID_OUTPUT,), provenance), picture)
     told = weighed(pooled(probabilities), measured_of(checked.waves))
-    scores = Scores(told, thresholds_of(release, OUTPUTS))
+    scores = Scores(told, thresholds_of(release, OUTPUTS, (ANY,)))
     result = decide(scores, ecg, checked.waves, provenance)
     found = [finding.label for finding in result.findings if finding.present]
     return Analysis(result, picture, trace_of(evidence, inputs, OUTPUTS, found, LEADS))

@@ -31,9 +31,11 @@ def pooled(probabilities: Array) -> dict[str, float]:
 
 
 def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, beats: Beats | None, provenance: Provenance) -> Result:
-    """Pathology when any of the five reaches its threshold; normal when none does and nothing was measured that makes
-    one of them. Where network and measurement disagree, the problems say so."""
-    findings = tuple(telling.finding_of(label, scores, ecg, waves) for label in LABELS)
+    """Pathology when any of the five reaches its threshold as it holds for this recording (`pipelines.ecg.suspicion`);
+    normal when none does and nothing was measured that makes one of them. Where network and measurement disagree, the
+    problems say so."""
+    counting = telling.counting(scores, OUTPUTS, None, provenance)
+    findings = tuple(telling.finding_of(label, counting, ecg, waves) for label in LABELS)
     differing = disagreements(findings, waves)
     if any(finding.present for finding in findings):
         verdict = Verdict.PATHOLOGY

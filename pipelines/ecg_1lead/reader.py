@@ -16,6 +16,7 @@ from pipelines.ecg.evidence import trace_of
 from pipelines.ecg.features import measure_single_lead
 from pipelines.ecg.inputs import inputs_of
 from pipelines.ecg.selection import newest_longest
+from pipelines.ecg.suspicion import ANY
 from pipelines.ecg.telling import INVALID_OUTPUT, Scores, thresholds_of, undetermined
 from pipelines.ecg_1lead.decision import decide, pooled
 from pipelines.ecg_1lead.labels import LEADS, MODEL, OUTPUTS
@@ -38,7 +39,7 @@ class Ecg1Lead:
     """Reader of lead I alone, ten seconds to five minutes, for five syndromes."""
 
     name = "ecg_1lead"
-    version = "1.0.0"
+    version = "1.1.0"
     title = "One-lead ECG: five syndromes"
     models: tuple[str, ...] = (MODEL,)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")
@@ -98,7 +99,7 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
         problems = (*ecg.problems, INVALID_OUTPUT)
         return Analysis(undetermined(problems, (ecg.sop_instance_uid,), provenance), picture)
     told = weighed(pooled(probabilities), measured_of(checked.waves))
-    scores = Scores(told, thresholds_of(release, OUTPUTS))
+    scores = Scores(told, thresholds_of(release, OUTPUTS, (ANY,)))
     result = decide(scores, ecg, checked.waves, checked.beats, provenance)
     found = [finding.label for finding in result.findings if finding.present]
     leads = ("I",) if "I" in ecg.leads else ecg.leads[:1]

@@ -13,6 +13,7 @@ from pipelines.ecg.features import measure_single_lead
 from pipelines.ecg.inputs import Inputs, inputs_of
 from pipelines.ecg.scoring import Scoring, asking
 from pipelines.ecg.scoring import score as score_records
+from pipelines.ecg.suspicion import ANY
 from pipelines.ecg.telling import Scores
 from pipelines.ecg_1lead.decision import decide, pooled
 from pipelines.ecg_1lead.labels import LEADS, MODEL, OUTPUTS
@@ -28,7 +29,7 @@ def score(data: Path, inference: Inference, *, folds: tuple[int, ...] | None = N
     for each known label. See `pipelines.ecg.scoring`; raises Unusable without such data."""
     how = Scoring(MODEL, Ecg1Lead.version, OUTPUTS, OUTPUTS, _check, asking(MODEL, _inputs, pooled),
                   _decide,
-                  lambda row: truth_of(row.codes), {})
+                  lambda row: truth_of(row.codes), {}, further_thresholds=(ANY,))
     return score_records(how, data, inference, folds, recordings, progress)
 
 

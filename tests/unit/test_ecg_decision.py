@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import Permanent
 from gateway.pipeline import Ecg
@@ -17,7 +19,7 @@ from pipelines.ecg.telling import Scores, thresholds_of
 from pipelines.ecg_12lead.decision import decide, pooled
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
 
-THRESHOLDS = dict.fromkeys(OUTPUTS, 0.3) | {"NORM": 0.8}
+THRESHOLDS = dict.fromkeys(OUTPUTS, 0.3) | {"NORM": 0.8, "ANY": 0.1}
 ECG = Ecg(np.zeros((12, 5000), dtype=np.float32), 500.0, LEADS, "1.2.3", tuple((1, n) for n in range(1, 13)))
 RELEASE = ModelRelease("ecg_12lead", "1.0.0", "0" * 64, False, parameters={
     "labels": ",".join(OUTPUTS), "thresholds": "{" + ",".join(f'"{name}": 0.25' for name in OUTPUTS) + "}"})
@@ -49,6 +51,50 @@ def test_any_of_the_eleven_is_pathology_whatever_norm_says(label: str) -> None:
     result = told(NORM=0.99, **{f"_{label}": 0.3})
     assert result.verdict is Verdict.PATHOLOGY
     assert [finding.label for finding in result.findings if finding.present] == [label]
+    assert "found-but-looks-normal" in codes(result)
+
+
+def test_a_finding_of_little_probability_does_not_count_where_the_ecg_as_a_whole_looks_normal() -> None:
+    doubtful, sure = told(NORM=0.99, PAC=0.1), told(NORM=0.99, PAC=0.5)
+    assert doubtful.verdict is Verdict.NORMAL
+    assert {finding.threshold for finding in doubtful.findings} == {0.5}
+    assert [finding.label for finding in sure.findings if finding.present] == ["PAC"]
+    low = Scores({**dict.fromkeys(OUTPUTS, 0.001), "PAC": 0.1, "NORM": 0.2}, THRESHOLDS | {"PAC": 0.05})
+    assert decide(low, ECG, WAVES, Provenance("ecg_12lead", "1")).verdict is Verdict.PATHOLOGY
+
+
+def test_a_threshold_of_the_site_holds_whatever_the_ecg_looks_like() -> None:
+    scores = Scores(dict.fromkeys(OUTPUTS, 0.001) | {"PAC": 0.05, "NORM": 0.99}, THRESHOLDS | {"PAC": 0.05})
+    site = replace(RELEASE, parameters={**RELEASE.parameters, "site_thresholds": "AFIB 0.2, PAC 0.05"})
+    assert decide(scores, ECG, WAVES, Provenance("ecg_12lead", "1", (RELEASE,))).verdict is Verdict.NORMAL
+    assert decide(scores, ECG, WAVES, Provenance("ecg_12lead", "1", (site,))).verdict is Verdict.PATHOLOGY
+
+
+ORDER = (Verdict.NORMAL, Verdict.UNDETERMINED, Verdict.PATHOLOGY)
+SHARES = st.floats(0, 1)
+
+
+@given(st.lists(SHARES, min_size=12, max_size=12), st.sampled_from(OUTPUTS), SHARES, SHARES)
+def test_a_sicker_reading_never_lowers_risk_nor_verdict(values: list[float], changed: str, to: float,
+                                                        level: float) -> None:
+    one = dict(zip(OUTPUTS, values, strict=True))
+    worse = min(one[changed], to) if changed == "NORM" else max(one[changed], to)
+    thresholds = THRESHOLDS | {"ANY": level}
+    before, after = (decide(Scores(given, thresholds), ECG, WAVES, Provenance("ecg_12lead", "1"))
+                     for given in (one, {**one, changed: worse}))
+    assert after.risk >= before.risk
+    assert ORDER.index(after.verdict) >= ORDER.index(before.verdict)
+    assert {f.label for f in after.findings if f.present} >= {f.label for f in before.findings if f.present}
+
+
+@pytest.mark.parametrize(("measured", "text"), [
+    ({"qt": 520.0}, "Measured as no normal ECG has it: QTc interval 553 ms."),
+    ({"qrs": 128.0}, "Measured as no normal ECG has it: QRS duration 128 ms."),
+    ({"t_axis": -150.0}, "Measured as no normal ECG has it: angle between QRS and T axis 112°.")])
+def test_what_no_normal_ecg_has_is_never_normal(measured: dict[str, Any], text: str) -> None:
+    result = decided({"NORM": 0.99}, replace(WAVES, **measured))
+    assert result.verdict is Verdict.UNDETERMINED
+    assert (result.problems[0].code, result.problems[0].text) == ("measured-abnormal", text)
 
 
 def test_a_left_axis_never_outranks_fibrillation() -> None:
@@ -139,7 +185,7 @@ def test_what_the_measurement_excludes_is_told(label: str, measured: dict[str, A
 
 
 @pytest.mark.parametrize(("label", "measured"), [
-    ("SBRAD", {"heart_rate": 44.0}), ("STACH", {"heart_rate": 118.0}), ("1AVB", {"pr": 240.0}),
+    ("SBRAD", {"heart_rate": 44.0}), ("STACH", {"heart_rate": 118.0, "qt": 320.0}), ("1AVB", {"pr": 240.0}),
     ("LAD", {"qrs_axis": -55.0}), ("RAD", {"qrs_axis": 125.0})])
 def test_what_was_measured_and_not_found_is_never_normal(label: str, measured: dict[str, Any]) -> None:
     result = decided({"NORM": 0.99}, replace(WAVES, **measured))
@@ -150,7 +196,7 @@ def test_what_was_measured_and_not_found_is_never_normal(label: str, measured: d
 
 
 def test_a_rate_without_p_waves_makes_no_sinus_rhythm() -> None:
-    fast = replace(WAVES, heart_rate=130.0)
+    fast = replace(WAVES, heart_rate=130.0, qt=300.0)
     assert codes(decided({"AFIB": 0.9}, fast)) == []
     unsteady = replace(fast, before=replace(WAVES.before, steady=0.2))
     assert decided({"NORM": 0.99}, unsteady).verdict is Verdict.NORMAL

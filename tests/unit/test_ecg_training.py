@@ -13,8 +13,10 @@ import pytest
 from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import Unusable
 from pipelines import ecg_1lead, ecg_12lead
+from pipelines.ecg.choosing import thresholds
 from pipelines.ecg.memory import memory_of
 from pipelines.ecg.ptbxl import Row, rows
+from pipelines.ecg.suspicion import ANY, suspicion
 from pipelines.ecg.thresholds import HIGHEST, LOWEST, normal_threshold, threshold
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
 from pipelines.ecg_12lead.truth import truth_of
@@ -39,26 +41,47 @@ def test_a_blank_axis_says_nothing_of_either_side() -> None:
     assert (right["RAD"], right["LAD"]) == (1, 0)
 
 
-def test_thresholds_reach_the_wanted_sensitivity_and_no_more() -> None:
+def test_a_threshold_lies_where_both_wishes_are_nearest() -> None:
     probability = np.array([0.02] * 50 + [0.06] * 4 + [0.3, 0.35, 0.4, 0.45])
     truth = np.array([0.0] * 54 + [1.0] * 4)
     assert 0.06 < threshold(probability, truth, 0.95, 0.9) <= 0.3
-    assert 0.3 < threshold(probability, truth, 0.75, 0.9) <= 0.35
-    assert threshold(probability, np.zeros(58), 0.95, 0.9) == HIGHEST
+    assert threshold(probability, np.zeros(58), 0.95, 0.9) == threshold(probability, np.ones(58), 0.95, 0.9) == HIGHEST
 
 
-def test_a_sensitivity_that_costs_too_much_is_given_up() -> None:
-    """One positive looks like any negative: finding it too would call everybody ill."""
-    probability = np.array([0.03] * 50 + [0.03, 0.4, 0.4, 0.4])
-    truth = np.array([0.0] * 50 + [1.0] * 4)
-    assert 0.03 < threshold(probability, truth, 0.95, 0.9) <= 0.4
-    assert LOWEST <= threshold(probability, truth, 0.95, 0.0) <= HIGHEST
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_threshold_comes_nearer_to_both(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    truth = (random.random(400) < 0.2).astype(float)
+    probability = random.beta(1 + 2 * truth, 4)
+
+    def surplus(level: float) -> float:
+        called = probability >= level
+        return float(min(called[truth == 1].mean() - 0.9, (~called[truth == 0]).mean() - 0.8))
+
+    chosen = surplus(threshold(probability, truth, 0.9, 0.8))
+    assert chosen >= max(surplus(level) for level in np.linspace(LOWEST, HIGHEST, 300)) - 1e-9
 
 
 def test_few_abnormal_records_are_called_normal() -> None:
-    level = normal_threshold(np.linspace(0, 1, 101), np.zeros(101))
+    level = normal_threshold(np.linspace(0, 1, 101), np.ones(101))
     assert (np.linspace(0, 1, 101) >= level).mean() <= 0.03
-    assert normal_threshold(np.linspace(0, 1, 101), np.ones(101)) == 1.0
+    assert normal_threshold(np.linspace(0, 1, 101), np.zeros(101)) == 1.0
+
+
+def test_all_thresholds_are_chosen_together() -> None:
+    """Of those with a syndrome the wanted share is suspect, and of the other abnormal ones few come out normal."""
+    random = np.random.default_rng(1)
+    truth = np.zeros((900, 3), np.float32)
+    truth[:300, 0], truth[300:600, 2] = 1, 1
+    truth[600:, 1] = np.nan
+    given = np.clip(np.stack([random.beta(1 + 6 * truth[:, 0], 8), random.beta(1, 30, 900),
+                              random.beta(2 + 6 * truth[:, 2], 4)], axis=1), 0.001, 0.999)
+    chosen = thresholds(("A", "B", "NORM"), {"A": (0.9, 0.9), "B": (0.9, 0.9)}, 0.97, given, truth)
+    suspect = np.array([suspicion(row[:2], row[2]) >= chosen[ANY] for row in given])
+    assert 0.97 <= suspect[:300].mean() <= 0.98
+    counts = given[:, :2] >= [[chosen["A"], chosen["B"]] if of else [0.5, 0.5] for of in suspect]
+    normal = ~counts.any(axis=1) & (given[:, 2] >= chosen["NORM"])
+    assert 0 < normal[600:].mean() <= 0.03 < normal[300:600].mean()
 
 
 def test_a_folder_that_is_no_ptbxl_is_refused(tmp_path: Path) -> None:
