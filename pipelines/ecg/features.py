@@ -26,21 +26,33 @@ SINGLE_LEAD: tuple[str, ...] = (*RHYTHM, "qrs", "p_peak", "p_size", "p_steady", 
 
 def measure_twelve_leads(signal: Floats, rate: float) -> Floats:
     """(12, samples) mV without NaN → float32 (25,) in the order of `TWELVE_LEAD`, NaN where nothing could be told."""
-    beats = find_beats(signal, rate) if signal.shape[1] >= SHORTEST_SECONDS * rate else None
-    if beats is None:
+    return twelve_lead_features(*_measured(signal, rate))
+
+
+def twelve_lead_features(beats: Beats | None, waves: Delineation | None) -> Floats:
+    """The same from beats and waves that are known already."""
+    if beats is None or waves is None:
         return np.full(len(TWELVE_LEAD), np.nan, np.float32)
-    return np.concatenate([rhythm_features(beats), wave_features(delineate_beats(beats))]).astype(np.float32)
+    return np.concatenate([rhythm_features(beats), wave_features(waves)]).astype(np.float32)
 
 
 def measure_single_lead(signal: Floats, rate: float) -> Floats:
     """(1, samples) mV without NaN → float32 (17,) in the order of `SINGLE_LEAD`."""
-    beats = find_beats(signal, rate) if signal.shape[1] >= SHORTEST_SECONDS * rate else None
-    if beats is None:
+    return single_lead_features(*_measured(signal, rate))
+
+
+def single_lead_features(beats: Beats | None, waves: Delineation | None) -> Floats:
+    """The same from beats and waves that are known already."""
+    if beats is None or waves is None:
         return np.full(len(SINGLE_LEAD), np.nan, np.float32)
-    waves = delineate_beats(beats)
     before = waves.before
     shape = [_known(waves.qrs), before.peak, before.size, before.steady, before.likely, _known(waves.t_at)]
     return np.concatenate([rhythm_features(beats), shape]).astype(np.float32)
+
+
+def _measured(signal: Floats, rate: float) -> tuple[Beats | None, Delineation | None]:
+    beats = find_beats(signal, rate) if signal.shape[1] >= SHORTEST_SECONDS * rate else None
+    return beats, None if beats is None else delineate_beats(beats)
 
 
 def rhythm_features(beats: Beats) -> NDArray[np.float64]:

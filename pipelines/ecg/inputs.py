@@ -25,12 +25,17 @@ class Inputs:
     samples: int
 
 
-def inputs_of(signal: Floats, rate: float, measure: Measure, prepared: Floats | None = None) -> Inputs:
-    """(leads, samples) mV without NaN at `rate` Hz. `prepared`: the same at 100 Hz, band-passed, where it is there."""
+def inputs_of(signal: Floats, rate: float, measure: Measure, prepared: Floats | None = None,
+              measured: Floats | None = None) -> Inputs:
+    """(leads, samples) mV without NaN at `rate` Hz. `prepared`: the same at 100 Hz, band-passed, and `measured`: what
+    `measure` says of the whole, where they are there."""
     ready = band_pass(resample(signal, rate)) if prepared is None else prepared
     begin = starts(ready.shape[1])
-    parts = [signal] if len(begin) == 1 else [_part(signal, rate, start) for start in begin]
-    return Inputs(windows(ready), np.stack([measure(part, rate) for part in parts]), tuple(begin), ready.shape[1])
+    if len(begin) == 1:
+        features = [measure(signal, rate) if measured is None else measured]
+    else:
+        features = [measure(_part(signal, rate, start), rate) for start in begin]
+    return Inputs(windows(ready), np.stack(features), tuple(begin), ready.shape[1])
 
 
 def _part(signal: Floats, rate: float, start: int) -> Floats:

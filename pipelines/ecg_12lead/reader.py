@@ -11,7 +11,7 @@ from gateway.study import Study
 from pipelines.ecg.checking import check
 from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.evidence import trace_of
-from pipelines.ecg.features import measure_twelve_leads
+from pipelines.ecg.features import measure_twelve_leads, twelve_lead_features
 from pipelines.ecg.inputs import inputs_of
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.preprocess import in_order
@@ -67,7 +67,8 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
     checked = check(ordered, ecg.rate, missing)
     if checked.problems:
         return Analysis(_not_read(ecg, checked.problems, provenance), picture)
-    inputs = inputs_of(checked.filled, ecg.rate, measure_twelve_leads, checked.prepared)
+    measured = twelve_lead_features(checked.beats, checked.waves)
+    inputs = inputs_of(checked.filled, ecg.rate, measure_twelve_leads, checked.prepared, measured)
     (release,) = provenance.models
     probabilities, evidence = yield from infer(MODEL, {"ecg": inputs.waves, "features": inputs.features},
                                                ("probabilities", "evidence"))

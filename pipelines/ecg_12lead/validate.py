@@ -9,7 +9,7 @@ from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
 from gateway.result import Provenance, Result
 from pipelines.ecg.checking import Checked, check
-from pipelines.ecg.features import measure_twelve_leads
+from pipelines.ecg.features import measure_twelve_leads, twelve_lead_features
 from pipelines.ecg.inputs import Inputs, inputs_of
 from pipelines.ecg.preprocess import in_order
 from pipelines.ecg.scoring import Scoring, asking
@@ -40,7 +40,8 @@ def _check(ecg: Ecg) -> Checked:
 
 
 def _inputs(checked: Checked, rate: float) -> Inputs:
-    return inputs_of(checked.filled, rate, measure_twelve_leads, checked.prepared)
+    return inputs_of(checked.filled, rate, measure_twelve_leads, checked.prepared,
+                     twelve_lead_features(checked.beats, checked.waves))
 
 
 def _decide(scores: Scores, ecg: Ecg, checked: Checked, provenance: Provenance) -> Result:

@@ -13,7 +13,7 @@ from gateway.study import Study
 from pipelines.ecg.checking import check
 from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.evidence import trace_of
-from pipelines.ecg.features import measure_single_lead
+from pipelines.ecg.features import measure_single_lead, single_lead_features
 from pipelines.ecg.inputs import inputs_of
 from pipelines.ecg.selection import newest_longest
 from pipelines.ecg.suspicion import ANY
@@ -91,7 +91,8 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
     if checked.problems:
         problems = (*ecg.problems, *checked.problems)
         return Analysis(undetermined(problems, (ecg.sop_instance_uid,), provenance), picture)
-    inputs = inputs_of(checked.filled, ecg.rate, measure_single_lead, checked.prepared)
+    measured = single_lead_features(checked.beats, checked.waves)
+    inputs = inputs_of(checked.filled, ecg.rate, measure_single_lead, checked.prepared, measured)
     (release,) = provenance.models
     probabilities, evidence = yield from infer(MODEL, {"ecg": inputs.waves, "features": inputs.features},
                                                ("probabilities", "evidence"))

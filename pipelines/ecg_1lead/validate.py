@@ -9,7 +9,7 @@ from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
 from gateway.result import Provenance, Result
 from pipelines.ecg.checking import Checked, check
-from pipelines.ecg.features import measure_single_lead
+from pipelines.ecg.features import measure_single_lead, single_lead_features
 from pipelines.ecg.inputs import Inputs, inputs_of
 from pipelines.ecg.scoring import Scoring, asking
 from pipelines.ecg.scoring import score as score_records
@@ -38,7 +38,8 @@ def _check(ecg: Ecg) -> Checked:
 
 
 def _inputs(checked: Checked, rate: float) -> Inputs:
-    return inputs_of(checked.filled, rate, measure_single_lead, checked.prepared)
+    return inputs_of(checked.filled, rate, measure_single_lead, checked.prepared,
+                     single_lead_features(checked.beats, checked.waves))
 
 
 def _decide(scores: Scores, ecg: Ecg, checked: Checked, provenance: Provenance) -> Result:
