@@ -1,0 +1,1 @@
+"""Reader of 12-lead ECGs for infarction and its site."""

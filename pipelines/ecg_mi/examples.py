@@ -1,0 +1,100 @@
+"""Records as both networks learn from them: as recorded and as other devices would have them. Training only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.pipeline import Floats
+from pipelines.ecg.devices import foreign
+from pipelines.ecg.examples import Indices
+from pipelines.ecg.preprocess import fill_gaps, in_order
+from pipelines.ecg.ptbxl import Row, read
+from pipelines.ecg_mi.sections import RATE, SECTION, sections_of
+from pipelines.validation.progress import Progress, track
+
+VARIANTS = 3
+"""Of each record: as it is, and as two other devices would have it."""
+_AS_IT_IS = 0.4
+_NOISE, _FORGOTTEN, _UNMEASURED = 0.2, 0.05, 0.03
+"""Of the measurements: in units of their spread; the share that is left out; the share of records without any, as short
+ones are."""
+_DROP = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """`waves` float16 (variants, records, 12, 5000), mV at 500 Hz, 0.5-45 Hz, zeros where nothing was recorded; `spans`
+    (variants, records, 2): first sample recorded and the one after the last; `beats` float32 (variants, records, 12,
+    SHAPE); `features` float32 (variants, records, features); `fold` (records,)."""
+
+    waves: NDArray[np.float16]
+    spans: Indices
+    beats: Floats
+    features: Floats
+    fold: Indices
+
+    def of(self, chosen: Indices) -> Examples:
+        return Examples(self.waves[:, chosen], self.spans[:, chosen], self.beats[:, chosen], self.features[:, chosen],
+                        self.fold[chosen])
+
+    @property
+    def digest(self) -> str:
+        """Tells these records from others."""
+        told = hashlib.sha256(self.features.tobytes())
+        told.update(self.fold.tobytes())
+        return told.hexdigest()[:16]
+
+
+def examples(records: Sequence[Row], progress: Progress, seed: int = 0) -> Examples:
+    """Read every record, its first ten seconds. About 120 ms each."""
+    count = len(records)
+    waves = np.zeros((VARIANTS, count, 12, SECTION), np.float16)
+    spans = np.zeros((VARIANTS, count, 2), np.intp)
+    beats, features = list[Floats](), list[Floats]()
+    for number, row in enumerate(track(progress, records, count, "reading records")):
+        signal, rate, leads = read(row.path)
+        whole = fill_gaps(in_order(signal, leads)[0])[:, :round(10 * rate)]
+        made = [sections_of(*_variant(whole, rate, row, variant, seed)) for variant in range(VARIANTS)]
+        for variant, one in enumerate(made):
+            waves[variant, number], spans[variant, number] = np.clip(one.ecg[0], -60, 60), one.spans[0]
+        beats.append(np.stack([one.beat[0] for one in made]))
+        features.append(np.stack([one.features[0] for one in made]))
+    return Examples(waves, spans, np.stack(beats, axis=1), np.stack(features, axis=1),
+                    np.array([row.fold for row in records], dtype=np.intp))
+
+
+def _variant(signal: Floats, rate: float, row: Row, variant: int, seed: int) -> tuple[Floats, float]:
+    """A record is changed in the same way among whatever other records it stands."""
+    if not variant:
+        return signal, rate
+    own = int.from_bytes(hashlib.sha256(row.record.encode()).digest()[:4], "big")
+    return foreign(signal, rate, np.random.default_rng((seed, own, variant)))
+
+
+def batch(held: Examples, chosen: Indices, random: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """Signals, beats and measurements of these records, changed at random."""
+    count = len(chosen)
+    variant = np.where(random.random(count) < _AS_IT_IS, 0, random.integers(1, VARIANTS, count))
+    gain = (np.exp(random.normal(0, 0.15, (count, 1, 1))) * np.exp(random.normal(0, 0.05, (count, 12, 1))))
+    dropped = np.where(random.random((count, 12, 1)) < _DROP * (random.random((count, 1, 1)) < 0.5), 0.0, 1.0)
+    changed = (gain * dropped).astype(np.float32)
+    waves = held.waves[variant, chosen].astype(np.float32) * changed
+    waves += random.standard_normal(waves.shape, np.float32) * random.uniform(0, 0.02, (count, 1, 1)).astype(np.float32)
+    shift = int(random.integers(-RATE // 10, RATE // 10))
+    beats = np.roll(held.beats[variant, chosen] * changed, int(random.integers(-1, 2)), axis=2)
+    beats = beats + 0.01 * random.standard_normal(beats.shape, np.float32)
+    return np.roll(waves, shift, axis=2), np.asarray(beats, np.float32), _measured(held, variant, chosen, random)
+
+
+def _measured(held: Examples, variant: Indices, chosen: Indices, random: np.random.Generator) -> Floats:
+    features = held.features[variant, chosen]
+    spread = np.nanstd(held.features[0], axis=0)
+    changed = features + _NOISE * spread * random.standard_normal(features.shape)
+    changed[random.random(features.shape) < _FORGOTTEN] = np.nan
+    changed[random.random(len(chosen)) < _UNMEASURED] = np.nan
+    return np.asarray(changed, np.float32)
