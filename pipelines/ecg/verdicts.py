@@ -65,10 +65,11 @@ def _figures(label: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def sensitivity_and_specificity(lines: Numbers) -> dict[str, Any]:
-    """With Wilson's intervals. `lines` (records, 2): truth, and whether it was called, 1 or 0."""
+    """With Wilson's intervals, and F1. `lines` (records, 2): truth, and whether it was called, 1 or 0."""
     c = Counts.at(lines[:, 0], lines[:, 1], 0.5)
     return {
         "sensitivity": c.sensitivity,
         "sensitivity_ci95": wilson(c.true_positive, c.true_positive + c.false_negative),
         "specificity": c.specificity,
-        "specificity_ci95": wilson(c.true_negative, c.true_negative + c.false_positive)}
+        "specificity_ci95": wilson(c.true_negative, c.true_negative + c.false_positive),
+        "f1": c.f1}

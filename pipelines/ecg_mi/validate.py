@@ -18,8 +18,9 @@ from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.scoring import Scoring, said_by
 from pipelines.ecg.scoring import score as score_records
 from pipelines.ecg.telling import Scores
+from pipelines.ecg_mi import figures
 from pipelines.ecg_mi.decision import decide
-from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL, SITES
+from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL
 from pipelines.ecg_mi.reader import SHORTEST, EcgMi, pooled, sites_of
 from pipelines.ecg_mi.sections import INFARCTION, SITE, sections_of
 from pipelines.ecg_mi.signs import signs_of
@@ -48,8 +49,7 @@ def score(data: Path, inference: Inference, *, folds: tuple[int, ...] | None = N
     how = Scoring(EcgMi.name, EcgMi.version, outputs, outputs, _check, ask, told, lambda row: _truth(row, sites), {},
                   EcgMi.models)
     scored = score_records(how, data, inference, folds, recordings, progress)
-    missing = [label.name for label in SITES if label.name not in sites]
-    return replace(scored, further={**scored.further, "untrained": missing})
+    return replace(scored, further={**scored.further, "sites": figures.sites(scored)})
 
 
 def _check(ecg: Ecg) -> Checked:

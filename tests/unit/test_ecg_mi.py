@@ -67,7 +67,8 @@ def ecg(signal: Floats, rate: float = 500.0, leads: tuple[str, ...] = LEADS) -> 
 
 def told(signal: Floats, rate: float = 500.0, **probabilities: float) -> Result:
     said: Any = Saying(**probabilities)
-    return read(PIPELINE, study("ecg"), ecg(signal, rate), said, RELEASES).result
+    result: Result = read(PIPELINE, study("ecg"), ecg(signal, rate), said, RELEASES).result
+    return result
 
 
 def signs(kind: str, seed: int = 1) -> Signs:
