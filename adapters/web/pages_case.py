@@ -84,6 +84,10 @@ def _notice(form: Mapping[str, Any], line: Line, t: Texts) -> str:
     return line.why if line.tone is Tone.CAUTION else ""
 
 
+_UNITS = {"{H.B.}/min": "/min", "deg": "°", "[hnsf'U]": " HU", "%": " %"}
+"""UCUM code → what stands behind a number where the unit's name in words would be longer than the number."""
+
+
 def _values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
     """What the template would otherwise have to work out."""
     result = form["result"] or {}
@@ -91,7 +95,7 @@ def _values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
     return {
         "findings": [f | {"sentence": sentence_of(f, renderer.t)} for f in findings], "result": result,
         "ran": result.get("provenance", {}).get("models", ()),
-        "measurements": _measured(result.get("measurements", ()), findings),
+        "measurements": measurements_of(result.get("measurements", ()), findings),
         "marks": [renderer.mark(d) for d in form["ledger"]], "verdicts": list(Verdict),
         "sent": worst_by_destination(form["ledger"]),
         "words": {name: renderer.t(name) for name in FOR_SCRIPTS},
@@ -104,8 +108,22 @@ def _values(form: Mapping[str, Any], renderer: Renderer) -> dict[str, Any]:
     }
 
 
-def _measured(measurements: Sequence[Mapping[str, Any]], findings: Sequence[Mapping[str, Any]]) -> list[Any]:
-    return [*measurements, *(m for f in findings for m in f["measurements"])]
+def measurements_of(measurements: Sequence[Mapping[str, Any]],
+                    findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each once: several findings may rest on the same measurement."""
+    told: dict[tuple[str, float], dict[str, Any]] = {}
+    for one in (*measurements, *(m for f in findings for m in f["measurements"])):
+        name = one.get("display") or one["code"]["meaning"]
+        told.setdefault((name, one["value"]), {"name": name, "value": one["value"], "unit": _unit_of(one)})
+    return list(told.values())
+
+
+def _unit_of(measurement: Mapping[str, Any]) -> str:
+    """With the space before it."""
+    unit, translated = measurement["unit"], measurement.get("unit_display")
+    if unit["value"] == "1":
+        return ""
+    return f" {translated}" if translated else _UNITS.get(unit["value"], f" {unit['meaning']}")
 
 
 def sentence_of(finding: Mapping[str, Any], t: Texts) -> str:

@@ -9,7 +9,7 @@ import pytest
 from starlette.datastructures import FormData
 
 from adapters.web.catalogue import texts
-from adapters.web.pages_case import feedback_of, sentence_of, worst_by_destination
+from adapters.web.pages_case import feedback_of, measurements_of, sentence_of, worst_by_destination
 from gateway.errors import Unusable
 from gateway.feedback import Feedback, Opinion
 from gateway.result import Verdict
@@ -54,3 +54,18 @@ def test_a_destination_is_as_far_as_its_slowest_document(states: list[str], wors
     ledger: list[dict[str, Any]] = [{"destination": "EHR", "state": state} for state in states]
     assert worst_by_destination([*ledger, {"destination": "PACS", "state": "delivered"}]) == {
         "EHR": worst, "PACS": "delivered"}
+
+
+def measured(code: str, value: float, unit: tuple[str, str], **told: str) -> dict[str, Any]:
+    return {"code": {"meaning": code}, "value": value, "unit": {"value": unit[0], "meaning": unit[1]}, **told}
+
+
+def test_what_several_findings_rest_on_is_shown_once_and_with_a_short_unit() -> None:
+    rate = measured("Heart rate", 70.0, ("{H.B.}/min", "heart beats per minute"))
+    axis = measured("QRS axis", 61.0, ("deg", "degrees"))
+    other_rate = measured("Heart rate", 71.0, ("{H.B.}/min", "heart beats per minute"), unit_display="уд/мин",
+                          display="Частота сокращений")
+    share = measured("Share", 0.5, ("1", "no units"), unit_display="")
+    findings = [{"measurements": [rate, axis]}, {"measurements": [rate, other_rate, share]}]
+    assert [f"{x['name']} {x['value']:g}{x['unit']}" for x in measurements_of([rate], findings)] == [
+        "Heart rate 70/min", "QRS axis 61°", "Частота сокращений 71 уд/мин", "Share 0.5"]
