@@ -71,7 +71,7 @@ def test_what_came_from_outside_is_escaped(client: httpx.Client, world: World) -
 
 def test_the_case_page_tells_all(client: httpx.Client) -> None:
     page = client.get(f"/cases/{PATHOLOGY}").text
-    for text in ("Петров Пётр Петрович", "Atrial fibrillation", "0.970", "0.410", "118 bpm", "Palpitations",
+    for text in ("Петров Пётр Петрович", "Atrial fibrillation", "0.970", "0.410", "118/min", "Palpitations",
                  "/models/ecg_12lead", f"/api/cases/{PATHOLOGY}/picture.png", "status 0x0000", "0xA700",
                  f"/api/cases/{PATHOLOGY}/documents/oru", "Mark as read", "2.25.1002", "abababababababab"):
         assert text in page, text

@@ -115,7 +115,11 @@ function paintBox(context, at, [left, top, right, bottom], ratio) {
   context.strokeRect(at.x + left * at.column, at.y + top * at.row, (right - left + 1) * at.column, (bottom - top + 1) * at.row);
 }
 
-// Sides of the patient at the edges, and a bar of 5 cm.
+// Lengths of the scale's bar, mm: the longest that takes no more than a third of the picture.
+const BARS = [50, 20, 10, 5, 2, 1];
+const [MILLIMETRES, CENTIMETRES] = document.documentElement.lang === "ru" ? ["мм", "см"] : ["mm", "cm"];
+
+// Sides of the patient at the edges, and the scale.
 function paintMarks(context, stack, at, width, height, ratio) {
   context.font = `600 ${13 * ratio}px system-ui, "DejaVu Sans", sans-serif`;
   context.fillStyle = "#e8edf2";
@@ -129,11 +133,13 @@ function paintMarks(context, stack, at, width, height, ratio) {
   write(top, width / 2, Math.max(at.y, 0) + edge, "center", "top");
   write(bottom, width / 2, Math.min(at.y + at.h, height) - edge, "center", "bottom");
   if (stack.spacing) {
-    const long = 50 / stack.spacing[1] * at.column;
+    const pixels = at.column / stack.spacing[1];
+    const bar = BARS.find(length => length * pixels <= at.w / 3) ?? 1;
+    const long = bar * pixels;
     const [x, y] = [Math.min(at.x + at.w, width) - edge - long, Math.min(at.y + at.h, height) - edge];
     context.fillRect(x, y, long, 2 * ratio);
     context.font = `${11 * ratio}px system-ui, "DejaVu Sans", sans-serif`;
-    write("5 cm", x + long / 2, y - 3 * ratio, "center", "bottom");
+    write(bar < 10 ? `${bar} ${MILLIMETRES}` : `${bar / 10} ${CENTIMETRES}`, x + long / 2, y - 3 * ratio, "center", "bottom");
   }
   context.shadowBlur = 0;
 }
