@@ -84,7 +84,7 @@ def _notice(form: Mapping[str, Any], line: Line, t: Texts) -> str:
     return line.why if line.tone is Tone.CAUTION else ""
 
 
-_UNITS = {"{H.B.}/min": "/min", "deg": "°", "[hnsf'U]": " HU", "%": " %"}
+_UNITS = {"{count}": "", "{H.B.}/min": "/min", "deg": "°", "[hnsf'U]": " HU", "%": " %"}
 """UCUM code → what stands behind a number where the unit's name in words would be longer than the number."""
 
 
