@@ -27,6 +27,8 @@ from gateway.settings import HttpSettings
 
 PAUSE = 0.25
 _START_SECONDS = 120
+_OF_THE_SITE = "GATEWAY_SITE__"
+"""Settings of the environment that hold here too: the language above all. All others are the demonstration's own."""
 
 
 @dataclass
@@ -93,7 +95,8 @@ def hospital(folder: Path) -> Iterator[Hospital]:
 @contextmanager
 def _gateway(path: Path, log: Path, port: int) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    environment = {name: value for name, value in os.environ.items()
+                   if name.startswith(_OF_THE_SITE) or not name.startswith("GATEWAY_")}
     with log.open("wb") as stream:
         process = subprocess.Popen([sys.executable, "-m", "gateway", "serve", "--config", str(path)], stdout=stream,
                                    stderr=stream, env=environment)
