@@ -26,11 +26,11 @@ CLIPPED_SHARE = 0.02
 _AT_EXTREME, _FLAT, _LEAST_EXTREME = 0.995, 1e-4, 0.05
 HUM_SHARE = 0.5
 """Of the energy above 40 Hz in lines that stand still."""
-VOICED_SHARE = 0.15
+VOICED_SHARE = 0.10
 """Of the moments with a voice's harmonics."""
 _VOICED = 0.55
 """Correlation from which on a spectrum repeats itself."""
-HIGH_SHARE = 0.15
+HIGH_SHARE = 0.10
 """Of the energy above 100 Hz that lies above 1 kHz: the chest wall lets less through."""
 
 

@@ -35,4 +35,5 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "Recording {} of {}, {}: mel spectrogram, window 100 ms; below, orange: where the networks attended":
         "Запись {} из {}, {}: мел-спектрограмма, окно 100 мс; внизу оранжевым: на что смотрели сети",
     "place not told": "место не указано",
+    "chest": "грудная клетка",
 }}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import Unusable
+from pipelines.dermoscopy.collage import collage
 from pipelines.dermoscopy.features import features
 from pipelines.dermoscopy.gates import OF_LESION, signs_of_lesion, signs_of_picture
 from pipelines.dermoscopy.inputs import inputs_of, person
@@ -21,7 +22,8 @@ from pipelines.validation.progress import Progress, track
 
 Open = Callable[[Path], NDArray[np.uint8]]
 """A picture's file → uint8 RGB (rows, columns, 3). Raises Unusable."""
-OTHERS = 240
+OTHERS, COLLAGES = 240, 200
+"""Pictures that show no lesion: drawn ones, and those put together of photographs."""
 _PART = 100
 """Pictures that are kept together while they are prepared: what is stopped goes on there."""
 
@@ -49,15 +51,17 @@ def load(wanted: Sequence[Row], opened: Open, cache: Path, progress: Progress) -
                        for name in fields(Pictures)})
 
 
-def others(cache: Path, progress: Progress) -> NDArray[np.float32]:
-    """Features (n, FEATURES) of drawn pictures that show no skin, as far as something is found on them."""
+def others(every: Sequence[Row], opened: Open, cache: Path, progress: Progress) -> NDArray[np.float32]:
+    """Features (n, FEATURES) of drawn pictures that show no skin and of collages of `every`, as far as something is
+    found on them."""
     file = cache / "others.npz"
     if file.is_file():
         with np.load(file) as kept:
             return np.asarray(kept["features"])
     made = []
-    for number in track(progress, range(OTHERS), OTHERS, "pictures of other things drawn", every=40):
-        prepared = prepare(no_skin(number))
+    for number in track(progress, range(OTHERS + COLLAGES), OTHERS + COLLAGES, "pictures of other things", every=40):
+        prepared = prepare(no_skin(number) if number < OTHERS else
+                           collage(number, lambda row: squeezed(opened(every[row].file)), len(every)))
         lesion = find_lesion(prepared)
         if lesion is not None:
             made.append(features(prepared, lesion))

@@ -18,7 +18,15 @@ from gateway.result import (
     risk_of,
 )
 from pipelines.dermoscopy.labels import CLASSES, HISTOLOGY, KERATOSIS, LABELS, MELANOMA, NEVUS, UNTRAINED
-from pipelines.dermoscopy.measures import NEVUS_PROBABILITY, NO_UNITS, Abcd
+from pipelines.dermoscopy.measures import (
+    ASYMMETRY,
+    BORDER,
+    COLOURS,
+    DIAMETER,
+    NEVUS_PROBABILITY,
+    NO_UNITS,
+    Abcd,
+)
 
 NOT_TRAINED = Problem("classes-not-trained", f"Not trained, so neither found nor excluded: {', '.join(UNTRAINED)}.")
 
@@ -103,6 +111,14 @@ def _summary(verdict: Verdict, read: Read, found: tuple[Finding, ...], count: in
         told.append(f"Not called normal: {' '.join(problem.text for problem in problems)}")
     if count > 1:
         told.append(f"The most suspicious of {count} photographs is told.")
-    if read.abcd.colours:
-        told.append(f"Colours: {', '.join(read.abcd.colours)}.")
-    return " ".join(told)
+    return " ".join([*told, *_measured(read.abcd)])
+
+
+def _measured(abcd: Abcd) -> list[str]:
+    """A, B, C and D beside the model's opinion, by the names of the measurements: so they are told in any language."""
+    told = [f"{ASYMMETRY.meaning} {100 * abcd.asymmetry:.1f} %.", f"{BORDER.meaning} {abcd.irregularity:.2f}."]
+    if abcd.colours:
+        told.append(f"{COLOURS.meaning} {len(abcd.colours)}: {', '.join(abcd.colours)}.")
+    if abcd.diameter is not None:
+        told.append(f"{DIAMETER.meaning} {abcd.diameter:.1f} mm.")
+    return told

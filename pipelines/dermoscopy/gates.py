@@ -24,10 +24,15 @@ NO_LESION = Problem("no-lesion", "No lesion stands out from the skin.")
 UNKNOWN = Problem("unknown", "Unknown: the lesion looks unlike those from which the model learned.")
 INVALID_OUTPUT = Problem("invalid-model-output", "The model gave something that is no probability.")
 
-_WHITE = 0.97
+_WHITE, _WARM = 0.97, 0.1
 OF_PICTURE = ("brightness", "glare", "sharpness", "redness", "greenness", "colourful", "tint")
 OF_LESION = ("contrast", "certainty", "paler", "clutter")
 SIGNS = (*OF_PICTURE, *OF_LESION)
+
+
+def signs_of(prepared: Prepared, lesion: Lesion | None) -> dict[str, float]:
+    """Of the picture, and of the lesion if there is one."""
+    return signs_of_picture(prepared) | ({} if lesion is None else signs_of_lesion(prepared, lesion))
 
 
 def signs_of_picture(prepared: Prepared) -> dict[str, float]:
@@ -73,35 +78,41 @@ def _sharpness(grey: Floats, usable: Mask) -> float:
     return float(np.quantile(fine, 0.98) / (np.quantile(coarse, 0.98) + 0.004))
 
 
-def problems_of_picture(signs: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Problem, ...]:
-    """The first that holds, the plainest first: what is dark is not called blurred."""
+def problems_of(signs: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Problem, ...]:
+    """The first that holds, the plainest first: what is dark is not called blurred. `signs`: of the picture, and of the
+    lesion where one was found. What is blurred and shows no lesion is told as both."""
     if signs["brightness"] < limits["darkest"]:
         return (DARK,)
     if signs["brightness"] > limits["brightest"] or signs["glare"] > limits["most_glare"]:
         return (BRIGHT,)
     if not skin(signs, limits):
         return (NO_SKIN,)
-    return (BLURRED,) if signs["sharpness"] < limits["least_sharp"] else ()
+    nothing = _problems_of_lesion(signs, limits)
+    if signs["sharpness"] >= limits["least_sharp"]:
+        return nothing
+    return (BLURRED, NO_LESION) if NO_LESION in nothing else (BLURRED,)
 
 
 def skin(signs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
-    """Whether the colours of the picture as a whole are those of skin under a lamp, and no line as sharp as print."""
+    """Whether the colours of the picture as a whole are those of skin under a lamp, and no line as sharp as print.
+    Colours that hardly differ are no skin where they are grey; skin alone may be as even."""
     return (limits["least_red"] <= signs["redness"] <= limits["most_red"]
             and limits["least_green"] <= signs["greenness"] <= limits["most_green"]
             and signs["sharpness"] <= limits["most_sharp"]
-            and signs["colourful"] <= limits["most_colourful"] and signs["tint"] >= limits["least_tint"])
+            and signs["colourful"] <= limits["most_colourful"]
+            and (signs["tint"] >= limits["least_tint"] or signs["redness"] >= _WARM))
 
 
-def problems_of_lesion(prepared: Prepared, lesion: Lesion | None, limits: Mapping[str, float]) -> tuple[Problem, ...]:
-    return (NO_LESION,) if lesion is None else problems_of_signs(signs_of_lesion(prepared, lesion), limits)
-
-
-def problems_of_signs(signs: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Problem, ...]:
+def _problems_of_lesion(signs: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Problem, ...]:
     """Clutter around it is told first: where there is no skin, there is no lesion either."""
+    if "contrast" not in signs:
+        return (NO_LESION,)
     if signs["clutter"] > limits["most_clutter"]:
         return (NO_SKIN,)
     faint = signs["contrast"] < limits["least_contrast"] or signs["certainty"] < limits["least_certain"]
-    return (NO_LESION,) if faint or signs["paler"] > limits["palest"] else ()
+    if faint or signs["paler"] > limits["palest"]:
+        return (NO_LESION,)
+    return (NO_SKIN,) if signs["tint"] < limits["least_tint"] else ()
 
 
 def problems_of_distance(distance: Floats, limits: Mapping[str, float]) -> tuple[Problem, ...]:

@@ -18,10 +18,9 @@ from pipelines.dermoscopy.gates import (
     INVALID_OUTPUT,
     SMALLEST,
     TOO_SMALL,
+    problems_of,
     problems_of_distance,
-    problems_of_lesion,
-    problems_of_picture,
-    signs_of_picture,
+    signs_of,
 )
 from pipelines.dermoscopy.inputs import inputs_of, person_of
 from pipelines.dermoscopy.labels import CLASSES
@@ -88,9 +87,8 @@ def _photograph(instance: Instance, person: Floats, settings: Settings) -> Steps
     if min(photograph.pixels.shape[:2]) < SMALLEST:
         return (TOO_SMALL,)
     prepared = prepare(squeezed(photograph.pixels))
-    problems = problems_of_picture(signs_of_picture(prepared), settings.limits)
-    lesion = None if problems else find_lesion(prepared)
-    problems = problems or problems_of_lesion(prepared, lesion, settings.limits)
+    lesion = find_lesion(prepared)
+    problems = problems_of(signs_of(prepared, lesion), settings.limits)
     if problems or lesion is None:
         return problems
     return (yield from _lesion(photograph, prepared, lesion, person, settings))

@@ -20,13 +20,7 @@ from pipelines.dermoscopy import fitting
 from pipelines.dermoscopy.dataset import Pictures, load, others
 from pipelines.dermoscopy.dictionary import SCALES, Dictionary, learn
 from pipelines.dermoscopy.fitting import Data, Numbers, Space
-from pipelines.dermoscopy.gates import (
-    NO_LESION,
-    SIGNS,
-    problems_of_distance,
-    problems_of_picture,
-    problems_of_signs,
-)
+from pipelines.dermoscopy.gates import OF_PICTURE, SIGNS, problems_of, problems_of_distance
 from pipelines.dermoscopy.inputs import PERSON, VIEW, person
 from pipelines.dermoscopy.isic import Row, lesions, rows
 from pipelines.dermoscopy.labels import CLASSES, HISTOLOGY, KERATOSIS, MELANOMA, UNTRAINED
@@ -77,11 +71,15 @@ def train(data: Path, out: Path, *, seed: int = 0, resume: bool = False, recordi
     seed_everything(seed)
     torch.set_num_threads(1)
     kept = out / MODEL / "prepared"
+
+    def opened(file: Path) -> NDArray[np.uint8]:
+        return recordings.photograph(file).pixels
+
     if not resume:
         shutil.rmtree(kept, ignore_errors=True)
     every = rows(data)
-    pictures = load(every, lambda file: recordings.photograph(file).pixels, kept, progress)
-    made = _release(every, pictures, others(kept, progress), out / MODEL, seed, progress)
+    pictures = load(every, opened, kept, progress)
+    made = _release(every, pictures, others(every, opened, kept, progress), out / MODEL, seed, progress)
     shutil.rmtree(kept)
     return made
 
@@ -229,8 +227,8 @@ def _undetermined(pictures: Pictures, network: DermoscopyNet, limits: dict[str, 
         away = torch.cat([network.distance(plain), network.strangeness(plain)], 1).numpy()
     for signs, found, distance in zip(pictures.signs, pictures.found, away, strict=True):
         named = dict(zip(SIGNS, map(float, signs), strict=True))
-        lesion = problems_of_signs(named, limits) if found else (NO_LESION,)
-        problems = problems_of_picture(named, limits) or lesion or problems_of_distance(distance, limits)
+        problems = problems_of(named if found else {name: named[name] for name in OF_PICTURE}, limits)
+        problems = problems or problems_of_distance(distance, limits)
         told.update(problem.code for problem in problems)
     return dict(sorted(told.items()))
 
@@ -243,7 +241,7 @@ def _strangest(data: Data, space: Space, strange: Features, folds: fitting.Indic
                         fitting.STRANGE_REACH)
         return np.asarray(plain @ weights + offset)
 
-    return round(float(np.quantile(out_of_fold(folds, run), 0.997)), 4)
+    return round(float(np.quantile(out_of_fold(folds, run), 0.993)), 4)
 
 
 def _write(network: DermoscopyNet, pictures: Pictures, found: fitting.Indices, data: Data, folder: Path,

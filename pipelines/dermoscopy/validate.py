@@ -12,7 +12,7 @@ from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
 from gateway.result import Problem
 from pipelines.dermoscopy.decision import Settings, settings_of
-from pipelines.dermoscopy.gates import problems_of_distance, problems_of_lesion, problems_of_picture, signs_of_picture
+from pipelines.dermoscopy.gates import problems_of, problems_of_distance, signs_of
 from pipelines.dermoscopy.inputs import inputs_of, person
 from pipelines.dermoscopy.isic import Row, lesions, rows
 from pipelines.dermoscopy.labels import CLASSES, HISTOLOGY, KERATOSIS, MELANOMA
@@ -55,8 +55,7 @@ def _told(prepared: Prepared, row: Row, inference: Inference,
           settings: Settings) -> tuple[Floats, tuple[Problem, ...]]:
     """Probabilities (3,), and why the reader would not tell them."""
     found = find_lesion(prepared)
-    problems = problems_of_picture(signs_of_picture(prepared), settings.limits)
-    problems = problems or problems_of_lesion(prepared, found, settings.limits)
+    problems = problems_of(signs_of(prepared, found), settings.limits)
     lesion: Lesion = found or whole_picture(prepared)
     answer = inference.infer(MODEL, inputs_of(prepared, lesion, person(row.age, row.sex)),
                              ("probabilities", "distance"))

@@ -190,6 +190,8 @@ def test_the_picture_shows_sound_and_attention() -> None:
     assert (sheet.seconds, sheet.start) == (10.0, 0.0)
     drawn = draw_spectrogram(builders.reading("ecg"), sheet)
     plain = draw_spectrogram(builders.reading("ecg"), replace(sheet, heat=None))
+    russian = draw_spectrogram(replace(builders.reading("ecg"), language="ru"), sheet)
+    assert (russian[-80:] != drawn[-80:]).any()
     assert drawn.shape[1] == plain.shape[1] == 1320
     assert drawn.shape[0] > plain.shape[0] + 250
     assert (drawn[..., 0].astype(int) - drawn[..., 2] > 80).mean() > (plain[..., 0].astype(int) - plain[..., 2] > 80

@@ -55,6 +55,8 @@ def test_the_verdict(melanoma: float, keratosis: float, verdict: Verdict, presen
     assert result.risk == risk_of(result.findings)
     needed = "yes" if "histology_needed" in present else "no"
     assert f"Histology needed (sensitivity 0.90, specificity 0.50): {needed}." in result.summary
+    assert result.summary.endswith("Asymmetry of the lesion 10.0 %. Border irregularity 1.40. "
+                                   "Colours in the lesion 2: light brown, black. Diameter 4.2 mm.")
 
 
 def test_classes_without_pictures_are_declared_and_never_shown_as_zero() -> None:
@@ -73,6 +75,7 @@ def test_what_was_not_read_keeps_it_from_being_normal() -> None:
 
 def test_everything_that_is_said_is_said_in_russian() -> None:
     russian = in_language(Analysis(told(0.5, 0.5)), WORDS["ru"], "ru").result
+    assert "Асимметрия образования 10 %. Неровность границы 1.4. Цветов в образовании 2 шт." in russian.summary
     assert russian.findings[0].display == "Нужна гистология (чувств. 0.90, специф. 0.50)"
     latin = [text for text in (*(f.display for f in russian.findings), *(m.name for m in russian.measurements),
                                *(p.text for p in russian.problems)) if text.isascii()]
@@ -149,16 +152,29 @@ def blurred(pixels: Any, sigma: float) -> Any:
     return as_bytes(ndimage.gaussian_filter(pixels / 255, (sigma, sigma, 0)))
 
 
+def even() -> Any:
+    """One colour of skin, with the noise of a camera."""
+    colour = np.ones((450, 600, 3)) * np.array([0.88, 0.67, 0.59])
+    return as_bytes(colour + 0.012 * np.random.default_rng(0).standard_normal(colour.shape))
+
+
+@pytest.mark.slow
+def test_what_is_blurred_and_shows_no_lesion_is_told_as_both(inference: EmbeddedInference) -> None:
+    result = reading(inference, blurred(even(), 5)).result
+    assert (result.verdict, result.problems) == (Verdict.UNDETERMINED, (BLURRED, NO_LESION))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("picture", "reasons"), [
     (lambda: blurred(lesion(1), 7), {"blurred"}), (lambda: as_bytes(lesion(1) / 255 * 0.25), {"too-dark"}),
     (lambda: as_bytes(lesion(1) / 255 * 2.5), {"overexposed"}), (lambda: as_bytes(skin()), {"no-lesion"}),
+    (even, {"no-lesion"}),
     (cat, {"not-skin"}), (lambda: cat(fur=(0.75, 0.5, 0.25)), {"not-skin"}), (leaves, {"not-skin"}),
     (page, {"not-skin"}), (ruler, {"not-skin"}), (lambda: ruler(on_skin=True), {"no-lesion", "not-skin"}),
     (lambda: lesion(1)[::6, ::6], {"too-small"}), (lambda: Unusable("The pixels of this image cannot be decoded."),
                                                    {"unreadable-photograph"})],
-    ids=["blurred", "dark", "burnt out", "skin alone", "cat", "ginger cat", "leaves", "page", "ruler", "ruler on skin",
-         "tiny", "damaged"])
+    ids=["blurred", "dark", "burnt out", "skin alone", "even skin", "cat", "ginger cat", "leaves", "page", "ruler",
+         "ruler on skin", "tiny", "damaged"])
 def test_what_cannot_be_read_is_undetermined_with_the_reason(picture: Any, reasons: set[str],
                                                              inference: EmbeddedInference) -> None:
     analysis = reading(inference, picture())

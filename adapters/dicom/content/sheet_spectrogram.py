@@ -18,6 +18,7 @@ _HOT = np.array([255.0, 140.0, 26.0])
 _RANGE = (-12.0, 32.0)
 """Decibels from the median that are black and white."""
 _HERTZ = (50, 100, 200, 400, 800, 1000, 2000, 4000, 8000)
+_UNITS = {"en": ("Hz", "s"), "ru": ("Гц", "с")}
 _LEAST_BETWEEN = 26
 """Pixels between the middles of two labels."""
 
@@ -30,13 +31,14 @@ def draw_spectrogram(reading: Reading, sheet: SpectrogramSheet) -> NDArray[np.ui
     draw_header(canvas, reading, _LOOK)
     canvas.draw.rectangle((0, header, canvas.image.width, canvas.image.height), fill=_DARK)
     width, top = _LOOK.width - _LEFT - _LOOK.margin, header + _GAP
+    hertz_name, seconds_name = _UNITS.get(reading.language, _UNITS["en"])
     plain = _grey(sheet, width)
     shown = [plain] if sheet.heat is None else [plain, _heated(plain, sheet.heat)]
     for pixels in shown:
         canvas.image.paste(Image.fromarray(pixels), (_LEFT, top))
-        _draw_frequencies(canvas, sheet, top)
+        _draw_frequencies(canvas, sheet, top, hertz_name)
         top += _PANEL + _GAP
-    _draw_seconds(canvas, sheet, width, top - _GAP)
+    _draw_seconds(canvas, sheet, width, top - _GAP, seconds_name)
     canvas.text(_LEFT, top + _FOOT + _FOOT / 2, sheet.caption, Style(_LOOK.body, colour=_LIGHT), width=width,
                 anchor="lm")
     return canvas.pixels()
@@ -58,8 +60,8 @@ def _heated(plain: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     return np.rint(plain * (1 - opacity) + _HOT * opacity).astype(np.uint8)
 
 
-def _draw_frequencies(canvas: Canvas, sheet: SpectrogramSheet, top: int) -> None:
-    """Hz on the left, as many as have room."""
+def _draw_frequencies(canvas: Canvas, sheet: SpectrogramSheet, top: int, unit: str) -> None:
+    """Hertz on the left, as many as have room."""
     bands = len(sheet.frequencies)
     last = float("inf")
     for hertz in _HERTZ:
@@ -69,16 +71,16 @@ def _draw_frequencies(canvas: Canvas, sheet: SpectrogramSheet, top: int) -> None
         y = top + _PANEL * (1 - (band + 0.5) / bands)
         if last - y >= _LEAST_BETWEEN:
             canvas.draw.line((_LEFT - 7, y, _LEFT - 1, y), fill=_LIGHT)
-            canvas.text(_LEFT - 12, y, f"{hertz} Hz", Style(_LOOK.body - 4, colour=_LIGHT), anchor="rm")
+            canvas.text(_LEFT - 12, y, f"{hertz} {unit}", Style(_LOOK.body - 4, colour=_LIGHT), anchor="rm")
             last = y
 
 
-def _draw_seconds(canvas: Canvas, sheet: SpectrogramSheet, width: int, y: int) -> None:
+def _draw_seconds(canvas: Canvas, sheet: SpectrogramSheet, width: int, y: int, unit: str) -> None:
     """Seconds of the recording below, a dozen at most."""
     step = next(step for step in (1, 2, 5, 10, 20, 30, 60, 120, 300, 1e9) if sheet.seconds / step <= 12)
     first = np.ceil(sheet.start / step) * step
     for second in np.arange(first, sheet.start + sheet.seconds + 1e-6, step):
         x = _LEFT + width * (second - sheet.start) / sheet.seconds
         canvas.draw.line((x, y + 1, x, y + 7), fill=_LIGHT)
-        canvas.text(x, y + _FOOT / 2 + 4, f"{second:g} s", Style(_LOOK.body - 4, colour=_LIGHT),
+        canvas.text(x, y + _FOOT / 2 + 4, f"{second:g} {unit}", Style(_LOOK.body - 4, colour=_LIGHT),
                     anchor="rm" if x > _LEFT + width - 20 else "mm")

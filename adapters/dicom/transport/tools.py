@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom import dcmread
+
 _SECONDS = 60
 _WORKED_ON_REPORTS = ".88."
+_UNKNOWN_TO_DCIODVFY = {
+    "1.2.840.10008.5.1.4.1.1.9.4.2": ("1.2.840.10008.5.1.4.1.1.9.4.1", "Basic Voice Audio Waveform"),
+    "1.2.840.10008.5.1.4.1.1.9.6.1": ("1.2.840.10008.5.1.4.1.1.9.2.1", "Hemodynamic Waveform"),
+    "1.2.840.10008.5.1.4.1.1.9.6.2": ("1.2.840.10008.5.1.4.1.1.9.2.1", "Hemodynamic Waveform"),
+}
+"""General Audio and Respiratory Waveforms: it says that it knows no such object. Each with one that it knows, of the
+same modules (PS3.3 A.34)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +31,22 @@ class Judgement:
 
 def judge(path: Path, sop_class_uid: str) -> list[Judgement]:
     """Every installed tool's word on a DICOM file; a tool that is not installed says nothing."""
-    judges = [dciodvfy] + ([dsrdump] if _WORKED_ON_REPORTS in sop_class_uid else [])
-    return [told for each in judges if (told := each(path)) is not None]
+    said = [_as_another(path, *_UNKNOWN_TO_DCIODVFY[sop_class_uid]) if sop_class_uid in _UNKNOWN_TO_DCIODVFY
+            else dciodvfy(path)]
+    if _WORKED_ON_REPORTS in sop_class_uid:
+        said.append(dsrdump(path))
+    return [told for told in said if told is not None]
+
+
+def _as_another(path: Path, sop_class_uid: str, name: str) -> Judgement | None:
+    """What dciodvfy says of the modules, under a class that it knows."""
+    with tempfile.TemporaryDirectory() as folder:
+        ds = dcmread(path)
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class_uid
+        copy = Path(folder) / "as.dcm"
+        ds.save_as(copy)
+        told = dciodvfy(copy)
+    return None if told is None else Judgement(f"{told.tool}, as {name}", told.problems)
 
 
 def dciodvfy(path: Path) -> Judgement | None:
