@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from gateway.pipeline import Floats
 from pipelines.ecg.augment import augmented
 from pipelines.ecg.devices import foreign
 from pipelines.ecg.preprocess import WINDOW, fill_gaps, resample
-from pipelines.ecg.ptbxl import Row, read
+from pipelines.ecg.ptbxl import Row
+from pipelines.ecg.tables import Labelled
 from pipelines.validation.progress import Progress, track
 
 VARIANTS = 3
@@ -48,18 +49,18 @@ class Examples:
         return told.hexdigest()[:16]
 
 
-def examples(records: Sequence[Row], truth: Floats, take: Callable[[Floats, tuple[str, ...]], Floats], measure: Measure,
+def examples(held: Labelled, truth: Floats, take: Callable[[Floats, tuple[str, ...]], Floats], measure: Measure,
              progress: Progress, seed: int = 0) -> Examples:
-    """Read every record; `take` makes of signal and leads what the network reads. About 80 ms each."""
+    """Open every record; `take` makes of signal and leads what the network reads. About 80 ms each."""
     waves: list[NDArray[np.float16]] = []
     features: list[Floats] = []
-    for row in track(progress, records, len(records), "reading records"):
-        signal, rate, leads = read(row.path)
-        wave, measured = _variants(fill_gaps(take(signal, leads)), rate, measure, _seed(row, seed))
+    for row in track(progress, held.rows, len(held.rows), "reading records"):
+        ecg = held.open(row)
+        wave, measured = _variants(fill_gaps(take(ecg.signal, ecg.leads)), ecg.rate, measure, _seed(row, seed))
         waves.append(wave)
         features.append(measured)
     return Examples(np.stack(waves, axis=1), np.stack(features, axis=1), truth,
-                    np.array([row.fold for row in records], dtype=np.intp))
+                    np.array([row.fold for row in held.rows], dtype=np.intp))
 
 
 def _seed(row: Row, seed: int) -> tuple[int, int]:

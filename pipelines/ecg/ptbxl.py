@@ -23,6 +23,8 @@ class Row:
     """One record. `fold`: `strat_fold`; a patient's records are all in one. `codes`: SCP-ECG statement → likelihood.
 
     `axis`: `heart_axis` as it stands, blank where nobody said. `about`: the table's other columns, as text.
+
+    `said`: of a hospital's own table, label → 1.0 or 0.0 (then there are no codes, and `about` are the groups).
     """
 
     record: str
@@ -32,6 +34,7 @@ class Row:
     codes: Mapping[str, float]
     axis: str
     about: Mapping[str, str]
+    said: Mapping[str, float] | None = None
 
 
 def rows(data: Path, folds: tuple[int, ...] | None = None) -> list[Row]:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from gateway.errors import Rejected, Unusable
 from gateway.pipeline import Array, Ecg, Floats
 from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
@@ -24,14 +23,13 @@ from pipelines.ecg.checking import Checked
 from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.inputs import Inputs
 from pipelines.ecg.memory import Memory, joined, memory_of
-from pipelines.ecg.ptbxl import Row, read, rows
+from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.suspicion import ANY
+from pipelines.ecg.tables import labelled
 from pipelines.ecg.telling import Scores, thresholds_of
 from pipelines.ecg.verdicts import LEVELS, Outcome, as_told, sensitivity_and_specificity
 from pipelines.validation.progress import Progress, track_results
 from pipelines.validation.records import Record, Scored, attributes
-from pipelines.validation.table import Row as TableRow
-from pipelines.validation.table import find_table, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +73,9 @@ def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...]
           progress: Progress) -> Scored:
     """Raises Unusable where there is no such data. Every record is scored, also one that the gates refuse."""
     scorer = _Scorer(how, inference)
-    known = data if (data / "ptbxl_database.csv").is_file() else None
-    if known is None and recordings is not None and find_table(data) is not None:
-        wanted = _of_a_hospital(how, data, recordings)
-    else:
-        wanted = _of_ptbxl(how, rows(data, folds or None), scorer.memory)
-    if not wanted:
-        raise Unusable("no record of those folds in ptbxl_database.csv", element="strat_fold")
+    chosen = labelled(data, [*how.labels, *how.apart.values()], folds, recordings)
+    wanted = [_Case(row.record, row.patient, _told(how, row), _attributes(row), partial(chosen.open, row),
+                    scorer.memory.member(row)) for row in chosen.rows]
     outcomes = list(track_results(progress, scorer.outcome, wanted, "records scored"))
     records = [outcome.record for outcome in outcomes]
     members = [case.member for case in wanted]
@@ -109,33 +103,10 @@ class _Case:
     member: int | None = None
 
 
-def _of_ptbxl(how: Scoring, wanted: Sequence[Row], memory: Memory) -> list[_Case]:
-    return [_Case(row.record, row.patient, _told(how, row), _attributes(row), partial(_loaded, row), memory.member(row))
-            for row in wanted]
-
-
-def _of_a_hospital(how: Scoring, data: Path, recordings: Recordings) -> list[_Case]:
-    """The rows of `labels.csv`: DICOM waveforms, WFDB, aECG, `.npy`."""
-    labels = [*how.labels, *how.apart.values()]
-    return [_Case(row.record, row.patient, row.truth, row.attributes, partial(_opened, recordings, row))
-            for row in read_table(data, labels)]
-
-
-def _told(how: Scoring, row: Row) -> dict[str, float]:
+def _told(how: Scoring, row: Row) -> Mapping[str, float]:
+    if row.said is not None:
+        return row.said
     return {name: float(value) for name, value in zip(how.outputs, how.truth(row), strict=True) if not np.isnan(value)}
-
-
-def _loaded(row: Row) -> Ecg:
-    signal, rate, leads = read(row.path)
-    return Ecg(signal, rate, leads, row.record, ())
-
-
-def _opened(recordings: Recordings, row: TableRow) -> Ecg:
-    """Raises Unusable naming the line of the table."""
-    try:
-        return recordings.ecg(row.path)
-    except Rejected as refusal:
-        raise row.refused(refusal.reason) from refusal
 
 
 class _Scorer:
@@ -196,6 +167,8 @@ def _at_own_thresholds(how: Scoring, records: Sequence[Record], members: Sequenc
 
 def _attributes(row: Row) -> dict[str, str]:
     about = row.about
+    if row.said is not None:
+        return dict(about)
     try:
         age: float | None = float(about.get("age", ""))
     except ValueError:

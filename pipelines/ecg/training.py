@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.errors import Unusable
 from gateway.pipeline import Floats
+from gateway.ports.recordings import Recordings
 from pipelines.ecg.choosing import NORMAL, thresholds
 from pipelines.ecg.disagreement import weighed
 from pipelines.ecg.examples import Changes, Examples, examples
@@ -21,7 +21,8 @@ from pipelines.ecg.learning import Course, Learned, calibrated, ensemble, folds_
 from pipelines.ecg.memory import parameters
 from pipelines.ecg.network import STEPS, Shape
 from pipelines.ecg.preprocess import WINDOW, band_pass
-from pipelines.ecg.ptbxl import Row, rows
+from pipelines.ecg.ptbxl import Row
+from pipelines.ecg.tables import Labelled, labelled, must_be_told
 from pipelines.learning.export import Release, Signature, write_model
 from pipelines.validation.progress import Progress
 from pipelines.validation.ranking import auc
@@ -50,17 +51,18 @@ class Recipe:
 
 
 def train(recipe: Recipe, data: Path, out: Path, *, seed: int, epochs: int | None, folds: tuple[int, ...] | None,
-          device: str, resume: bool, progress: Progress) -> dict[str, Any]:
-    """Train on the rows of those `strat_fold`s (None: all) under `data` and write the model into the repository `out`.
+          device: str, resume: bool, progress: Progress, recordings: Recordings | None = None) -> dict[str, Any]:
+    """Train on the rows of those folds (None: all) under `data`, which is PTB-XL or has a hospital's `labels.csv`, and
+    write the model into the repository `out`.
 
     A network for each fifth of the patients that is left out. With `resume` it goes on after the last epoch; the log of
     each network stays in `training/`. Returns SHA-256, thresholds and the AUC of each label out of fold.
     """
-    learned_from = rows(data, folds or None)
-    held = load(recipe, learned_from, progress, seed)
+    chosen = labelled(data, recipe.outputs, folds, recordings)
+    held = load(recipe, chosen, progress, seed)
     course = Course(recipe.shape, recipe.outputs, epochs or recipe.epochs, recipe.changes, seed, device, resume)
     folder = out / recipe.model / "training"
-    told = write(recipe, learn(held, course, folder, progress), held, course, learned_from, out)
+    told = write(recipe, learn(held, course, folder, progress), held, course, chosen.rows, out)
     tidy(folder)
     progress(f"out of fold: macro AUC {told['macro_auc']:.4f}; " + ", ".join(
         f"{label} {area:.4f}" for label, area in told["auc"].items()))
@@ -68,12 +70,12 @@ def train(recipe: Recipe, data: Path, out: Path, *, seed: int, epochs: int | Non
     return told
 
 
-def load(recipe: Recipe, learned_from: Sequence[Row], progress: Progress, seed: int) -> Examples:
-    """Raises Unusable without a record."""
-    if not learned_from:
-        raise Unusable("no record of those folds in ptbxl_database.csv", element="strat_fold")
-    truth = np.stack([recipe.truth(row) for row in learned_from])
-    return examples(learned_from, truth, recipe.take, recipe.measure, progress, seed)
+def load(recipe: Recipe, chosen: Labelled, progress: Progress, seed: int) -> Examples:
+    """Raises Unusable where a hospital's table leaves out a label."""
+    truth = np.stack([recipe.truth(row) for row in chosen.rows])
+    if any(row.said is not None for row in chosen.rows):
+        must_be_told(truth, recipe.outputs)
+    return examples(chosen, truth, recipe.take, recipe.measure, progress, seed)
 
 
 def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, learned_from: Sequence[Row],
@@ -88,7 +90,7 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     areas = _areas(recipe, told, truth)
     macro = float(np.nanmean([area for label, area in areas.items() if label != NORMAL]))
     release = Release(
-        recipe.version, _status(len(held.fold)), recipe.outputs, chosen,
+        recipe.version, _status(learned_from), recipe.outputs, chosen,
         {"leads": recipe.shape.leads, "unit": "mV", "rate": 100, "band": [0.5, 40.0], "samples": WINDOW,
          "features": list(recipe.measured)},
         {"data": held.digest, "records": len(held.fold), "seed": course.seed, "epochs": course.epochs,
@@ -99,8 +101,10 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     return {"sha256": sha256, "thresholds": chosen, "auc": areas, "macro_auc": macro}
 
 
-def _status(records: int) -> str:
-    return f"cross-validated on {records} records of PTB-XL; not cleared for clinical use"
+def _status(learned_from: Sequence[Row]) -> str:
+    own = any(row.said is not None for row in learned_from)
+    return (f"cross-validated on {len(learned_from)} records of {'the site' if own else 'PTB-XL'}; "
+            "not cleared for clinical use")
 
 
 def _signature(recipe: Recipe, members: int) -> Signature:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from gateway.pipeline import Floats
+from gateway.ports.recordings import Recordings
 from pipelines.ecg.examples import Changes
 from pipelines.ecg.features import TWELVE_LEAD, measure_twelve_leads
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.network import Shape
 from pipelines.ecg.preprocess import in_order
 from pipelines.ecg.ptbxl import Row
+from pipelines.ecg.tables import said
 from pipelines.ecg.training import Recipe
 from pipelines.ecg.training import train as train_recipe
 from pipelines.ecg_12lead.labels import MODEL, OUTPUTS
@@ -38,6 +40,8 @@ def recipe() -> Recipe:
 
 
 def _truth(row: Row) -> Floats:
+    if row.said is not None:
+        return said(row, OUTPUTS, 1 + len(AUXILIARY))
     return np.concatenate([truth_of(row.codes, row.axis), auxiliary_of(row.codes)])
 
 
@@ -46,7 +50,8 @@ def _take(signal: Floats, leads: tuple[str, ...]) -> Floats:
 
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, folds: tuple[int, ...] | None = None,
-          device: str = "cpu", resume: bool = False, progress: Progress = silent) -> dict[str, Any]:
-    """Train on the PTB-XL layout under `data` and write `ecg_12lead` into `out`; see `pipelines.ecg.training`."""
+          device: str = "cpu", resume: bool = False, progress: Progress = silent,
+          recordings: Recordings | None = None) -> dict[str, Any]:
+    """Train on what is labelled under `data` and write `ecg_12lead` into `out`; see `pipelines.ecg.training`."""
     return train_recipe(recipe(), data, out, seed=seed, epochs=epochs, folds=folds, device=device, resume=resume,
-                        progress=progress)
+                        progress=progress, recordings=recordings)

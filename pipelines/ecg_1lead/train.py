@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from gateway.errors import Unusable
 from gateway.pipeline import Floats
+from gateway.ports.recordings import Recordings
 from pipelines.ecg.examples import Changes
 from pipelines.ecg.features import SINGLE_LEAD, measure_single_lead
 from pipelines.ecg.network import Shape
 from pipelines.ecg.ptbxl import Row
+from pipelines.ecg.tables import said
 from pipelines.ecg.training import Recipe
 from pipelines.ecg.training import train as train_recipe
 from pipelines.ecg_1lead.labels import MODEL, OUTPUTS
@@ -35,15 +38,20 @@ def recipe() -> Recipe:
 
 
 def _truth(row: Row) -> Floats:
+    if row.said is not None:
+        return said(row, OUTPUTS, len(AUXILIARY))
     return np.concatenate([truth_of(row.codes), auxiliary_of(row.codes)])
 
 
 def _take(signal: Floats, leads: tuple[str, ...]) -> Floats:
-    return signal[[leads.index("I")]]
+    if "I" not in leads and len(leads) != 1:
+        raise Unusable("a recording of several leads has no lead I", element="record")
+    return signal[[leads.index("I") if "I" in leads else 0]]
 
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, folds: tuple[int, ...] | None = None,
-          device: str = "cpu", resume: bool = False, progress: Progress = silent) -> dict[str, Any]:
-    """Train on lead I of the PTB-XL layout under `data`, write `ecg_1lead` into `out`; see `pipelines.ecg.training`."""
+          device: str = "cpu", resume: bool = False, progress: Progress = silent,
+          recordings: Recordings | None = None) -> dict[str, Any]:
+    """Train on lead I of what is labelled under `data`, write `ecg_1lead` into `out`; see `pipelines.ecg.training`."""
     return train_recipe(recipe(), data, out, seed=seed, epochs=epochs, folds=folds, device=device, resume=resume,
-                        progress=progress)
+                        progress=progress, recordings=recordings)

@@ -16,7 +16,7 @@ from adapters.dicom.content.photo_read import load_photograph
 from adapters.files.conversion import Conversion
 from adapters.inference.embedded import EmbeddedInference
 from gateway.photograph import Photograph
-from gateway.study import Instance
+from gateway.study import Instance, Study
 from pipelines.dermoscopy import PIPELINE
 from pipelines.dermoscopy.synthetic import lesion
 from tests.bench.lines import against_limit, progress
@@ -39,14 +39,18 @@ def stored(folder: Path) -> Path:
     return file
 
 
+def photographed(folder: Path) -> Study:
+    """A study of one such photograph, stored in the folder."""
+    made = study("ct", instances=1, tags={"Modality": "DMS", "Rows": ROWS, "Columns": COLUMNS})
+    (series,) = made.series
+    photo = replace(series.instances[0], sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.7", path=str(stored(folder)))
+    return replace(made, series=(replace(series, modality="DMS", instances=(photo,)),))
+
+
 def main() -> None:
     inference = EmbeddedInference(MODELS, 60, 0)
     with tempfile.TemporaryDirectory() as folder:
-        file = stored(Path(folder))
-        made = study("ct", instances=1, tags={"Modality": "DMS", "Rows": ROWS, "Columns": COLUMNS})
-        (series,) = made.series
-        photo = replace(series.instances[0], sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.7", path=str(file))
-        of = replace(made, series=(replace(series, modality="DMS", instances=(photo,)),))
+        of = photographed(Path(folder))
 
         def load(instances: tuple[Instance, ...]) -> Photograph:
             return load_photograph(instances[0])
