@@ -90,7 +90,7 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     areas = _areas(recipe, told, truth)
     macro = float(np.nanmean([area for label, area in areas.items() if label != NORMAL]))
     release = Release(
-        recipe.version, _status(learned_from), recipe.outputs, chosen,
+        recipe.version, status_of(learned_from), recipe.outputs, chosen,
         {"leads": recipe.shape.leads, "unit": "mV", "rate": 100, "band": [0.5, 40.0], "samples": WINDOW,
          "features": list(recipe.measured)},
         {"data": held.digest, "records": len(held.fold), "seed": course.seed, "epochs": course.epochs,
@@ -101,7 +101,8 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     return {"sha256": sha256, "thresholds": chosen, "auc": areas, "macro_auc": macro}
 
 
-def _status(learned_from: Sequence[Row]) -> str:
+def status_of(learned_from: Sequence[Row]) -> str:
+    """One honest line of what it was validated on."""
     own = any(row.said is not None for row in learned_from)
     return (f"cross-validated on {len(learned_from)} records of {'the site' if own else 'PTB-XL'}; "
             "not cleared for clinical use")

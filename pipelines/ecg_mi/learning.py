@@ -109,12 +109,12 @@ def _member(held: Examples, chosen: Indices, course: Course, number: int, networ
 
 
 class Loss:
-    """Binary cross entropy of every window looked at; the rare count more (root of negatives per positive, at most 6),
-    further statements less."""
+    """Binary cross entropy of every window looked at, over what somebody has said; the rare count more (root of
+    negatives per positive, at most 6), further statements less."""
 
     def __init__(self, truth: Floats, course: Course) -> None:
-        positives = truth.sum(axis=0)
-        rare = np.clip(np.sqrt((len(truth) - positives) / np.maximum(positives, 1)), 1, 6)
+        positives, said = np.nansum(truth, axis=0), (~np.isnan(truth)).sum(axis=0)
+        rare = np.clip(np.sqrt((said - positives) / np.maximum(positives, 1)), 1, 6)
         self._rare = torch.tensor(rare, dtype=torch.float32, device=course.device)
         self._first, self._weighty = len(course.outputs), course.weighty
         share = [1.0] * course.weighty + [_FURTHER] * (truth.shape[1] - course.weighty)
@@ -130,9 +130,9 @@ class Loss:
 
     def _of(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         part = slice(logits.shape[-1])
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=self._rare[part],
-                                                              reduction="none")
-        return (loss * self._share[part]).sum(dim=-1).mean() / self._weighty
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            logits, torch.nan_to_num(truth), pos_weight=self._rare[part], reduction="none")
+        return (loss * ~torch.isnan(truth) * self._share[part]).sum(dim=-1).mean() / self._weighty
 
 
 def logits_of(network: Member, held: Examples, variant: int = 0) -> Numbers:

@@ -11,19 +11,21 @@ import numpy as np
 
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
+from gateway.ports.recordings import Recordings
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.learning import Learned, Numbers, Scales, calibrated, folds_of
 from pipelines.ecg.memory import parameters
 from pipelines.ecg.network import STEPS
-from pipelines.ecg.ptbxl import Row, rows
-from pipelines.ecg.training import tidy
+from pipelines.ecg.ptbxl import Row
+from pipelines.ecg.tables import labelled, must_be_told
+from pipelines.ecg.training import status_of, tidy
 from pipelines.ecg_mi.examples import Examples, examples
 from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL
 from pipelines.ecg_mi.learning import Begun, Course, learn
 from pipelines.ecg_mi.network import Ensemble
 from pipelines.ecg_mi.sections import FEATURES, INFARCTION, RATE, SECTION, SITE, Windows
 from pipelines.ecg_mi.signs import SHAPE
-from pipelines.ecg_mi.truth import FURTHER, SITES, further, infarction, known_sites, site
+from pipelines.ecg_mi.truth import FURTHER, SITES, known_sites, told
 from pipelines.learning.export import Release, Signature, write_model
 from pipelines.validation.operating import between
 from pipelines.validation.progress import Progress, silent
@@ -53,31 +55,32 @@ class Stage:
 
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, folds: tuple[int, ...] | None = None,
-          device: str = "cpu", resume: bool = False, progress: Progress = silent) -> dict[str, Any]:
-    """Train on the rows of those `strat_fold`s (None: all) under `data`; write both models into the repository `out`.
+          device: str = "cpu", resume: bool = False, progress: Progress = silent,
+          recordings: Recordings | None = None) -> dict[str, Any]:
+    """Train on the rows of those folds (None: all) under `data`, which is PTB-XL or has a hospital's `labels.csv` with
+    columns for MI and sites; write both models into the repository `out`.
 
     Five networks for each stage, each without a fifth of the patients; those of the second go on from the first. With
     `resume` it goes on after the last epoch.
     Returns for each model SHA-256, thresholds, AUC and F1 of each label out of fold. Raises Unusable without a record,
     or without an infarction among them.
     """
-    learned_from = rows(data, folds or None)
-    if not learned_from:
-        raise Unusable("no record of those folds in ptbxl_database.csv", element="strat_fold")
+    chosen = labelled(data, (MI.name, *SITES), folds, recordings)
+    learned_from = chosen.rows
     first, second = stages_of(learned_from)
-    held = examples(learned_from, progress, seed)
+    held = examples(chosen, progress, seed)
     course = Course(first.windows, first.outputs, first.columns, first.truth, first.weighty, epochs or EPOCHS, PEAK,
                     seed, device, resume)
     found = learn(held, course, out / first.model / "training", progress)
-    told = {first.model: write(first, found, held, course, learned_from, out)}
-    _tell(first.model, told[first.model], progress)
+    made = {first.model: write(first, found, held, course, learned_from, out)}
+    _tell(first.model, made[first.model], progress)
     course = further_course(second, course, epochs)
     where = learn(held, course, out / second.model / "training", progress, Begun(found.members, first.columns))
-    told[second.model] = write(second, where, held, course, learned_from, out)
-    _tell(second.model, told[second.model], progress)
+    made[second.model] = write(second, where, held, course, learned_from, out)
+    _tell(second.model, made[second.model], progress)
     for stage in (first, second):
         tidy(out / stage.model / "training")
-    return told
+    return made
 
 
 def further_course(stage: Stage, course: Course, epochs: int | None) -> Course:
@@ -89,18 +92,20 @@ def further_course(stage: Stage, course: Course, epochs: int | None) -> Course:
 
 def stages_of(learned_from: Sequence[Row]) -> tuple[Stage, Stage]:
     """What each learns: the other's labels and the neighbours of an infarction beside its own."""
-    codes = [row.codes for row in learned_from]
-    sites = known_sites(codes)
+    sites = known_sites(learned_from)
     if not sites:
-        raise Unusable("no record of those folds shows an infarction", element="scp_codes")
-    found = np.array([[infarction(of)] for of in codes], np.float32)
-    where = np.array([[site(name, of) for name in sites] for of in codes], np.float32)
-    beside = np.stack([further(of) for of in codes])
+        raise Unusable("no record of those folds shows an infarction and its site", element="scp_codes")
     untrained = tuple(name for name in SITES if name not in sites)
-    return (Stage(INFARCTION_MODEL, INFARCTION, (MI.name,), (MI.name, *sites, *FURTHER),
-                  np.concatenate([found, where, beside], axis=1), 1 + len(sites)),
-            Stage(SITE_MODEL, SITE, sites, (*sites, MI.name, *FURTHER),
-                  np.concatenate([where, found, beside], axis=1), 1 + len(sites), untrained))
+    return (_stage(INFARCTION_MODEL, INFARCTION, (MI.name,), sites, learned_from),
+            _stage(SITE_MODEL, SITE, sites, (MI.name,), learned_from, untrained))
+
+
+def _stage(model: str, windows: Windows, outputs: tuple[str, ...], others: tuple[str, ...],
+           learned_from: Sequence[Row], untrained: tuple[str, ...] = ()) -> Stage:
+    columns = (*outputs, *others, *FURTHER)
+    truth = np.stack([told(row, columns) for row in learned_from])
+    must_be_told(truth, outputs)
+    return Stage(model, windows, outputs, columns, truth, len(outputs) + len(others), untrained)
 
 
 def write(stage: Stage, learned: Learned, held: Examples, course: Course, learned_from: Sequence[Row],
@@ -111,11 +116,11 @@ def write(stage: Stage, learned: Learned, held: Examples, course: Course, learne
     thresholds = thresholds_of(stage.outputs, scales.out_of_fold, truth)
     others = [learned.member != number for number in range(len(learned.members))]
     of_members = [thresholds_of(stage.outputs, scales.out_of_fold[part], truth[part]) for part in others]
-    areas = {name: auc(true, given) for name, true, given in zip(stage.outputs, truth.T, scales.out_of_fold.T,
-                                                                 strict=True)}
+    areas = {name: auc(true[~np.isnan(true)], given[~np.isnan(true)])
+             for name, true, given in zip(stage.outputs, truth.T, scales.out_of_fold.T, strict=True)}
     scores = _f_measures(stage.outputs, learned, scales.out_of_fold, truth, of_members)
     release = Release(
-        VERSION, _status(len(held.fold)), stage.outputs, thresholds,
+        VERSION, status_of(learned_from), stage.outputs, thresholds,
         {"leads": len(LEADS), "unit": "mV", "rate": RATE, "band": [0.5, 45.0], "samples": SECTION,
          "window": stage.windows.length, "step": stage.windows.step, "beat": SHAPE, "features": list(FEATURES)},
         {"data": held.digest, "records": len(held.fold), "seed": course.seed, "epochs": course.epochs,
@@ -130,7 +135,7 @@ def write(stage: Stage, learned: Learned, held: Examples, course: Course, learne
 
 def thresholds_of(outputs: Sequence[str], probabilities: Numbers, truth: Floats) -> dict[str, float]:
     """Where F1 is to be expected best; `HIGHEST` without positives."""
-    return {name: float(np.clip(expected_f(given), LOWEST, HIGHEST)) if true.any() else HIGHEST
+    return {name: float(np.clip(expected_f(given), LOWEST, HIGHEST)) if (true == 1).any() else HIGHEST
             for name, given, true in zip(outputs, probabilities.T, truth.T, strict=True)}
 
 
@@ -146,22 +151,19 @@ def expected_f(probabilities: Numbers) -> float:
 def _f_measures(outputs: Sequence[str], learned: Learned, probabilities: Numbers, truth: Floats,
                 thresholds: Sequence[dict[str, float]]) -> dict[str, float]:
     """Each record at the threshold that the others chose."""
-    told = {}
+    scores = {}
     for column, name in enumerate(outputs):
         own = np.array([thresholds[number][name] for number in learned.member])
         called = (probabilities[:, column] >= own).astype(np.float64)
-        told[name] = Counts.at(truth[:, column].astype(np.float64), called, 0.5).f1
-    return told
+        known = ~np.isnan(truth[:, column])
+        scores[name] = Counts.at(truth[known, column].astype(np.float64), called[known], 0.5).f1
+    return scores
 
 
 def _ensemble(learned: Learned, scales: Scales) -> Ensemble:
     made = Ensemble(learned.members, scales.every, scales.member)
     made.eval()
     return made
-
-
-def _status(records: int) -> str:
-    return f"cross-validated on {records} records of PTB-XL; not cleared for clinical use"
 
 
 def _signature(stage: Stage, members: int) -> Signature:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipelines.ecg.ptbxl import Row
 
 INFARCTION = frozenset({"IMI", "ILMI", "IPLMI", "IPMI", "ASMI", "AMI", "ALMI", "LMI", "PMI"})
 """SCP-ECG statements of an infarction. Injury without one (INJAS and the like) is none."""
@@ -26,13 +28,25 @@ def infarction(codes: Mapping[str, float]) -> float:
 
 
 def site(name: str, codes: Mapping[str, float]) -> float:
+    """1 or 0, whatever the likelihood."""
     return float(bool(SITES[name] & codes.keys()))
 
 
-def known_sites(records: list[Mapping[str, float]]) -> tuple[str, ...]:
+def told(row: Row, labels: Sequence[str]) -> NDArray[np.float32]:
+    """Infarction (`MI`), sites and further statements by name: 1, 0, or NaN where a hospital's own table says nothing.
+    """
+    if row.said is not None:
+        return np.array([row.said.get(name, np.nan) for name in labels], np.float32)
+    return np.array([_told(row.codes, name) for name in labels], np.float32)
+
+
+def known_sites(records: Sequence[Row]) -> tuple[str, ...]:
     """Those with a positive among these records, in the order of `SITES`: only these can be learned."""
-    return tuple(name for name in SITES if any(site(name, codes) for codes in records))
+    every = np.stack([told(row, tuple(SITES)) for row in records])
+    return tuple(name for name, column in zip(SITES, every.T, strict=True) if (column == 1).any())
 
 
-def further(codes: Mapping[str, float]) -> NDArray[np.float32]:
-    return np.array([float(name in codes) for name in FURTHER], np.float32)
+def _told(codes: Mapping[str, float], name: str) -> float:
+    if name in SITES:
+        return site(name, codes)
+    return infarction(codes) if name == "MI" else float(name in codes)

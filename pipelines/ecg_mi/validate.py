@@ -6,25 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from gateway.pipeline import Ecg, Floats
+from gateway.pipeline import Ecg
 from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
 from gateway.result import Provenance, Result
 from pipelines.ecg.checking import Checked, check
 from pipelines.ecg.preprocess import in_order
-from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.scoring import Scoring, said_by
 from pipelines.ecg.scoring import score as score_records
 from pipelines.ecg.telling import Scores
-from pipelines.ecg_mi import figures
+from pipelines.ecg_mi import figures, truth
 from pipelines.ecg_mi.decision import decide
 from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL
 from pipelines.ecg_mi.reader import SHORTEST, EcgMi, pooled, sites_of
 from pipelines.ecg_mi.sections import INFARCTION, SITE, sections_of
 from pipelines.ecg_mi.signs import signs_of
-from pipelines.ecg_mi.truth import infarction, site
 from pipelines.validation.progress import Progress, silent
 from pipelines.validation.records import Scored
 
@@ -46,8 +42,8 @@ def score(data: Path, inference: Inference, *, folds: tuple[int, ...] | None = N
         signs = None if checked.beats is None else signs_of(checked.beats)
         return decide(scores, sites, ecg, checked.waves, signs, provenance)
 
-    how = Scoring(EcgMi.name, EcgMi.version, outputs, outputs, _check, ask, told, lambda row: _truth(row, sites), {},
-                  EcgMi.models)
+    how = Scoring(EcgMi.name, EcgMi.version, outputs, outputs, _check, ask, told,
+                  lambda row: truth.told(row, outputs), {}, EcgMi.models)
     scored = score_records(how, data, inference, folds, recordings, progress)
     return replace(scored, further={**scored.further, "sites": figures.sites(scored)})
 
@@ -55,10 +51,6 @@ def score(data: Path, inference: Inference, *, folds: tuple[int, ...] | None = N
 def _check(ecg: Ecg) -> Checked:
     ordered, missing = in_order(ecg.signal, ecg.leads)
     return check(ordered, ecg.rate, missing, shortest=SHORTEST)
-
-
-def _truth(row: Row, sites: Sequence[str]) -> Floats:
-    return np.array([infarction(row.codes), *(site(name, row.codes) for name in sites)], np.float32)
 
 
 def _asked(inference: Inference, checked: Checked, rate: float, member: int | None,

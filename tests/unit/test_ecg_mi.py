@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from gateway.translation import translated
 from pipelines.ecg.beats import find_beats
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.memory import Memory, joined
+from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.synthetic import synthesise
 from pipelines.ecg.telling import Scores
 from pipelines.ecg_mi import decision
@@ -26,6 +28,7 @@ from pipelines.ecg_mi.reader import EcgMi, sites_of
 from pipelines.ecg_mi.sections import FEATURES, INFARCTION, SECTION, SITE, Windows, sections_of
 from pipelines.ecg_mi.signs import SHAPE, Signs, signs_of
 from pipelines.ecg_mi.truth import infarction, known_sites, site
+from pipelines.ecg_mi.truth import told as truth_told
 from pipelines.ecg_mi.words import WORDS
 from tests.builders import study
 from tests.reading import read
@@ -71,6 +74,10 @@ def told(signal: Floats, rate: float = 500.0, **probabilities: float) -> Result:
     return result
 
 
+def row(**codes: float) -> Row:
+    return Row("1", "p1", 1, Path("1"), codes, "", {})
+
+
 def signs(kind: str, seed: int = 1) -> Signs:
     beats = find_beats(synthesise(kind, seed), 500.0)
     assert beats is not None
@@ -95,8 +102,11 @@ def test_each_statement_names_its_sites(code: str, sites: set[str]) -> None:
 
 
 def test_a_site_without_positives_is_not_learned() -> None:
-    assert known_sites([{"ILMI": 100.0}, {"NORM": 100.0}]) == ("inferior", "lateral")
-    assert "septal" not in known_sites([{code: 1.0} for code in ("IMI", "ASMI", "AMI", "ALMI", "LMI")])
+    assert known_sites([row(ILMI=100.0), row(NORM=100.0)]) == ("inferior", "lateral")
+    assert "septal" not in known_sites([row(**{code: 1.0}) for code in ("IMI", "ASMI", "AMI", "ALMI", "LMI")])
+    own = Row("1", "p1", 1, Path("1.npy"), {}, "", {}, {"MI": 1.0, "septal": 1.0})
+    assert known_sites([own]) == ("septal",)
+    assert truth_told(own, ("MI", "septal", "inferior")).tolist() == pytest.approx([1, 1, np.nan], nan_ok=True)
 
 
 # ------------------------------------------------------------ signs
