@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.pipeline import Floats
 from gateway.result import Problem
 from pipelines.ecg.beats import Beats, find_beats
-from pipelines.ecg.contacts import problems_of_beats, problems_of_contact, problems_of_placement
+from pipelines.ecg.contacts import problems_of_beats, problems_of_contact, problems_of_placement, wrong_gain
 from pipelines.ecg.delineation import SHORTEST_SECONDS, Delineation, delineate_beats
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.preprocess import band_pass, fill_gaps, resample
@@ -38,6 +38,7 @@ def check(signal: Floats, rate: float, missing: tuple[str, ...], leads: tuple[st
     problems = problems or problems_of_prepared(prepared, leads) or problems_of_contact(prepared, leads)
     beats = find_beats(filled, rate)
     waves = None if beats is None else delineate_beats(beats)
+    problems = wrong_gain(problems, beats, filled, rate)
     if not problems and beats is not None and waves is not None:
         problems = problems_of_beats(beats)
         if not problems and leads == LEADS:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gateway.pipeline import Floats
 from gateway.result import Problem
-from pipelines.ecg.beats import BEFORE, Beats
+from pipelines.ecg.beats import BEFORE, Beats, find_beats
 from pipelines.ecg.delineation import Delineation
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.quality import named
@@ -18,10 +18,14 @@ HEARTBEAT = 1.2
 ALIKE = 0.65
 """Median correlation of the beats with the median beat: noise has 0.6 at most, PTB-XL's worst lead I 0.73."""
 NO_HEARTBEAT = Problem("no-heartbeat", "No heartbeat was found in the recording.")
-SMALLEST, LARGEST = 0.2, 3.2
-"""mV from peak to peak of the QRS, in the middle one of twelve leads (PTB-XL: 0.27-2.5)."""
-SMALLEST_SINGLE, LARGEST_SINGLE = 0.06, 5.0
-"""The same of lead I alone (PTB-XL: 0.07-2.8)."""
+SMALLEST, LARGEST = 0.2, 3.1
+"""mV from peak to peak of the QRS, in the middle one of twelve leads (PTB-XL: 0.27-3.0)."""
+LARGEST_OF_ALL = 6.5
+"""mV, in whichever lead it is largest (PTB-XL: 0.8-6.4)."""
+SMALLEST_SINGLE, LARGEST_SINGLE = 0.1, 4.0
+"""mV, of lead I alone (PTB-XL: 0.11-3.6)."""
+TINY = 0.005
+"""mV (standard deviation of the middle lead): volts, or counts of a converter, that were taken for mV."""
 OPPOSED = -0.5
 """Correlation of the QRS in I with V6, below which the arms are suspected."""
 UNUSUAL = 90
@@ -48,13 +52,37 @@ def problems_of_contact(prepared: Floats, leads: tuple[str, ...] = LEADS) -> tup
 
 def problems_of_beats(beats: Beats) -> tuple[Problem, ...]:
     """Whether they are beats, each like the next, and as large as hearts make them."""
-    if np.nanmedian(beats.likeness) < ALIKE:
+    if not _regular(beats):
         return (NO_HEARTBEAT,)
-    size = float(np.median(np.ptp(beats.median[:, _QRS], axis=1)))
-    smallest, largest = (SMALLEST, LARGEST) if len(beats.median) > 1 else (SMALLEST_SINGLE, LARGEST_SINGLE)
-    if smallest <= size <= largest:
+    sizes = np.ptp(beats.median[:, _QRS], axis=1)
+    size, most = float(np.median(sizes)), float(sizes.max())
+    smallest, largest = (SMALLEST, LARGEST) if len(sizes) > 1 else (SMALLEST_SINGLE, LARGEST_SINGLE)
+    if smallest <= size <= largest and most <= LARGEST_OF_ALL:
         return ()
-    return (Problem("wrong-gain", f"The QRS measures {size:.2g} mV, which is not plausible: wrong gain?"),)
+    return (_wrong_gain(size if not smallest <= size <= largest else most),)
+
+
+def wrong_gain(problems: tuple[Problem, ...], beats: Beats | None, filled: Floats, rate: float) -> tuple[Problem, ...]:
+    """What only looks noisy, or flat, because it is counted in something else than mV, by that name: `problems` as they
+    are, or the gain instead of them. `filled`: (leads, samples) without NaN."""
+    codes = {problem.code for problem in problems}
+    if beats is not None and codes and codes <= {"too-noisy", "mains-hum"} and _regular(beats):
+        return problems_of_beats(beats) or problems
+    spread = float(np.median(filled.std(axis=1)))
+    if codes != {"flat-leads"} or not 0 < spread < TINY:
+        return problems
+    scaled = find_beats(filled / np.float32(spread), rate)
+    if scaled is None or not _regular(scaled):
+        return problems
+    return (_wrong_gain(spread * float(np.median(np.ptp(scaled.median[:, _QRS], axis=1)))),)
+
+
+def _regular(beats: Beats) -> bool:
+    return bool(np.nanmedian(beats.likeness) >= ALIKE)
+
+
+def _wrong_gain(size: float) -> Problem:
+    return Problem("wrong-gain", f"The QRS measures {size:.2g} mV, which is not plausible: wrong gain?")
 
 
 def problems_of_placement(beats: Beats, waves: Delineation) -> tuple[Problem, ...]:

@@ -72,9 +72,15 @@ def test_an_arm_electrode_that_is_off() -> None:
 
 @pytest.mark.parametrize("factor", [1000.0, 10.0, 0.1, 0.001])
 def test_another_unit_than_millivolts(factor: float) -> None:
-    assert codes(synthesise("normal", 5) * factor)[0] in ("wrong-gain", "flat-leads")
-    if factor > 0.01:
-        assert codes(synthesise("normal", 5) * factor) == ["wrong-gain"]
+    recording = synthesise("normal", 5) + RANDOM.normal(0, 0.01, (12, 5000))
+    assert codes(recording * factor) == ["wrong-gain"]
+    assert [problem.code for problem in check((recording[:1] * factor).astype(np.float32), 500.0, (), ("I",)).problems
+            ] == ["wrong-gain"]
+
+
+def test_noise_and_silence_are_no_wrong_gain() -> None:
+    assert codes(RANDOM.normal(0, 1e-4, (12, 5000))) == ["flat-leads"]
+    assert "wrong-gain" not in codes(synthesise("normal", 5) + RANDOM.normal(0, 0.5, (12, 5000)))
 
 
 def test_nothing_but_noise_has_no_heartbeat() -> None:
