@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -121,3 +123,15 @@ class Transformer(nn.Module):  # type: ignore[misc]
         for layer in self.layers:
             tokens, weight = layer(tokens)
         return self.head(self.norm(tokens[:, 0])), weight.reshape(-1, *self.GRID)
+
+
+class Together(nn.Module):  # type: ignore[misc]
+    """The mean of several networks of one kind: logits and attention."""
+
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, attention = zip(*(network(x) for network in self.networks), strict=True)
+        return torch.stack(logits).mean(dim=0), torch.stack(attention).mean(dim=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from pipelines.asthma.combine import Combination, fitted
 from pipelines.asthma.export import Served, write
 from pipelines.asthma.labels import OUTPUTS
 from pipelines.asthma.memory import written
-from pipelines.asthma.network import DenseNet, Transformer
+from pipelines.asthma.network import DenseNet, Together, Transformer
 from pipelines.asthma.train_clips import Halves, Learned, gather, synthetic
 from pipelines.learning.folds import Indices, Numbers, grouped_folds
 from pipelines.learning.training import Plan, seed_everything
@@ -40,24 +41,31 @@ SYNTHETIC = 2000
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is trained: passes over the synthetic sounds and the real clips, and the highest learning rates."""
+    """How a network is trained: passes over the synthetic sounds and the real clips, the highest learning rates, and
+    how often, from another beginning each time: what is used is the mean."""
 
     network: type[nn.Module]
     first_epochs: int
     first_peak: float
     epochs: int
     peak: float
+    times: int = 1
 
 
-RECIPES = {"transformer": Recipe(Transformer, 4, 2e-3, 4, 1e-3), "dense": Recipe(DenseNet, 2, 4e-3, 1, 1e-3)}
+RECIPES = {"transformer": Recipe(Transformer, 4, 2e-3, 4, 1e-3, 3), "dense": Recipe(DenseNet, 2, 4e-3, 1, 1e-3)}
+"""Three transformers take as long as one DenseNet."""
+_APART = 1000
+"""Between the seeds of one beginning and the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrossValidated:
-    """`networks`: one for each fold. `logits`: (recordings, outputs), each from the network that has not heard it."""
+    """`networks`: one for each fold. `logits`: (recordings, outputs), each from the network that has not heard it.
+    `each`: the same, (times, recordings, outputs), of every beginning."""
 
     networks: tuple[nn.Module, ...]
     logits: Numbers
+    each: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +85,8 @@ def train(data: Path, out: Path, *, recordings: Recordings, seed: int = 0, devic
           progress: Progress = silent) -> dict[str, Any]:
     """Train on the layout under `data` and write `asthma` into the model repository `out`.
 
-    About ten minutes on one core. Both networks are cross-validated over subjects; the five of the better one are
-    exported together. `epochs`: passes over the real clips, else the recipe's. Returns figures and the file's SHA-256.
+    About ten minutes on one core. Both networks are cross-validated over subjects; those of the better one are exported
+    together. `epochs`: passes over the real clips, else the recipe's. Returns figures and the file's SHA-256.
     Raises Unusable without such data, and where they lack a class.
     """
     torch.set_num_threads(1)
@@ -93,6 +101,7 @@ def train(data: Path, out: Path, *, recordings: Recordings, seed: int = 0, devic
         progress(f"{name}: " + told(figures(learned, folds, tried[name].logits)))
     best = max(tried, key=lambda name: _worth(figures(learned, folds, tried[name].logits)))
     sha256, report = _export(learned, folds, tried, best, out / MODEL, seed)
+    _keep_log(job.folder, out / MODEL / "log.csv")
     shutil.rmtree(job.folder, ignore_errors=True)
     progress(f"wrote {MODEL}/1/model.onnx ({best}), SHA-256 {sha256}")
     return {"sha256": sha256, **report}
@@ -100,7 +109,17 @@ def train(data: Path, out: Path, *, recordings: Recordings, seed: int = 0, devic
 
 def cross_validated(name: str, recipe: Recipe, learned: Learned, folds: Indices, made: Synthetic,
                     job: Job) -> CrossValidated:
-    """Learn from synthetic sounds once, then from the real ones of all folds but one, fold by fold."""
+    """From each beginning: learn from synthetic sounds once, then from the real ones of all folds but one, fold by
+    fold. The mean of a fold's networks is what the fold has."""
+    every = [_from_one_beginning(name, recipe, learned, folds, made, replace(
+        job, seed=job.seed + _APART * number, folder=job.folder / str(number))) for number in range(recipe.times)]
+    each = np.stack([logits for _, logits in every])
+    networks = tuple(Together(own) for own in zip(*(networks for networks, _ in every), strict=True))
+    return CrossValidated(networks, each.mean(axis=0), each)
+
+
+def _from_one_beginning(name: str, recipe: Recipe, learned: Learned, folds: Indices, made: Synthetic,
+                        job: Job) -> tuple[list[nn.Module], Numbers]:
     seed_everything(job.seed)
     first = recipe.network(len(OUTPUTS))
     if job.tricks.synthesis:
@@ -110,7 +129,7 @@ def cross_validated(name: str, recipe: Recipe, learned: Learned, folds: Indices,
         network = _fine_tuned(name, copy.deepcopy(first), recipe, learned, np.flatnonzero(folds != fold), fold, job)
         logits[folds == fold] = logits_of(network, learned)[folds == fold]
         networks.append(network)
-    return CrossValidated(tuple(networks), logits)
+    return networks, logits
 
 
 def _first(name: str, network: nn.Module, recipe: Recipe, made: Synthetic, job: Job) -> nn.Module:
@@ -219,11 +238,29 @@ def _export(learned: Learned, folds: Indices, tried: dict[str, CrossValidated], 
     thresholds = _thresholds(learned, probability)
     found = {name: figures(learned, folds, one.logits) for name, one in tried.items()}
     report = {"network": best, "seed": seed, "subjects": len(set(learned.subjects)), "recordings": len(learned.truth),
-              "folds": FOLDS, "auc": {name: {way: {label: round(value, 4) for label, value in values.items()}
-                                             for way, values in one.items()} for name, one in found.items()}}
+              "folds": FOLDS, "spread": {name: _spread(learned, folds, one) for name, one in tried.items()},
+              "auc": {name: {way: {label: round(value, 4) for label, value in values.items()}
+                             for way, values in one.items()} for name, one in found.items()}}
     model = Served(chosen.networks, whole, regressions(learned, folds, chosen.logits))
     sha256 = write(model, thresholds, folder, learned, written(learned.marks, [int(fold) for fold in folds]), report)
     return sha256, {"thresholds": thresholds, **report}
+
+
+def _spread(learned: Learned, folds: Indices, one: CrossValidated) -> dict[str, list[float]]:
+    """AUC of asthma and abnormal by the networks of each beginning alone, with the features."""
+    found = [figures(learned, folds, logits)["both"] for logits in one.each]
+    return {label: [round(values[label], 4) for values in found] for label in ("asthma", "abnormal")}
+
+
+def _keep_log(folder: Path, file: Path) -> None:
+    """One table of the logs of all networks: which beginning, which network and part, and what each epoch gave."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, ("beginning", "network", "epoch", "loss", "rate", "seconds"))
+        writer.writeheader()
+        for log in sorted(folder.glob("*/*/log.csv")):
+            with log.open(newline="", encoding="utf-8") as lines:
+                writer.writerows({"beginning": log.parts[-3], "network": log.parts[-2], **line}
+                                 for line in csv.DictReader(lines))
 
 
 def _thresholds(learned: Learned, probability: Numbers) -> dict[str, float]:

@@ -85,7 +85,12 @@ def test_a_training_makes_a_model_that_validates(tmp_path: Path) -> None:
     data = layout(tmp_path / "data")
     told = train(data, tmp_path / "models", recordings=RecordingFiles(), epochs=1, synthetic_sounds=32)
     assert set(told["auc"]) == {"transformer", "dense"}
+    assert {label: len(found) for label, found in told["spread"]["transformer"].items()} == {"asthma": 3, "abnormal": 3}
     assert not (tmp_path / "models/asthma/training").exists()
+    with (tmp_path / "models/asthma/log.csv").open() as lines:
+        log = list(csv.DictReader(lines))
+    assert {line["beginning"] for line in log if line["network"] == "transformer-4"} == {"0", "1", "2"}
+    assert sum(line["network"] == "dense-first" for line in log) == 2
     scored = score(data, EmbeddedInference(tmp_path / "models", 60, 1), recordings=RecordingFiles())
     figures = report(scored)
     assert list(figures["labels"]) == ["asthma", "abnormal"]

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from gateway.errors import Unusable
 from gateway.pipeline import Floats
+from pipelines.dermoscopy.collage import collage
 from pipelines.dermoscopy.colour import Mask, hsv, lab, lamp
 from pipelines.dermoscopy.features import COLOURS, colour_shares, colours_seen, features
 from pipelines.dermoscopy.hair import hair_mask, painted_over
@@ -233,3 +234,23 @@ def test_a_table_is_read_with_what_nobody_said(tmp_path: Path) -> None:
     assert (one.truth, one.age, one.sex) == ({"melanoma": 1.0, "seborrheic_keratosis": 0.0}, 70.0, "M")
     assert (two.truth, two.sex) == ({"melanoma": 0.0}, "")
     assert np.isnan(two.age)
+
+
+def test_a_collage_is_put_together_of_the_pictures() -> None:
+    """Tiles (every third seed) or ellipses of those that are given; the same seed gives the same."""
+    given = [np.full((64, 64, 3), level, np.float32) for level in (0.2, 0.5, 0.8)]
+    for seed in range(6):
+        asked: list[int] = []
+
+        def picture(number: int, asked: list[int] = asked) -> Floats:
+            asked.append(number)
+            return given[number]
+
+        made = collage(seed, picture, len(given))
+        assert (made.shape, made.dtype) == ((64, 64, 3), np.float32)
+        assert 0 <= made.min() <= made.max() <= 1
+        if seed % 3 == 0:
+            assert {round(float(level), 3) for level in np.unique(made)} <= {round(0.2 + 0.3 * n, 3) for n in asked}
+        else:
+            assert len(np.unique(made)) > 3
+        np.testing.assert_array_equal(made, collage(seed, given.__getitem__, len(given)))
