@@ -87,6 +87,9 @@ def test_records_of_every_format_are_scored_as_the_same_ecg(data: Path, package:
     assert told["out_of_fold"] == {"n": 0}
     assert told["verdicts"]["one_of_them"]["pathology"] == 8
     assert told["findings"]["AFIB"]["sensitivity"] == 1
+    lenient, strict = told["operating_curve"][0], told["operating_curve"][-1]
+    assert (lenient["ANY"], lenient["one_of_them"]["pathology"]) == (0, 8)
+    assert lenient["other"]["pathology"] >= strict["other"]["pathology"]
     by_kind = np.array([record.probability["AFIB"] for record in scored.records]).reshape(3, 4)
     assert np.ptp(by_kind, axis=1).max() < 0.02
 
