@@ -139,8 +139,14 @@ class _Scorer:
     def _at_other_levels(self, scores: Scores, ecg: Ecg, checked: Checked) -> tuple[Verdict, ...]:
         if ANY not in self._how.further_thresholds:
             return ()
-        return tuple(self._decided(replace(scores, thresholds={**scores.thresholds, ANY: level}), ecg, checked).verdict
-                     for level in LEVELS)
+
+        def at(level: float) -> Verdict:
+            return self._decided(replace(scores, thresholds={**scores.thresholds, ANY: level}), ecg, checked).verdict
+
+        lowest, highest = at(LEVELS[0]), at(LEVELS[-1])
+        if lowest is highest:  # a higher limit never makes a verdict worse, so it is the same in between
+            return (lowest,) * len(LEVELS)
+        return (lowest, *(at(level) for level in LEVELS[1:-1]), highest)
 
     def _scores(self, checked: Checked, rate: float, member: int | None) -> Scores | None:
         if not checked.prepared.shape[1]:
