@@ -31,24 +31,25 @@ def recording(kind: str, seed: int, leads: int) -> Callable[[tuple[Instance, ...
     return lambda instances: Ecg(signal, RATE, LEADS[:leads], instances[0].sop_instance_uid, channels)
 
 
-def milliseconds(pipeline: Pipeline, leads: int, inference: Inference) -> list[float]:
-    """Of each recording, three kinds by turns."""
-    of, took = study("ecg"), []
+def milliseconds(pipeline: Pipeline, leads: int, inference: Inference) -> tuple[list[float], list[float]]:
+    """Of each recording, three kinds by turns: on the wall's clock, and the processor's over all threads."""
+    of, wall, processor = study("ecg"), [], []
     for number in range(3 * ROUNDS + 1):
         load = recording(KINDS[number % 3], number, leads)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         read(pipeline, of, load, inference)
-        took.append(1000 * (time.perf_counter() - began))
-    return took[1:]
+        wall.append(1000 * (time.perf_counter() - began))
+        processor.append(1000 * (time.process_time() - worked))
+    return wall[1:], processor[1:]
 
 
 def main() -> None:
     inference = EmbeddedInference(MODELS, 60, 0)
     for pipeline, leads in ((ecg_12lead.PIPELINE, 12), (ecg_1lead.PIPELINE, 1)):
-        took = milliseconds(pipeline, leads, inference)
-        progress(f"{pipeline.name}: {min(took):.0f}-{max(took):.0f} ms")
-        note = f"ms a record, median of {len(took)}, embedded, after decoding"
-        against_limit(f"{pipeline.name}_record_ms", median(took), LIMIT, digits=0, note=note)
+        wall, processor = milliseconds(pipeline, leads, inference)
+        progress(f"{pipeline.name}: {min(wall):.0f}-{max(wall):.0f} ms")
+        note = f"ms a record, median of {len(wall)}, embedded, after decoding; {median(processor):.0f} on the processor"
+        against_limit(f"{pipeline.name}_record_ms", median(wall), LIMIT, digits=0, note=note)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def newer_model(g: GatewayProcess) -> None:
     model = Path(g.settings["model_repository"]) / "ecg_12lead"
     (model / "1").rename(model / "2")
     config = (model / "config.pbtxt").read_text(encoding="utf-8")
-    assert config.count("versions: 1") == config.count('"2.0.0"') == 1
-    (model / "config.pbtxt").write_text(config.replace("versions: 1", "versions: 2").replace('"2.0.0"', '"3.0.0"'),
+    assert config.count("versions: 1") == config.count('"2.1.0"') == 1
+    (model / "config.pbtxt").write_text(config.replace("versions: 1", "versions: 2").replace('"2.1.0"', '"3.0.0"'),
                                         encoding="utf-8")
 
 

@@ -49,7 +49,7 @@ def change(repository: Path, old: str, new: str) -> None:
 
 def test_release_says_what_the_config_says(inference: EmbeddedInference) -> None:
     release = inference.release(NAME)
-    assert (release.name, release.version, release.demonstration) == (NAME, "2.0.0", False)
+    assert (release.name, release.version, release.demonstration) == (NAME, "2.1.0", False)
     assert len(release.sha256) == 64
     assert release.parameters["labels"].endswith(",NORM")
 
