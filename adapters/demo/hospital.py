@@ -60,6 +60,7 @@ def configuration(folder: Path, pacs: int, ris: int, ehr: int) -> dict[str, Any]
         "data_dir": str(folder / "data"),
         "assembly": {"quiet_seconds": 2},
         "routes": [{"name": "resting ECG", "when": {"Modality": "ECG"}, "pipeline": "ecg_12lead"},
+                   {"name": "resting ECG, infarction", "when": {"Modality": "ECG"}, "pipeline": "ecg_mi"},
                    {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_ct"},
                    {"name": "head MR", "when": {"Modality": "MR", "BodyPartExamined": ["absent", _HEAD]},
                     "pipeline": "stroke_mr"},

@@ -28,3 +28,4 @@ SITES: tuple[Label, ...] = (
           "Lateral infarction, new or old", ACUITY, ("I", "aVL", "V5", "V6")),
 )
 """SNOMED CT has the site only in concepts of acute infarction; the words beside the code say what is known."""
+LABELS: tuple[Label, ...] = (MI, *SITES)

@@ -21,6 +21,8 @@ TOKEN = 25
 _WIDTH, _HEADS = 48, 4
 _BEAT = 64
 _FINE, _COARSE = 5, 5
+_LITTLE = 0.01
+"""Keeps the root from making much of rounding near nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +201,8 @@ class Ensemble(nn.Module):  # type: ignore[misc]
         counted = (weights > 0).to(each.dtype)
         over = (counted @ self.over).clamp_min(1e-6)
         when = torch.einsum("bwo,ws->bos", each * counted[:, :, None], self.over) / over[:, None]
-        when = when / when.amax(dim=2, keepdim=True).clamp_min(1e-6)
-        return torch.sqrt(shown * (0.1 + 0.9 * when[:, :, None]))
+        when = when / when.amax(dim=2, keepdim=True).clamp_min(1e-3)
+        return torch.sqrt(shown * (0.1 + 0.9 * when[:, :, None]) + _LITTLE**2) - _LITTLE
 
 
 def _coverage(windows: Windows) -> Floats:

@@ -22,9 +22,9 @@ from tests.builders import study
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("channels", "pipeline"), [(12, "ecg_12lead"), (8, "ecg_12lead"), (2, "ecg_1lead"),
-                                                    (1, "ecg_1lead")])
-def test_the_number_of_channels_chooses_the_reader(channels: int, pipeline: str) -> None:
+@pytest.mark.parametrize(("channels", "pipelines"), [
+    (12, ["ecg_12lead", "ecg_mi"]), (8, ["ecg_12lead", "ecg_mi"]), (2, ["ecg_1lead"]), (1, ["ecg_1lead"])])
+def test_the_number_of_channels_chooses_the_readers(channels: int, pipelines: list[str]) -> None:
     leads = (*LEADS[:2], *LEADS[6:])[:channels] if channels < 12 else LEADS
     rows = synthesise("normal", 1)[[LEADS.index(lead) for lead in leads]]
     source = EcgSource(("test", "1"), Patient("x"), rows, 500.0, leads, datetime.now(UTC))
@@ -36,9 +36,9 @@ def test_the_number_of_channels_chooses_the_reader(channels: int, pipeline: str)
     instances = tuple(replace(i, tags={**i.tags, **tags, "Modality": "ECG"}) for i in base.instances)
     of = replace(base, series=(replace(base.series[0], instances=instances),))
     chosen, _ = route_study(load(ROOT / "config" / "gateway.yaml", {}).routes, of)
-    assert [route.pipeline for route in chosen] == [pipeline]
+    assert [route.pipeline for route in chosen] == pipelines
 
 
 def test_without_the_number_it_is_taken_for_twelve_leads() -> None:
     chosen, _ = route_study(load(ROOT / "config" / "gateway.yaml", {}).routes, study("ecg"))
-    assert [route.pipeline for route in chosen] == ["ecg_12lead"]
+    assert [route.pipeline for route in chosen] == ["ecg_12lead", "ecg_mi"]

@@ -37,6 +37,7 @@ def test_the_default_file_says_what_the_defaults_are() -> None:
     assert shipped == defaults
     assert [(route["pipeline"], route["when"]) for route in routes] == [
         ("ecg_12lead", {"Modality": "ECG", "NumberOfWaveformChannels": {"not": "< 3"}}),
+        ("ecg_mi", {"Modality": "ECG", "NumberOfWaveformChannels": {"not": "< 3"}}),
         ("ecg_1lead", {"Modality": "ECG", "NumberOfWaveformChannels": "< 3"}), ("chest_ct", {"Modality": "CT"}),
         ("stroke_mr", {"Modality": "MR", "BodyPartExamined": ["absent", "/brain|head|skull|neuro|cereb|cran/"]}),
         ("dermoscopy", {"Modality": ["DMS", "XC"]}), ("asthma", {"Modality": ["AU", "RESP"]})]
