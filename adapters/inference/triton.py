@@ -36,6 +36,7 @@ class TritonInference:
         self._client = triton.InferenceServerClient(url, channel_args=_CHANNEL)
         self._repository, self._timeout = model_repository, timeout_seconds
         self._checked: dict[str, tuple[Entry, ModelRelease]] = {}
+        self._verified: dict[str, tuple[str, int, int, int]] = {}
 
     def models(self) -> tuple[str, ...]:
         return model_names(self._repository)
@@ -43,7 +44,7 @@ class TritonInference:
     def release(self, model: str) -> ModelRelease:
         """Asks the server. Raises NotReady (down, not loaded, another version or hash), Transient on timeout."""
         entry = read_entry(self._repository, model)
-        verified_bytes(entry)
+        self._verify(entry)
         version = str(entry.version)
         if not self._asked(lambda: self._client.is_model_ready(model, version, client_timeout=_QUESTION_SECONDS)):
             raise NotReady(f"model {model} version {version} is not ready on the Triton server")
@@ -54,6 +55,13 @@ class TritonInference:
         release = release_from(model, entry.version, parameters)
         self._checked[model] = (entry, release)
         return release
+
+    def _verify(self, entry: Entry) -> None:
+        """The local file is hashed once, and again when it or the hash that it should have has changed."""
+        known = (entry.parameters.get("sha256", ""), *_state(entry.file))
+        if self._verified.get(entry.name) != known:
+            verified_bytes(entry)
+            self._verified[entry.name] = known
 
     def infer(self, model: str, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Arrays:
         """Raises Transient on timeout or a lost server, NotReady as `release`, Permanent on wrong names or shapes."""
@@ -85,6 +93,15 @@ class TritonInference:
             return question()
         except InferenceServerException as error:
             raise _told(error) from error
+
+
+def _state(file: Path) -> tuple[int, int, int]:
+    """Changes with the file; zeros where there is none."""
+    try:
+        told = file.stat()
+    except OSError:
+        return 0, 0, 0
+    return told.st_mtime_ns, told.st_size, told.st_ino
 
 
 def _input(tensor: Any, array: Array) -> triton.InferInput:

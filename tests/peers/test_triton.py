@@ -98,6 +98,17 @@ def test_a_server_with_another_file_is_not_ready(server: Triton, tmp_path: Path)
     inference.close()
 
 
+def test_a_file_that_changes_is_hashed_again(server: Triton, tmp_path: Path) -> None:
+    shutil.copytree(server.repository / NAME, tmp_path / NAME)
+    inference = TritonInference(server.address, tmp_path, 30)
+    assert inference.release(NAME) == inference.release(NAME)
+    file = tmp_path / NAME / "1" / "model.onnx"
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(NotReady, match="not the one"):
+        inference.release(NAME)
+    inference.close()
+
+
 def _sha256(file: Path) -> str:
     import hashlib
 
