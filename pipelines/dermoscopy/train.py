@@ -241,7 +241,7 @@ def _strangest(data: Data, space: Space, strange: Features, folds: fitting.Indic
                         fitting.STRANGE_REACH)
         return np.asarray(plain @ weights + offset)
 
-    return round(float(np.quantile(out_of_fold(folds, run), 0.993)), 4)
+    return round(float(np.quantile(out_of_fold(folds, run), 0.987)), 4)
 
 
 def _write(network: DermoscopyNet, pictures: Pictures, found: fitting.Indices, data: Data, folder: Path,
