@@ -161,7 +161,8 @@ def test_the_filler_number_stands_in_where_there_is_no_accession_number() -> Non
     reading("ct", study_fields={"of": builders.patient(patient_id="", name="", issuer="", birth_date="", sex="")}),
     reading("ct", study_fields={"of": builders.patient(name="Yamada^Tarou=山田^太郎=やまだ^たろう")}),
     reading("ct", result_fields={"summary": "a|b^c&d~e\\f\nsecond line"}),
-], ids=range(7))
+    reading("ct", result_fields={"summary": "A sentence of six words. " * 20}),
+], ids=range(8))
 def test_hl7apy_validates_it(told: Reading, level: int) -> None:
     assert parse_message(ENCODER.encode(told, None, "RIS").content.decode(), validation_level=level).validate()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from textwrap import wrap
 
 from adapters.hl7.content.segments import escape
 from gateway.case import Completeness, Reading
@@ -21,6 +22,8 @@ VERDICT_CODES: dict[Verdict, Code] = {Verdict.NORMAL: NORMAL, Verdict.PATHOLOGY:
                                       Verdict.UNDETERMINED: UNDETERMINED}
 _REPORT, _ECG_REPORT = "18748-4^Diagnostic imaging study^LN", "11524-6^EKG study^LN"
 _RATIO = "1^no units^UCUM"
+_LINE = 180
+"""Characters of a line of the report: receivers that go by older lengths take no more than 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def _statement(reading: Reading) -> str:
 def _report(reading: Reading) -> list[Observation]:
     modalities = {instance.tags.get("Modality") for instance in reading.selection.instances}
     identifier = _ECG_REPORT if modalities == {"ECG"} else _REPORT
-    lines = [line for text in _lines(reading) for line in text.splitlines() if line.strip()]
+    lines = [line for text in _lines(reading) for told in text.splitlines() for line in wrap(told, _LINE)]
     return [Observation("TX", identifier, escape(line), group=str(number)) for number, line in enumerate(lines, 1)]
 
 
