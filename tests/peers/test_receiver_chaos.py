@@ -162,7 +162,7 @@ def power_cuts(folder: Path, kind: type[PowerCut], number: int) -> None:
         assert len(acknowledged(working)) > 2 * number
 
 
-@pytest.mark.timeout(60 + 10 * CUTS)
+@pytest.mark.timeout(60 + 30 * CUTS)
 def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path: Path) -> None:
     print(f"CHAOS_SEED={SEED}, {CUTS} power cuts")
     power_cuts(tmp_path, PowerCut, CUTS)
