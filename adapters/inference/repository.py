@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,19 @@ def read_entry(repository: Path, name: str) -> Entry:
     """Raises NotReady where there is no such model, its config.pbtxt is unreadable or it has no version."""
     folder = repository / name
     try:
-        text = (folder / "config.pbtxt").read_text(encoding="utf-8")
-        config = text_format.Parse(text, model_config_pb2.ModelConfig())
+        config = _parsed((folder / "config.pbtxt").read_text(encoding="utf-8"))
     except (OSError, text_format.ParseError) as error:
         raise NotReady(f"model {name} has no readable config.pbtxt") from error
     if config.name not in ("", name):
         raise NotReady(f"config.pbtxt of model {name} is of another model")
     version = _version(folder, config)
     return Entry(name, version, folder / str(version) / (config.default_model_filename or "model.onnx"), config)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """The same text is the same message, which nobody changes: a model is asked for with each study."""
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
 def _version(folder: Path, config: Any) -> int:
