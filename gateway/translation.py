@@ -91,7 +91,7 @@ def _summary(english: Result, told: Result, language: str) -> str:
 
 def _figure(measurement: Measurement) -> str:
     unit = "" if measurement.unit.value == "1" else f" {measurement.unit_name}"
-    return f"{measurement.name} {measurement.value:g}{unit}."
+    return f"{measurement.name} {measurement.value:g}{unit}".removesuffix(".") + "."
 
 
 def _conclusion(english: Result, told: Result, language: str) -> str:
