@@ -161,7 +161,7 @@ class Member(nn.Module):  # type: ignore[misc]
         outputs = self.shape.outputs
         logits = self.seen(self.windows(ecg)) + self.record(beat, features)[:, None]
         seen, _ = self.each_lead(coarse(ecg))
-        shown = torch.relu(seen)
+        shown = torch.relu(seen - seen.mean(dim=3, keepdim=True))  # what stands out, not what a lead shows all along
         return logits[:, :, :outputs], shown / shown.amax(dim=(2, 3), keepdim=True).clamp_min(1e-3)
 
 

@@ -12,7 +12,7 @@ from adapters.inference.embedded import EmbeddedInference
 from gateway.pipeline import Ecg, Pipeline
 from gateway.ports import Inference
 from gateway.study import Instance
-from pipelines import ecg_1lead, ecg_12lead
+from pipelines import ecg_1lead, ecg_12lead, ecg_mi
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.synthetic import KINDS, RATE, synthesise
 from tests.bench.lines import against_limit, progress
@@ -45,7 +45,7 @@ def milliseconds(pipeline: Pipeline, leads: int, inference: Inference) -> tuple[
 
 def main() -> None:
     inference = EmbeddedInference(MODELS, 60, 0)
-    for pipeline, leads in ((ecg_12lead.PIPELINE, 12), (ecg_1lead.PIPELINE, 1)):
+    for pipeline, leads in ((ecg_12lead.PIPELINE, 12), (ecg_1lead.PIPELINE, 1), (ecg_mi.PIPELINE, 12)):
         wall, processor = milliseconds(pipeline, leads, inference)
         progress(f"{pipeline.name}: {min(wall):.0f}-{max(wall):.0f} ms")
         note = f"ms a record, median of {len(wall)}, embedded, after decoding; {median(processor):.0f} on the processor"
