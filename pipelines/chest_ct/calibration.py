@@ -37,6 +37,18 @@ def curves_of(release: ModelRelease, labels: tuple[str, ...]) -> dict[str, Curve
         raise Permanent(f"model {release.name} has no usable calibration and thresholds") from error
 
 
+SPECIFICITY = 0.96
+"""Of the verdict, on the cases that calibrate it: the operating point."""
+
+
+def operating_point(probability: Numbers, truth: Numbers) -> float:
+    """The verdict's threshold: just above `SPECIFICITY` of the cases without disease."""
+    without = probability[truth <= 0.5]
+    if not without.size:
+        return 0.5
+    return round(float(np.clip(np.quantile(without, SPECIFICITY) + 0.01, 0.1, 0.95)), 3)
+
+
 def threshold(probability: Numbers, truth: Numbers) -> float:
     """From where on something counts as present: at least one half, and above 98 % of the cases without it."""
     without = probability[truth <= 0.5]

@@ -22,37 +22,39 @@ from pipelines.chest_ct.measures import DENSITY, VOLUME
 
 ERROR = Code("CTRECERR", "99TRIAGE", "Reconstruction error of the lungs")
 NO_UNITS = Code("1", "UCUM", "no units")
+GENERAL = ABNORMAL, UNUSUAL
+"""Outputs that name no disease: the classifier's verdict on the lungs and the reconstruction error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the networks say: score and curve by kind and for `unusual` (there the logarithm of the error)."""
+    """What the networks say: score and curve by kind, for `abnormal` (the classifier's own) and for `unusual` (there
+    the logarithm of the error)."""
 
     values: dict[str, float]
     curves: dict[str, Curve]
 
     def probability(self, label: str) -> float:
-        """Of a kind or of `unusual`; of `abnormal`: that of the label which speaks for it."""
-        label = self._speaker() if label == ABNORMAL else label
+        """Of one output alone."""
         return self.curves[label].probability(self.values[label])
 
     def threshold(self, label: str) -> float:
-        """As `probability`."""
-        return self.curves[self._speaker() if label == ABNORMAL else label].threshold
+        """A finding's own; `abnormal` and `unusual` have one together, the verdict's."""
+        shared = ABNORMAL if ABNORMAL in self.curves else UNUSUAL
+        return self.curves[shared if label in GENERAL else label].threshold
 
-    def _speaker(self) -> str:
-        """The most probable of the present kinds, else `unusual`; where none is present, the one nearest to its
-        threshold."""
-        present = self.present()
-        if present:
-            return max(present, key=lambda label: (label != UNUSUAL, self.probability(label)))
-        return max(self.values, key=lambda label: self.probability(label) / self.threshold(label))
+    def overall(self) -> float:
+        """The maximum of `abnormal` and `unusual`. A present kind lifts it to the threshold, and has the first place in
+        lists by probability: then it is held to the kind's own."""
+        maximum = max(self.probability(label) for label in GENERAL if label in self.values)
+        kinds = [self.probability(label) for label in self.present() if label not in GENERAL]
+        return max(self.threshold(ABNORMAL), min(maximum, max(kinds))) if kinds else maximum
 
     def present(self) -> tuple[str, ...]:
-        """Kinds (and `unusual`, last) that reach their threshold, the most urgent first."""
-        acuity = {label.name: label.acuity for label in LABELS} | {UNUSUAL: 0.0}
+        """What reaches its threshold: kinds, the most urgent first, then `abnormal` and `unusual`."""
+        acuity = {label.name: label.acuity for label in LABELS} | dict.fromkeys(GENERAL, 0.0)
         told = [label for label in self.values if self.probability(label) >= self.threshold(label)]
-        return tuple(sorted(told, key=lambda label: -self.probability(label) * acuity[label]))
+        return tuple(sorted(told, key=lambda label: (label in GENERAL, -self.probability(label) * acuity[label])))
 
 
 def findings(scores: Scores, regions: dict[str, ImageRegion | None]) -> tuple[Finding, ...]:
@@ -67,8 +69,9 @@ def findings(scores: Scores, regions: dict[str, ImageRegion | None]) -> tuple[Fi
     for label in (one for one in LABELS if one.name in scores.values or one.name == ABNORMAL):
         is_overall = label.name == ABNORMAL
         where = overall if is_overall else regions.get(label.name)
-        made.append(Finding(label.name, label.code, label.display, scores.probability(label.name),
-                            scores.threshold(label.name), label.acuity, (error,) if is_overall else (), where))
+        told = scores.overall() if is_overall else scores.probability(label.name)
+        made.append(Finding(label.name, label.code, label.display, told, scores.threshold(label.name), label.acuity,
+                            (error,) if is_overall else (), where))
     return tuple(made)
 
 

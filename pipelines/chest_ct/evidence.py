@@ -25,8 +25,8 @@ ERROR_SHOWN = 0.12, 0.6
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that was computed for one study. `kinds`: what the classifier tells apart; `scores` (slabs shown, kinds),
-    `maps` (slabs shown, kinds, cells, cells): logits; `error` (slabs shown, SIZE, SIZE)."""
+    """All that was computed for one study. `kinds`: the classifier's outputs; `scores` (slabs shown, kinds), `maps`
+    (slabs shown, kinds, cells, cells): logits; `error` (slabs shown, SIZE, SIZE)."""
 
     volume: Volume
     working: Working
@@ -92,20 +92,21 @@ def volume_of(reading: Reading, present: tuple[str, ...]) -> EvidenceVolume:
 
     The key slice is the one that `picture` shows.
     """
+    findings = tuple(kind for kind in reading.kinds if kind != ABNORMAL)
     shown, told_of = range(reading.view.slabs.size), (*reading.kinds, UNUSUAL)
     of_kind = [np.stack([as_bytes(turned_back(reading.heat(told, slab), reading.working.flips)) for slab in shown])
                for told in told_of]
     together = np.maximum.reduce([of_kind[told_of.index(label)] for label in _speaking(present)])
-    values = np.stack([together, *of_kind[:-1]])
+    values = np.stack([together, *(of_kind[told_of.index(label)] for label in findings)])
     plane_of = {int(slab): shown for shown, slab in enumerate(reading.view.slabs)}
     planes = tuple(plane_of.get(int(slab), -1) for slab in reading.working.slab_of)
-    labels = (ABNORMAL, *reading.kinds)
+    labels = (ABNORMAL, *findings)
     return EvidenceVolume(labels, values, reading.volume.slices, planes, _key_slice(reading, present))
 
 
 def _speaking(present: tuple[str, ...]) -> list[str]:
-    """The present kinds; the error where there is none."""
-    return [label for label in present if label != UNUSUAL] or [UNUSUAL]
+    """The present kinds; without one, what else is present; the error where nothing is."""
+    return [label for label in present if label not in (ABNORMAL, UNUSUAL)] or list(present) or [UNUSUAL]
 
 
 def _key_slice(reading: Reading, present: tuple[str, ...]) -> int:

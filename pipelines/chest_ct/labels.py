@@ -57,15 +57,16 @@ OVERALL = Label(ABNORMAL, Code("274533004", "SCT", "Abnormal findings on diagnos
 LABELS = (*FINDINGS, OVERALL)
 """The specific ones first: lists of findings keep this order."""
 KINDS = ("opacity", "nodule", "effusion", "emphysema")
-"""What the model that comes with the gateway has learned; see `learned`."""
+"""The findings that the model that comes with the gateway has learned; see `learned`."""
 
 
 def learned(release: ModelRelease) -> tuple[Label, ...]:
-    """The findings that a classifier was trained for, in the order of its outputs; the others are not looked for.
+    """What a classifier was trained for, in the order of its outputs: findings, and `OVERALL` where it tells diseased
+    lungs from healthy ones as well. The other findings are not looked for.
 
     Raises Permanent where it names something else.
     """
-    known = {label.name: label for label in FINDINGS}
+    known = {label.name: label for label in LABELS}
     names = [name for name in release.parameters.get("labels", "").split(",") if name]
     if not names or any(name not in known for name in names):
         raise Permanent(f"model {release.name} has other labels than this pipeline reads")

@@ -1,4 +1,4 @@
-"""The two demonstration networks: a small convolutional classifier with an evidence map, and an autoencoder."""
+"""The two networks: a narrow ResNet-18 with an evidence map, and an autoencoder. Training only: needs torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-TOP = 6
-"""Cells that make a slab's score."""
+from pipelines.chest_ct.views import CELL, TOP
+
+WIDTHS = (24, 48, 96, 192)
+"""Features of the encoder's four stages."""
+SHIFT = CELL
+"""Pixels by which slabs are moved when they are asked about again."""
 
 
 class Block(nn.Module):  # type: ignore[misc]
@@ -22,25 +26,91 @@ class Block(nn.Module):  # type: ignore[misc]
         return x + functional.relu(self.norm(self.convolution(x)))
 
 
-class Classifier(nn.Module):  # type: ignore[misc]
-    """(n, 3, 160, 160) → scores (n, kinds), evidence (n, kinds, 40, 40), both logits.
+class Residual(nn.Module):  # type: ignore[misc]
+    """ResNet's basic block: two convolutions beside a short cut."""
 
-    A score is the mean of the six highest cells of its map.
+    def __init__(self, narrow: int, wide: int, stride: int) -> None:
+        super().__init__()
+        self.first = _layer(narrow, wide, stride)
+        self.second = nn.Sequential(nn.Conv2d(wide, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide))
+        same = stride == 1 and narrow == wide
+        self.beside = nn.Identity() if same else nn.Sequential(
+            nn.Conv2d(narrow, wide, 1, stride=stride, bias=False), nn.BatchNorm2d(wide))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.second(self.first(x)) + self.beside(x))
+
+
+class Encoder(nn.Module):  # type: ignore[misc]
+    """ResNet-18, `WIDTHS` features in its four stages: (n, 3, rows, columns) → features at 1/4, 1/8, 1/16 and 1/32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, WIDTHS[0], 7, stride=2, padding=3, bias=False),
+                                  nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        narrow = (WIDTHS[0], *WIDTHS[:-1])
+        self.stages = nn.ModuleList(nn.Sequential(Residual(before, wide, 1 if number == 0 else 2),
+                                                  Residual(wide, wide, 1))
+                                    for number, (before, wide) in enumerate(zip(narrow, WIDTHS, strict=True)))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x, told = self.stem(x), []
+        for stage in self.stages:
+            x = stage(x)
+            told.append(x)
+        return told
+
+
+class Classifier(nn.Module):  # type: ignore[misc]
+    """(n, 3, 160, 160) → scores (n, labels), evidence (n, labels, 40, 40), both logits.
+
+    The encoder's four stages come together at the finest of them, coarse ones spread out and added. A score is the mean
+    of the six highest cells of its map.
     """
 
-    def __init__(self, kinds: int, width: int = 40) -> None:
+    def __init__(self, labels: int, width: int = 40) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, 16, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-            nn.Conv2d(16, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-        )
-        self.blocks = nn.Sequential(*(Block(width, dilation) for dilation in (1, 2, 4, 8, 1)))
-        self.head = nn.Conv2d(width, kinds, 1)
+        self.encoder = Encoder()
+        self.narrowed = nn.ModuleList(nn.Conv2d(wide, width, 1) for wide in WIDTHS)
+        self.joined = _layer(width, width)
+        self.head = nn.Conv2d(width, labels, 1)
         nn.init.constant_(self.head.bias, -4.0)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        evidence = self.head(self.blocks(self.stem(x)))
+        stages = [narrow(told) for narrow, told in zip(self.narrowed, self.encoder(x), strict=True)]
+        joined = stages[-1]
+        for finer in reversed(stages[:-1]):
+            joined = finer + functional.interpolate(joined, scale_factor=2.0, mode="nearest")
+        evidence = self.head(self.joined(joined))
         return torch.topk(evidence.flatten(2), TOP).values.mean(-1), evidence
+
+
+class Served(nn.Module):  # type: ignore[misc]
+    """The classifier's mean answer to a slab, to its mirror image, and to both moved by a cell: test-time augmentation
+    inside the graph. Maps are laid back before they are averaged."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        flipped = x.flip(-1)
+        asked = (x, flipped, _moved(x, SHIFT), _moved(flipped, SHIFT))
+        scores, maps = zip(*(self.classifier(one) for one in asked), strict=True)
+        straight = maps[0] + _moved_back(maps[2], maps[0], SHIFT // CELL)
+        mirrored = maps[1] + _moved_back(maps[3], maps[1], SHIFT // CELL)
+        return torch.stack(scores).mean(0), (straight + mirrored.flip(-1)) / len(asked)
+
+
+def _moved(x: torch.Tensor, by: int) -> torch.Tensor:
+    """Down and to the right; air comes in."""
+    return functional.pad(x[..., :-by, :-by], (by, 0, by, 0))
+
+
+def _moved_back(moved: torch.Tensor, still: torch.Tensor, by: int) -> torch.Tensor:
+    """Undoes `_moved`; what went over the edge is taken from the picture that was not moved."""
+    wide = torch.cat((moved[..., by:, by:], still[..., :-by, -by:]), dim=-1)
+    return torch.cat((wide, still[..., -by:, :]), dim=-2)
 
 
 class Autoencoder(nn.Module):  # type: ignore[misc]

@@ -24,6 +24,7 @@ from pipelines.chest_ct.views import (
     classifier_input,
     error_score,
     reconstruction_error,
+    within,
 )
 from pipelines.chest_ct.words import WORDS
 
@@ -80,13 +81,14 @@ def _read_lungs(volume: Volume, small: Working, lungs: Lungs, provenance: Proven
     kinds = tuple(label.name for label in learned(provenance.models[0]))
     curves = curves_of(provenance.models[0], kinds) | curves_of(provenance.models[1], (UNUSUAL,))
     view = View.of(lungs)
-    scores, maps = yield from infer(CLASSIFIER, {"slabs": classifier_input(small, view)}, ("scores", "evidence"))
+    (told,) = yield from infer(CLASSIFIER, {"slabs": classifier_input(small, view)}, ("evidence",))
     shown = autoencoder_input(small, lungs, view)
     (rebuilt,) = yield from infer(AUTOENCODER, {"lungs": shown}, ("rebuilt",))
-    if not all(np.isfinite(array).all() for array in (scores, maps, rebuilt)):
+    if not all(np.isfinite(array).all() for array in (told, rebuilt)):
         problems = (*volume.problems, INVALID_OUTPUT)
         return Analysis(undetermined(problems, evidence, provenance, measurements))
     inside = view.cut(lungs.whole, fill=False)
+    scores, maps = within(told, inside)
     error = reconstruction_error(shown, rebuilt, inside)
     reading = Reading(volume, small, lungs, view, kinds, scores, maps, error)
     values = dict(zip(kinds, map(float, class_scores(scores)), strict=True)) | {UNUSUAL: error_score(error, inside)}

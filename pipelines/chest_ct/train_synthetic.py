@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 from gateway.pipeline import Floats
 from pipelines.chest_ct.cases import stream
 from pipelines.chest_ct.views import autoencoder_input, classifier_input
+from pipelines.learning.precision import half_where_fast
 from pipelines.validation.progress import Progress, track
 
 BATCH = 24
@@ -23,7 +25,8 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(slots=True)
 class Slabs:
-    """Training slabs: classifier input and truth, and the autoencoder's input of healthy lungs."""
+    """Training slabs: classifier input and truth (share of each cell that is a kind of lesion, then any), and the
+    autoencoder's input of healthy lungs."""
 
     shown: Floats
     truth: Floats
@@ -40,10 +43,25 @@ def slabs(seed: int, cases: int, progress: Progress) -> Slabs:
         sick = case.truth.max((1, 2, 3)) > CLEAR_CELL
         chosen = rng.uniform(size=sick.size) < np.where(sick, 0.7, 0.25)
         shown.append(classifier_input(case.working, case.view)[chosen].astype(np.float16))
-        truth.append(case.truth[chosen].astype(np.float16))
+        any_lesion = case.truth[chosen].max(1, keepdims=True)
+        truth.append(np.concatenate([case.truth[chosen], any_lesion], axis=1).astype(np.float16))
         clear = ~sick & (rng.uniform(size=sick.size) < 0.5)
         healthy.append(autoencoder_input(case.working, case.lungs, case.view)[clear].astype(np.float16))
     return Slabs(np.concatenate(shown), np.concatenate(truth), np.concatenate(healthy))
+
+
+def kept_slabs(seed: int, cases: int, folder: Path, *, resume: bool, progress: Progress) -> Slabs:
+    """As `slabs`; kept in `folder` for who takes the training up again."""
+    file = folder / f"slabs-{seed}-{cases}.npz"
+    if resume and file.is_file():
+        with np.load(file) as held:
+            return Slabs(held["shown"], held["truth"], held["healthy"])
+    made = slabs(seed, cases, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / "slabs.new.npz"
+    np.savez(beside, shown=made.shown, truth=made.truth, healthy=made.healthy)
+    beside.replace(file)
+    return made
 
 
 class Batches:
@@ -100,26 +118,28 @@ def _blotted(lungs: torch.Tensor, inside: torch.Tensor, rng: np.random.Generator
 
 def classifier_loss(network: nn.Module, batch: Sequence[torch.Tensor]) -> torch.Tensor:
     """Focal loss over the clear cells of each kind's map, by its number of lesion cells; and over the slabs."""
-    shown, truth = _beside(network, batch)
-    scores, evidence = network(shown)
+    shown, truth = beside(network, batch)
+    with half_where_fast(shown.device):
+        told = network(shown)
+    scores, evidence = (part.float() for part in told)
     lesion = (truth >= LESION_CELL).float()
     known = ((truth >= LESION_CELL) | (truth <= CLEAR_CELL)).float()
     cells = (_focal(evidence, lesion) * known).sum((0, 2, 3)) / (lesion.sum((0, 2, 3)) + 10)
     slab = lesion.amax((2, 3))
     slab_known = ((slab > 0) | (truth.amax((2, 3)) <= CLEAR_CELL)).float()
-    told = functional.binary_cross_entropy_with_logits(scores, slab, reduction="none")
-    return cells.sum() + 0.5 * (told * slab_known).sum() / slab_known.sum()
+    missed = functional.binary_cross_entropy_with_logits(scores, slab, reduction="none")
+    return cells.sum() + 0.5 * (missed * slab_known).sum() / slab_known.sum()
 
 
 def autoencoder_loss(network: nn.Module, batch: Sequence[torch.Tensor]) -> torch.Tensor:
     """Absolute difference, inside the lungs above all."""
-    shown, clean = _beside(network, batch)
+    shown, clean = beside(network, batch)
     difference = (network(shown) - clean).abs()
     inside = (clean > 0).float()
     return (difference * (inside + 0.1)).sum() / (inside + 0.1).sum()
 
 
-def _beside(network: nn.Module, batch: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+def beside(network: nn.Module, batch: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
     """On the network's device."""
     device = next(network.parameters()).device
     return [part.to(device) for part in batch]

@@ -17,14 +17,15 @@ from gateway.errors import Rejected, Unusable
 from gateway.pipeline import Array, Floats
 from gateway.ports.recordings import Recordings
 from pipelines.chest_ct.grid import working
-from pipelines.chest_ct.labels import ABNORMAL, FINDINGS
+from pipelines.chest_ct.labels import LABELS
 from pipelines.chest_ct.lungs import find_lungs
 from pipelines.chest_ct.tables import read_labels
-from pipelines.chest_ct.train_synthetic import BATCH, Pair, varied
+from pipelines.chest_ct.train_synthetic import BATCH, Pair, beside, varied
 from pipelines.chest_ct.validate import load
-from pipelines.chest_ct.views import View, autoencoder_input, class_scores, classifier_input, error_score
+from pipelines.chest_ct.views import View, autoencoder_input, class_scores, classifier_input, error_score, within
 from pipelines.chest_ct.views import reconstruction_error as difference
 from pipelines.learning.folds import grouped_folds
+from pipelines.learning.precision import half_where_fast
 from pipelines.validation.progress import Progress, track
 from pipelines.validation.table import Row
 
@@ -54,11 +55,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Volumes:
-    """`kinds`: findings of which there is enough; `truth` (volumes, kinds), NaN where nobody said; `normal` (volumes,);
-    `apart` (volumes,): of the patients left out, for calibration."""
+    """`labels`: findings of which there is enough, then `abnormal`; `truth` (volumes, labels), NaN where nobody said;
+    `normal` (volumes,); `apart` (volumes,): of the patients left out, for calibration."""
 
     held: list[Held]
-    kinds: tuple[str, ...]
+    labels: tuple[str, ...]
     truth: Floats
     normal: Mask
     apart: Mask
@@ -75,18 +76,18 @@ def volumes(data: Path, recordings: Recordings | None, cache: Path, seed: int, p
     held = [one for one in tried if one is not None]
     if len(held) < len(rows):
         progress(f"{len(rows) - len(held)} volumes without lungs are left out")
-    truth = np.full((len(held), len(FINDINGS)), np.nan, np.float32)
-    for number, one in enumerate(held):
-        truth[number] = [one.row.truth.get(finding.name, np.nan) for finding in FINDINGS]
-    normal = np.array([one.row.truth.get(ABNORMAL) == 0 for one in held], bool)
+    names = [label.name for label in LABELS]
+    truth = np.array([[one.row.truth.get(name, np.nan) for name in names] for one in held], np.float32)
+    truth = truth.reshape(len(held), len(names))
+    normal = truth[:, -1] == 0
     enough = ((truth == 1).sum(axis=0) >= LEAST) & ((truth == 0).sum(axis=0) >= LEAST)
-    if not enough.any() or normal.sum() < LEAST:
+    if not enough[:-1].any() or normal.sum() < LEAST:
         raise Unusable(f"{LEAST} volumes with a finding, {LEAST} without it and {LEAST} without any are needed; there "
                        f"are {len(held)} with lungs, {int(normal.sum())} of them normal", element="data")
-    kinds = tuple(finding.name for finding, told in zip(FINDINGS, enough, strict=True) if told)
-    folds = grouped_folds(np.column_stack([truth[:, enough], normal]).astype(np.float64),
-                          [one.row.patient for one in held], FOLDS, seed)
-    return Volumes(held, kinds, truth[:, enough], normal, folds == 0)
+    enough[-1] = True
+    labels = tuple(name for name, told in zip(names, enough, strict=True) if told)
+    folds = grouped_folds(truth[:, enough].astype(np.float64), [one.row.patient for one in held], FOLDS, seed)
+    return Volumes(held, labels, truth[:, enough], normal, folds == 0)
 
 
 def _held(row: Row, recordings: Recordings | None, cache: Path) -> Held | None:
@@ -136,6 +137,11 @@ def mixed_steps(of: Volumes) -> int:
     return int((~of.apart).sum()) // VOLUMES
 
 
+def unlabelled(of: Volumes) -> list[Floats]:
+    """Every fourth slab of the volumes that are learned from, for the encoder to learn from without labels."""
+    return [slab for one, apart in zip(of.held, of.apart, strict=True) if not apart for slab in one.slabs[::4]]
+
+
 def healthy_steps(of: Volumes) -> int:
     return max(1, int((of.normal & ~of.apart).sum()))
 
@@ -150,10 +156,10 @@ def _some(slabs: Floats, count: int, rng: np.random.Generator) -> Floats:
 def volume_loss(network: nn.Module, batch: Sequence[torch.Tensor]) -> torch.Tensor:
     """Cross entropy of the volumes' scores, each the mean of its highest slabs, over what somebody has said; the rare
     do not need more weight, as thresholds are chosen afterwards."""
-    device = next(network.parameters()).device
-    shown, truth = (part.to(device) for part in batch)
-    scores, _ = network(shown)
-    of_volume = scores.reshape(len(truth), SLABS, -1).topk(TOP, dim=1).values.mean(1)
+    shown, truth = beside(network, batch)
+    with half_where_fast(shown.device):
+        scores, _ = network(shown)
+    of_volume = scores.float().reshape(len(truth), SLABS, -1).topk(TOP, dim=1).values.mean(1)
     said = ~torch.isnan(truth)
     loss = functional.binary_cross_entropy_with_logits(of_volume, torch.nan_to_num(truth), reduction="none")
     return (loss * said).sum() / said.sum().clamp(min=1)
@@ -163,7 +169,7 @@ def scores_of(one: Held, classifier: nn.Module, autoencoder: nn.Module) -> Numbe
     """As the pipeline scores a study: one for each kind, then the reconstruction error's."""
     shown = one.lungs.astype(np.float32)
     with torch.no_grad():
-        scores, _ = classifier(torch.from_numpy(one.slabs.astype(np.float32)))
+        _, maps = classifier(torch.from_numpy(one.slabs.astype(np.float32)))
         rebuilt = autoencoder(torch.from_numpy(shown)).numpy()
     error = error_score(difference(shown, rebuilt, one.inside), one.inside)
-    return np.array([*class_scores(scores.numpy()), error], np.float64)
+    return np.array([*class_scores(within(maps.numpy(), one.inside)[0]), error], np.float64)

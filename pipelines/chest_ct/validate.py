@@ -15,7 +15,7 @@ from gateway.errors import Rejected, Unusable
 from gateway.pipeline import Analysis, Infer, Selection, Volume
 from gateway.ports import Inference
 from gateway.ports.recordings import Recordings
-from gateway.result import Finding, ModelRelease, Result
+from gateway.result import ModelRelease, Result
 from gateway.study import Instance, Patient, Series, Study
 from pipelines.chest_ct.cases import as_volume, random_case
 from pipelines.chest_ct.labels import ABNORMAL, KINDS, learned
@@ -28,8 +28,6 @@ from pipelines.validation.table import Row
 SYNTHETIC = "synthetic"
 UNSEEN = 900_000_000
 """First seed of validation cases: training never comes near it."""
-PRESENT = 0.5
-"""Threshold of `abnormal` here, see `overall`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def score(data: Path, inference: Inference, *, recordings: Recordings | None = N
     is undetermined, and has no probabilities. Raises Unusable where there is no such data, naming the table's line.
     """
     releases = tuple(inference.release(model) for model in ChestCt.models)
-    labels = (*(label.name for label in learned(releases[0])), ABNORMAL)
+    labels = (*(label.name for label in learned(releases[0]) if label.name != ABNORMAL), ABNORMAL)
     count, labelled = _synthetic(cases) if data.name == SYNTHETIC and not (data / "labels.csv").exists() \
         else _labelled(read_labels(data), recordings)
     records, results = [], []
@@ -61,7 +59,7 @@ def score(data: Path, inference: Inference, *, recordings: Recordings | None = N
         result = analyse(case.volume, inference, releases).result
         results.append((case, result))
         records.append(_record(case, result))
-    thresholds = {f.label: f.threshold for _, result in results for f in result.findings} | {ABNORMAL: PRESENT}
+    thresholds = {f.label: f.threshold for _, result in results for f in result.findings}
     return Scored(ChestCt.name, labels, records, {label: thresholds.get(label, 1.0) for label in labels}, releases,
                   apart={"overall": ABNORMAL}, further={"verdicts": _verdicts(results)})
 
@@ -83,15 +81,6 @@ def analyse(volume: Volume, inference: Inference, releases: tuple[ModelRelease, 
     except StopIteration as end:
         analysis: Analysis = end.value
         return analysis
-
-
-def overall(finding: Finding) -> float:
-    """The overall finding's threshold is that of the label which speaks for it: here its probability is bent, without
-    a change of order, so that 0.5 is the threshold of every record."""
-    told, level = finding.probability, finding.threshold
-    if told < level:
-        return PRESENT * told / level
-    return PRESENT + (1 - PRESENT) * (told - level) / max(1 - level, 1e-9)
 
 
 def _instance(uid: str) -> Instance:
@@ -136,7 +125,7 @@ def load(path: Path, recordings: Recordings | None) -> Volume:
 
 
 def _record(case: Labelled, result: Result) -> Record:
-    told = {f.label: overall(f) if f.label == ABNORMAL else f.probability for f in result.findings}
+    told = {f.label: f.probability for f in result.findings}
     return Record(case.name, case.patient, case.truth, told, result.verdict.value,
                   tuple(problem.code for problem in result.problems), case.attributes)
 

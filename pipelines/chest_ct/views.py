@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 from gateway.pipeline import Array, Floats
 from pipelines.chest_ct.grid import Working
@@ -15,6 +16,12 @@ SIZE = 160
 """Pixels of 2.25 mm: 360 mm around the middle of the lungs."""
 CELL = 4
 """Pixels of one cell of the classifier's evidence map."""
+TOP = 6
+"""Cells that make a slab's score."""
+_NOTHING = -12.0
+"""Logit of a cell outside the chest."""
+_LEAST_OUTLINE = 12
+"""Pixels of lung that have an outline."""
 _BELOW = 2
 """Slabs shown below the lowest lung: fluid lies there."""
 
@@ -90,6 +97,32 @@ def error_score(error: Floats, inside: Array) -> float:
     most = max(1, values.size // 500)
     largest = float(np.partition(values, values.size - most)[-most:].mean())
     return float(np.log(np.sqrt(max(largest, 1e-6) * max(float(values.mean()), 1e-6))))
+
+
+def cavity(inside: Array) -> Array:
+    """Cells of the chest: bool (slabs, cells, cells), whose middle lies within the convex outline of both lungs.
+
+    `inside`: bool (slabs, SIZE, SIZE), the lungs. What lies in the chest wall is evidence of nothing. Two slabs above
+    and below are taken together, and slabs without lungs have the outline of the nearest that have some.
+    """
+    spread = ndimage.maximum_filter1d(inside.astype(np.uint8), 5, axis=0).astype(bool)
+    shown = np.flatnonzero(spread.any((1, 2)))
+    centres = np.stack(np.meshgrid(*[np.arange(SIZE // CELL) * CELL + (CELL - 1) / 2] * 2, indexing="ij"), axis=-1)
+    out = np.ones((len(inside), SIZE // CELL, SIZE // CELL), bool)
+    for slab in range(len(inside)):
+        points = np.argwhere(spread[shown[np.abs(shown - slab).argmin()]]) if shown.size else np.zeros((0, 2))
+        if len(points) > _LEAST_OUTLINE and np.ptp(points, axis=0).min() > 1:
+            faces = ConvexHull(points).equations
+            out[slab] = (centres @ faces[:, :2].T + faces[:, 2] <= 0).all(-1)
+    return out
+
+
+def within(evidence: Floats, inside: Array) -> tuple[Floats, Floats]:
+    """Scores (slabs, labels) and maps (slabs, labels, cells, cells) of the chest alone: logits, as the network gives
+    them; a score is the mean of the six highest cells."""
+    maps = np.where(cavity(inside)[:, None], evidence, _NOTHING).astype(np.float32)
+    highest = np.partition(maps.reshape(*maps.shape[:2], -1), -TOP, axis=-1)[..., -TOP:]
+    return np.asarray(highest.mean(-1), np.float32), maps
 
 
 def class_scores(scores: Floats) -> Floats:

@@ -18,29 +18,36 @@ WHO = Provenance("chest_ct", "1")
 
 
 def scores(thresholds: dict[str, float] | None = None, **logits: float) -> Scores:
-    values = dict.fromkeys((*KINDS, UNUSUAL), -5.0) | logits
+    values = dict.fromkeys((*KINDS, ABNORMAL, UNUSUAL), -5.0) | logits
     return Scores(values, {label: Curve(1, 0, (thresholds or {}).get(label, 0.5)) for label in values})
 
 
-@given(st.lists(st.floats(-12, 12), min_size=5, max_size=5), st.lists(st.floats(0.05, 0.95), min_size=5, max_size=5))
+@given(st.lists(st.floats(-12, 12), min_size=6, max_size=6), st.lists(st.floats(0.05, 0.95), min_size=5, max_size=5))
 def test_the_overall_finding_is_present_when_anything_is(logits: list[float], thresholds: list[float]) -> None:
-    labels = (*KINDS, UNUSUAL)
-    given_scores = scores(dict(zip(labels, thresholds, strict=True)), **dict(zip(labels, logits, strict=True)))
+    """The verdict's threshold is one, for `abnormal` and for `unusual`."""
+    labels = (*KINDS, ABNORMAL, UNUSUAL)
+    levels = dict(zip(labels, (*thresholds, 1.0), strict=True))
+    given_scores = scores(levels, **dict(zip(labels, logits, strict=True)))
     found = {finding.label: finding for finding in findings(given_scores, {})}
     assert found[ABNORMAL].present == bool(given_scores.present())
     assert list(found) == [*KINDS, ABNORMAL]
     told = {kind for kind in KINDS if found[kind].present}
-    assert told == set(given_scores.present()) - {UNUSUAL}
-    assert all(found[ABNORMAL].probability >= found[kind].probability for kind in told)
+    assert told == set(given_scores.present()) - {ABNORMAL, UNUSUAL}
+    if not told:
+        assert found[ABNORMAL].probability == max(given_scores.probability(label) for label in (ABNORMAL, UNUSUAL))
+    else:
+        highest = max(found[kind].probability for kind in told)
+        assert found[ABNORMAL].threshold <= found[ABNORMAL].probability <= max(found[ABNORMAL].threshold, highest)
 
 
 def test_the_most_urgent_comes_first() -> None:
-    assert scores(nodule=3, opacity=3, emphysema=9, unusual=9).present() == (
-        "opacity", "nodule", "emphysema", "unusual")
+    assert scores(nodule=3, opacity=3, emphysema=9, unusual=9, abnormal=8).present() == (
+        "opacity", "nodule", "emphysema", "abnormal", "unusual")
 
 
-def test_unusual_lungs_alone_are_pathology() -> None:
-    result = decide(findings(scores(unusual=2), {}), MEASURED, (), (), WHO, ("1.2",))
+@pytest.mark.parametrize("speaker", [ABNORMAL, UNUSUAL])
+def test_either_of_the_two_alone_makes_pathology(speaker: str) -> None:
+    result = decide(findings(scores({}, **{speaker: 2.0}), {}), MEASURED, (), (), WHO, ("1.2",))
     assert result.verdict is Verdict.PATHOLOGY
     assert [f.label for f in result.findings if f.present] == [ABNORMAL]
     assert result.risk == pytest.approx(0.5 * result.findings[-1].probability)
@@ -94,6 +101,7 @@ def test_a_model_says_which_findings_it_has_learned() -> None:
         return ModelRelease("m", "1", "", demonstration=True, parameters={"labels": labels})
 
     assert [label.name for label in learned(release("nodule,atelectasis"))] == ["nodule", "atelectasis"]
+    assert [label.name for label in learned(release("nodule,abnormal"))] == ["nodule", ABNORMAL]
     for wrong in ("", "nodule,dragons"):
         with pytest.raises(Permanent, match="other labels"):
             learned(release(wrong))

@@ -15,6 +15,7 @@ from pipelines.chest_ct.gates import doubts, problems_of_lungs, problems_of_volu
 from pipelines.chest_ct.grid import averaging, turned, turned_back, working
 from pipelines.chest_ct.lungs import find_lungs
 from pipelines.chest_ct.measures import measure
+from pipelines.chest_ct.views import CELL, SIZE, cavity, within
 from pipelines.chest_ct.words import WORDS
 
 pytestmark = pytest.mark.slow
@@ -185,3 +186,19 @@ def test_part_of_a_chest_is_told(part: slice, code: str) -> None:
     whole = phantom()
     volume = replace(whole, hu=whole.hu[part], positions=whole.positions[part], slices=whole.slices[part])
     assert code in gated(volume)
+
+
+def test_evidence_in_the_chest_wall_counts_for_nothing() -> None:
+    inside = np.zeros((6, SIZE, SIZE), bool)
+    inside[1:5, 40:120, 30:70] = inside[1:5, 40:120, 90:130] = True
+    chest = cavity(inside)
+    assert chest.shape == (6, SIZE // CELL, SIZE // CELL)
+    assert chest[2, 20, 19]  # between the lungs
+    assert not chest[2, 32, 20]  # behind them
+    assert np.array_equal(chest[0], chest[2])  # below the lungs: as where they begin
+    assert cavity(np.zeros_like(inside)).all()
+    evidence = np.full((6, 2, SIZE // CELL, SIZE // CELL), -5, np.float32)
+    evidence[2, 0, 32, 10:20], evidence[2, 1, 20, 10:20] = 8, 6
+    scores, maps = within(evidence, inside)
+    assert list(scores[2]) == [-5, 6]
+    assert maps[2, 0].max() == -5

@@ -15,7 +15,7 @@ from gateway.result import ImageRegion, ModelRelease, Problem, Verdict
 from gateway.study import Study
 from pipelines.chest_ct import PIPELINE, synthetic
 from pipelines.chest_ct.cases import as_volume
-from pipelines.chest_ct.labels import AUTOENCODER, CLASSIFIER, KINDS
+from pipelines.chest_ct.labels import ABNORMAL, AUTOENCODER, CLASSIFIER, KINDS
 from tests.builders import study
 from tests.reading import MODELS, Load, read
 
@@ -46,13 +46,13 @@ class Given:
         if model == AUTOENCODER:
             return {"rebuilt": inputs["lungs"]}
         count = len(inputs["slabs"])
-        scores = np.full((count, 4), -9, np.float32)
-        maps = np.full((count, 4, 40, 40), -9, np.float32)
+        scores = np.full((count, 5), -9, np.float32)
+        maps = np.full((count, 5, 40, 40), -9, np.float32)
         if self.kind:
-            scores[count // 2, KINDS.index(self.kind)] = self.logit
-            scores[count // 2 - 1:count // 2 + 2, KINDS.index(self.kind)] = self.logit - 0.5
-            scores[count // 2, KINDS.index(self.kind)] = self.logit
-            maps[count // 2, KINDS.index(self.kind), 18:22, 8:12] = self.logit
+            number = (*KINDS, ABNORMAL).index(self.kind)
+            scores[count // 2 - 1:count // 2 + 2, number] = self.logit - 0.5
+            scores[count // 2, number] = self.logit
+            maps[count // 2, number, 18:22, 8:12] = self.logit
         return {name: array for name, array in (("scores", scores), ("evidence", maps)) if name in outputs}
 
 
@@ -149,6 +149,17 @@ def test_the_picture_shows_the_slice_and_region_of_the_most_urgent_finding(infer
     outside[top - 15:bottom + 15, left - 15:right + 15] = 0
     assert outside.max() < 0.01
     assert picture.caption.endswith("of 64, lung window")
+
+
+def test_lungs_that_are_abnormal_without_a_name_show_where(inference: EmbeddedInference) -> None:
+    analysis = analysed(of_sample("normal-like"), Given(inference, ABNORMAL))
+    result = analysis.result
+    assert result.verdict is Verdict.PATHOLOGY
+    assert [finding.label for finding in result.findings if finding.present] == [ABNORMAL]
+    assert isinstance(result.findings[-1].region, ImageRegion)
+    assert isinstance(analysis.picture, KeyImage)
+    assert analysis.picture.heat is not None
+    assert analysis.picture.heat.max() > 0.5
 
 
 @pytest.mark.parametrize("problem", ["gap", "unreadable-slices"])

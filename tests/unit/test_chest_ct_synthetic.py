@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.inference.embedded import EmbeddedInference
-from gateway.codes import Code
 from gateway.errors import Unusable
-from gateway.result import Finding
 from pipelines.chest_ct import cases, synthetic
 from pipelines.chest_ct.calibration import Curve, threshold
-from pipelines.chest_ct.validate import overall, score
+from pipelines.chest_ct.validate import score
 from pipelines.learning.calibration import platt_of_scores
 from pipelines.validation import predictions
+from pipelines.validation.progress import silent
 from pipelines.validation.ranking import auc
 from pipelines.validation.report import report
 from tests.reading import MODELS
@@ -131,14 +130,6 @@ def test_validation_without_data_is_refused(tmp_path: Path) -> None:
         score(tmp_path, inference)
 
 
-def test_the_overall_probability_keeps_its_order_around_the_threshold() -> None:
-    def bent(probability: float, threshold: float) -> float:
-        return overall(Finding("abnormal", Code("1", "SCT", "x"), "x", probability, threshold, 0.5))
-
-    assert [bent(p, 0.7) for p in (0.0, 0.35, 0.7, 0.85, 1.0)] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
-    assert (bent(1.0, 1.0), bent(0.0, 0.0)) == (0.5, 0.5)
-
-
 def small_train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """`train` of chest_ct with one thread, and content with three of everything."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
@@ -167,6 +158,23 @@ def test_training_writes_models_that_the_gateway_can_serve(tmp_path: Path, monke
     assert not (tmp_path / ".training" / "chest_ct").exists()
 
 
+def test_who_takes_a_training_up_does_not_make_its_chests_again(tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="the train extra is not installed")
+    from pipelines.chest_ct import train_synthetic
+
+    def coarse(seed: int, *, crowded: bool = False) -> synthetic.Case:
+        return synthetic.chest(seed, ("opacity",), shape=(40, 90, 90), spacing=(7.5, 4.0, 4.0))
+
+    monkeypatch.setattr(cases, "random_case", coarse)
+    made = train_synthetic.kept_slabs(2, 1, tmp_path, resume=True, progress=silent)
+    assert made.truth.shape[1] == len(synthetic.LESIONS) + 1
+    assert np.array_equal(made.truth[:, -1], made.truth[:, :-1].max(1))
+    monkeypatch.setattr(cases, "random_case", None)
+    again = train_synthetic.kept_slabs(2, 1, tmp_path, resume=True, progress=silent)
+    assert all(np.array_equal(getattr(made, part), getattr(again, part)) for part in ("shown", "truth", "healthy"))
+
+
 def test_a_hospitals_own_volumes_make_a_model_that_reads_and_is_no_demonstration(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, out = tmp_path / "data", tmp_path / "models"
@@ -182,7 +190,7 @@ def test_a_hospitals_own_volumes_make_a_model_that_reads_and_is_no_demonstration
     assert summary["volumes"] + summary["calibrated_on"] == 10
     inference = EmbeddedInference(out, 60, 1)
     release = inference.release("chest_ct_classifier")
-    assert (release.demonstration, release.parameters["labels"]) == (False, "consolidation")
+    assert (release.demonstration, release.parameters["labels"]) == (False, "consolidation,abnormal")
     assert "of this site" in release.status
     scored = score(data, inference)
     assert scored.labels == ("consolidation", "abnormal")
