@@ -68,8 +68,10 @@ def wrong_gain(problems: tuple[Problem, ...], beats: Beats | None, filled: Float
     codes = {problem.code for problem in problems}
     if beats is not None and codes and codes <= {"too-noisy", "mains-hum"} and _regular(beats):
         return problems_of_beats(beats) or problems
+    if codes != {"flat-leads"}:
+        return problems
     spread = float(np.median(filled.std(axis=1)))
-    if codes != {"flat-leads"} or not 0 < spread < TINY:
+    if not 0 < spread < TINY:
         return problems
     scaled = find_beats(filled / np.float32(spread), rate)
     if scaled is None or not _regular(scaled):
