@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import Unusable
 from gateway.evidence_map import EvidenceTrace
 from gateway.pipeline import Array, Ecg, EcgSheet, Floats
@@ -27,11 +28,12 @@ from pipelines.ecg_mi.marks import marks, q_leads
 from pipelines.ecg_mi.reader import EcgMi, sites_of
 from pipelines.ecg_mi.sections import FEATURES, INFARCTION, SECTION, SITE, Windows, sections_of
 from pipelines.ecg_mi.signs import SHAPE, Signs, signs_of
+from pipelines.ecg_mi.synthetic import samples
 from pipelines.ecg_mi.truth import infarction, known_sites, site
 from pipelines.ecg_mi.truth import told as truth_told
 from pipelines.ecg_mi.words import WORDS
 from tests.builders import study
-from tests.reading import read
+from tests.reading import MODELS, read
 
 PIPELINE = EcgMi()
 TRAINED = ("inferior", "anteroseptal", "anterior", "anterolateral", "lateral")
@@ -301,6 +303,35 @@ def test_two_and_a_half_seconds_are_enough() -> None:
     for start in (0, 400, 900):
         result = told(synthesise("inferior", 1)[:, start:start + 1250], MI=0.9, inferior=0.9)
         assert present(result) == ["MI", "inferior"]
+
+
+# ------------------------------------------------------------ the served models
+
+
+@pytest.fixture(scope="module")
+def inference() -> EmbeddedInference:
+    return EmbeddedInference(MODELS, 60, 1)
+
+
+@pytest.mark.parametrize(("kind", "seed", "found"), [
+    ("normal", 10, []), ("afib", 11, []), ("lbbb", 4, []), ("inferior", 1, ["MI", "inferior"])])
+@pytest.mark.parametrize("change", [
+    lambda x: (x, 500.0), lambda x: (x[:, ::2], 250.0), lambda x: (np.repeat(x, 2, axis=1), 1000.0),
+    lambda x: (x[:, 1000:2250], 500.0), lambda x: (np.tile(x, (1, 3)), 500.0)],
+    ids=["10 s", "250 Hz", "1000 Hz", "2.5 s", "30 s"])
+def test_synthetic_ecgs_are_read_as_what_they_are(inference: EmbeddedInference, kind: str, seed: int, found: list[str],
+                                                  change: Callable[[Floats], tuple[Floats, float]]) -> None:
+    analysis = read(PIPELINE, study("ecg"), ecg(*change(synthesise(kind, seed))), inference)
+    assert present(analysis.result) == found
+    assert "septal" not in {finding.label for finding in analysis.result.findings}
+    if found:
+        assert isinstance(analysis.evidence, EvidenceTrace)
+        assert analysis.evidence.values.max() == 255
+
+
+def test_the_demonstration_shows_an_infarction() -> None:
+    (sample,) = samples()
+    assert (sample.verdict, sample.label, sample.leads) == ("pathology", "inferior", LEADS)
 
 
 # ------------------------------------------------------------ members
