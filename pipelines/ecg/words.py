@@ -33,6 +33,8 @@ RUSSIAN: dict[str, str] = {
     "no units": "без единиц",
     # problems
     "The model gave something that is no probability.": "Модель выдала значение, которое не является вероятностью.",
+    "The study holds no 12-lead or general ECG waveform.":
+        "В исследовании нет ЭКГ в 12 отведениях или общей записи ЭКГ.",
     "The waveform cannot be read: {}": "Запись ЭКГ не читается: {}",
     "Leads missing and not derivable: {}.": "Отведения отсутствуют и не вычисляются: {}.",
     "The sampling rate is {} Hz; at least 100 Hz is needed.":

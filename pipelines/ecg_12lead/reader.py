@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from gateway.errors import Unusable
-from gateway.pipeline import Analysis, Ecg, Selection, Steps, infer, load_ecg
+from gateway.pipeline import Analysis, Ecg, Selection, Steps, infer
 from gateway.result import ModelRelease, Problem, Provenance, Result
 from gateway.study import Study
 from pipelines.ecg.checking import check
@@ -14,16 +15,14 @@ from pipelines.ecg.evidence import trace_of
 from pipelines.ecg.features import measure_twelve_leads, twelve_lead_features
 from pipelines.ecg.inputs import inputs_of
 from pipelines.ecg.leads import LEADS
+from pipelines.ecg.opening import NO_ECG, opened, resting_ecg
 from pipelines.ecg.preprocess import in_order
-from pipelines.ecg.selection import RESTING, newest_longest
 from pipelines.ecg.sheet import sheet_of
 from pipelines.ecg.suspicion import ANY
 from pipelines.ecg.telling import INVALID_OUTPUT, Scores, thresholds_of, undetermined
 from pipelines.ecg_12lead.decision import decide, pooled
 from pipelines.ecg_12lead.labels import MODEL, OUTPUTS
 from pipelines.ecg_12lead.words import WORDS
-
-NO_ECG = Problem("no-ecg", "The study holds no 12-lead or general ECG waveform.")
 
 
 class Ecg12Lead:
@@ -38,26 +37,15 @@ class Ecg12Lead:
     words = WORDS
 
     def select(self, study: Study) -> Selection:
-        """The newest ECG waveform object, of equally new ones the longest; `no-ecg` where there is none."""
-        fitting = [i for i in study.instances if i.sop_class_uid in RESTING]
-        if not fitting:
-            return Selection((), (NO_ECG,), "no ECG waveform object")
-        chosen = max(fitting, key=newest_longest)
-        return Selection((chosen,), note=f"newest of {len(fitting)}: {RESTING[chosen.sop_class_uid]}")
+        """See `pipelines.ecg.opening.resting_ecg`."""
+        return resting_ecg(study)
 
     def analyse(self, study: Study, selection: Selection,  # noqa: ARG002 - the port gives it
                 releases: tuple[ModelRelease, ...]) -> Steps[Analysis]:
         """Load, check, prepare, infer, decide; what is not fit to be read is undetermined, with the reason."""
         provenance = Provenance(self.name, self.version, releases)
-        evidence = tuple(i.sop_instance_uid for i in selection.instances)
-        if selection.problems or not selection.instances:
-            return Analysis(undetermined(selection.problems or (NO_ECG,), evidence, provenance))
-        try:
-            ecg = yield from load_ecg(selection.instances)
-        except Unusable as refusal:
-            problem = Problem("unreadable-ecg", f"The waveform cannot be read: {refusal.reason}")
-            return Analysis(undetermined((problem,), evidence, provenance))
-        return (yield from _read(ecg, provenance))
+        return (yield from opened(selection, NO_ECG, partial(undetermined, provenance=provenance),
+                                  partial(_read, provenance=provenance)))
 
 
 def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:

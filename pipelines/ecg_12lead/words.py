@@ -12,6 +12,4 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "The ECG as a whole looks normal (probability {}), against what was found.":
         "ЭКГ в целом выглядит нормальной (вероятность {}), вопреки найденному.",
     "other abnormality not excluded": "другая патология не исключена",
-    "The study holds no 12-lead or general ECG waveform.":
-        "В исследовании нет ЭКГ в 12 отведениях или общей записи ЭКГ.",
 }}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
-from gateway.errors import Unusable
-from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer, load_ecg
+from gateway.pipeline import Analysis, Ecg, EcgSheet, Floats, Selection, Steps, infer
 from gateway.result import ModelRelease, Problem, Provenance
 from gateway.study import Study
 from pipelines.ecg.checking import check
@@ -15,6 +15,7 @@ from pipelines.ecg.disagreement import measured_of, weighed
 from pipelines.ecg.evidence import trace_of
 from pipelines.ecg.features import measure_single_lead, single_lead_features
 from pipelines.ecg.inputs import inputs_of
+from pipelines.ecg.opening import opened
 from pipelines.ecg.selection import newest_longest
 from pipelines.ecg.suspicion import ANY
 from pipelines.ecg.telling import INVALID_OUTPUT, Scores, thresholds_of, undetermined
@@ -59,15 +60,8 @@ class Ecg1Lead:
                 releases: tuple[ModelRelease, ...]) -> Steps[Analysis]:
         """Load, check, prepare, infer, decide; what is not fit to be read is undetermined, with the reason."""
         provenance = Provenance(self.name, self.version, releases)
-        evidence = tuple(i.sop_instance_uid for i in selection.instances)
-        if selection.problems or not selection.instances:
-            return Analysis(undetermined(selection.problems or (NO_ECG,), evidence, provenance))
-        try:
-            ecg = yield from load_ecg(selection.instances)
-        except Unusable as refusal:
-            problem = Problem("unreadable-ecg", f"The waveform cannot be read: {refusal.reason}")
-            return Analysis(undetermined((problem,), evidence, provenance))
-        return (yield from _read(ecg, provenance))
+        return (yield from opened(selection, NO_ECG, partial(undetermined, provenance=provenance),
+                                  partial(_read, provenance=provenance)))
 
 
 def lead_one(ecg: Ecg) -> Floats:

@@ -22,8 +22,6 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "Inverted T amplitude in {}": "Амплитуда отрицательного T в {}",
     "R amplitude in {}": "Амплитуда R в {}",
     # problems
-    "The study holds no 12-lead or general ECG waveform.":
-        "В исследовании нет ЭКГ в 12 отведениях или общей записи ЭКГ.",
     "Only infarction was looked for; nothing else is excluded.":
         "Искали только инфаркт; остальное не исключено.",
     "Not trained, so nothing is said of it: {}.": "Модель этому не обучена и ничего об этом не говорит: {}.",
