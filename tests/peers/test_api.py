@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 LARGEST = 64 * 1024 * 1024
 ROUTES = [{"name": "resting ECG", "when": {"Modality": "ECG"}, "pipeline": "ecg_12lead"},
+          {"name": "infarction, of one patient", "when": {"Modality": "ECG", "PatientID": "ecg"}, "pipeline": "ecg_mi"},
           {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_ct"}]
 
 
