@@ -38,10 +38,10 @@ class DatabaseQueries:
         with self._engine.connect() as connection:
             among = self._list_counts.few(connection, where)
             total = self._list_counts.total(connection, where, among)
-            query = listed(sa.select(*LINE).join(studies, studies.c.id == cases.c.study_id), where, total, among)
+            query = listed(sa.select(cases.c.case_id, *SORT[:-1]), where, total, among)
             if cursor:
                 query = query.where(sa.tuple_(*SORT) > sa.tuple_(*_decode(cursor)))
-            rows = connection.execute(query.order_by(*SORT).limit(limit + 1)).all()
+            rows = connection.execute(_lines(query, limit + 1, few=among is not None)).all()
             items = case_views(connection, rows[:limit])
         return Page(tuple(items), total, _encode(rows[limit - 1]) if len(rows) > limit else None)
 
@@ -142,6 +142,19 @@ class DatabaseQueries:
             found["studies"], found["instances"] = connection.execute(sa.select(
                 sa.func.count(), sa.func.coalesce(sa.func.sum(studies.c.instance_count), 0))).one()
         return found
+
+
+def _lines(query: Any, limit: int, *, few: bool) -> Any:
+    """The first lines of what `query` finds (the columns of `SORT`): first which, then what is shown of them, so that
+    no whole lines are sorted. `few`: all are found before they are sorted, instead of by walking along the list."""
+    if few:
+        found = query.cte().prefix_with("MATERIALIZED")
+        query = sa.select(found).order_by(*(found.c[column.name] for column in SORT))
+    else:
+        query = query.order_by(*SORT)
+    chosen = query.limit(limit).subquery()
+    return sa.select(*LINE).join(studies, studies.c.id == cases.c.study_id).join(
+        chosen, chosen.c.case_id == cases.c.case_id).order_by(*SORT)
 
 
 def _compared(prefix: str, at: datetime) -> sa.ColumnElement[bool]:
