@@ -168,6 +168,7 @@ class FakeQueries:
     order: dict[str, Any] | None = field(default_factory=lambda: {
         "accession_number": "A2", "clinical_question": "Palpitations since this morning; arrhythmia?",
         "requested_procedure_text": "12-lead ECG", "referring_physician": "Сидорова^Мария", "placed_at": "2026-01-05"})
+    given_way: dict[str, str] = field(default_factory=dict)
 
     def worklist(self, limit: int, cursor: str | None = None, where: WorklistFilter = EVERYTHING) -> Page:
         if cursor is not None and not cursor.isdigit():
@@ -192,6 +193,9 @@ class FakeQueries:
                "verdict": row.verdict, "risk": row.risk, "current": True, "error": row.error}
         documents = tuple({"kind": d.kind.value, "identity": "2.25.1", "destination": ""} for d in row.deliveries)
         return CaseDetail(row, full_result(row), self.order, (run,), 1, documents)
+
+    def successor(self, case_id: str) -> str:
+        return self.given_way.get(case_id, "")
 
     def document(self, case_id: str, kind: Kind) -> StoredDocument | None:
         row = next((r for r in self.rows if r.case_id == case_id and r.state == "reported"), None)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from adapters.database.connection import TRIAGE
-from adapters.database.tables import case_findings, cases, studies
+from adapters.database.tables import case_findings, cases, placeholders, studies
 from gateway.case import TRANSITIONS, CaseState, Completeness
 from gateway.errors import Unusable
 from gateway.identity import case_identity
@@ -87,10 +87,20 @@ def refresh_lead(connection: sa.Connection, study_id: int) -> None:
     """The most urgent case of a study leads it; the placeholder goes once a pipeline's case exists."""
     of_study = cases.c.study_id == study_id
     if connection.execute(sa.select(sa.func.count()).where(of_study, cases.c.pipeline != "")).scalar_one():
-        connection.execute(sa.delete(cases).where(of_study, cases.c.pipeline == ""))
+        _give_way(connection, study_id)
     first = connection.execute(sa.select(cases.c.case_id).where(of_study).order_by(
         cases.c.band, cases.c.weight, cases.c.due_at, cases.c.case_id).limit(1)).scalar()
     connection.execute(sa.update(cases).where(of_study).values(lead=cases.c.case_id == first))
+
+
+def _give_way(connection: sa.Connection, study_id: int) -> None:
+    placeholder = sa.and_(cases.c.study_id == study_id, cases.c.pipeline == "")
+    case_id = connection.execute(sa.select(cases.c.case_id).where(placeholder)).scalar()
+    if case_id is None:
+        return
+    connection.execute(sa.delete(cases).where(placeholder))
+    if connection.execute(sa.select(placeholders).where(placeholders.c.case_id == case_id)).first() is None:
+        connection.execute(sa.insert(placeholders).values(case_id=case_id, study_id=study_id))
 
 
 def study_of(connection: sa.Connection, case_id: str) -> Any:

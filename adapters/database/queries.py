@@ -14,7 +14,17 @@ from adapters.database.case_lines import LINE, SORT, case_views, delivery_view
 from adapters.database.filtering import Counts, Remembered, listed
 from adapters.database.priors import prior_of_case
 from adapters.database.studies import storable
-from adapters.database.tables import cases, deliveries, documents, instances, orders, runs, senders, studies
+from adapters.database.tables import (
+    cases,
+    deliveries,
+    documents,
+    instances,
+    orders,
+    placeholders,
+    runs,
+    senders,
+    studies,
+)
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
@@ -56,6 +66,12 @@ class DatabaseQueries:
             if row is None:
                 return None
             return self._detail(connection, row)
+
+    def successor(self, case_id: str) -> str:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(cases.c.case_id).join(
+                placeholders, placeholders.c.study_id == cases.c.study_id).where(
+                placeholders.c.case_id == case_id, cases.c.lead)).scalar() or ""
 
     def _detail(self, connection: sa.Connection, row: Any) -> CaseDetail:
         versions = connection.execute(sa.select(runs).where(runs.c.case_id == row.case_id).order_by(

@@ -193,6 +193,13 @@ sa.Index("ix_cases_study", cases.c.study_id, cases.c.lead, cases.c.verdict, case
 sa.Index("ix_cases_found", cases.c.case_id, cases.c.lead, cases.c.verdict, cases.c.state, cases.c.priority,
          cases.c.modality)
 
+placeholders = sa.Table(
+    "placeholders", metadata,
+    sa.Column("case_id", sa.Text, primary_key=True),
+    sa.Column("study_id", _Id, sa.ForeignKey("studies.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+"""Cases of studies being received, gone since a pipeline's took their place: whoever holds their id finds those."""
+
 case_findings = sa.Table(
     "case_findings", metadata,
     sa.Column("code", sa.Text, primary_key=True),

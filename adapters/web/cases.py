@@ -39,6 +39,11 @@ def existing(queries: Queries, case_id: str) -> CaseDetail:
     return detail
 
 
+def existing_now(queries: Queries, case_id: str) -> CaseDetail:
+    """As `existing`; a case that stood for a study being received gives its place, and so its id, to a reader's."""
+    return queries.case(case_id) or existing(queries, queries.successor(case_id))
+
+
 @contextmanager
 def as_conflict() -> Iterator[None]:
     """A command that the thing's state does not allow is a conflict (409), not a bad request."""
@@ -62,8 +67,9 @@ def _add_reads(routes: APIRouter, queries: Queries) -> None:
 
     @routes.get("/{case_id}", response_model=CaseDetailForm, summary="Read a case", responses=problems_of(404, 422))
     def case(case_id: CaseId) -> CaseDetailForm:
-        """One case with its full result, order, versions, deliveries and documents."""
-        return CaseDetailForm.of_detail(existing(queries, case_id))
+        """One case with its full result, order, versions, deliveries and documents. The id that a study had in the
+        list while it was being received goes on leading to the study's case: `case_id` is then that case's own."""
+        return CaseDetailForm.of_detail(existing_now(queries, case_id))
 
     @routes.get("/{case_id}/documents/{kind}", response_class=Response, summary="Download a document",
                 responses=problems_of(404, 422) | {200: {"description": "The bytes sent.", "content": {

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
-from adapters.web.cases import as_conflict, existing
+from adapters.web.cases import as_conflict, existing, existing_now
 from adapters.web.catalogue import Texts
 from adapters.web.presentation import Line, Tone
 from adapters.web.principal import Asker
@@ -68,8 +68,10 @@ def back_to_case(case_id: str, part: str = "") -> RedirectResponse:
 
 def _add_case(routes: APIRouter, queries: Queries, parts: CaseParts, renderer: Renderer) -> None:
     @routes.get("/cases/{case_id}")
-    def case(case_id: str, asker: Asker) -> HTMLResponse:
-        form = CaseDetailForm.of_detail(existing(queries, case_id)).model_dump()
+    def case(case_id: str, asker: Asker) -> Response:
+        form = CaseDetailForm.of_detail(existing_now(queries, case_id)).model_dump()
+        if form["case_id"] != case_id:
+            return back_to_case(form["case_id"])
         line = renderer.line(form)
         return renderer.html(
             "case.html", case=form, line=line, notice=_notice(form, line, renderer.t), asker=asker.name,

@@ -22,6 +22,10 @@ class Queries(Protocol):
 
     def case(self, case_id: str) -> CaseDetail | None: ...
 
+    def successor(self, case_id: str) -> str:
+        """The case that leads a study now, by the one it had while it was received; empty where there is none."""
+        ...
+
     def document(self, case_id: str, kind: Kind) -> StoredDocument | None:
         """The newest run's document of that kind (any destination), None where there is none."""
         ...

@@ -10,7 +10,7 @@ from dbos import DBOS
 
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
-from gateway.identity import document_uid
+from gateway.identity import case_identity, document_uid
 from gateway.orders import InboundMessage, PlaceOrder
 from gateway.study import Order, Patient, Priority, Sender
 from tests.core.support import MemoryDestination, core
@@ -41,6 +41,15 @@ def test_a_study_is_read_reported_and_delivered_once(tmp_path: Path) -> None:
         detail = c.queries.case(item.case_id)
         assert detail.result["verdict"] == "pathology"
         assert c.queries.document(item.case_id, Kind.SR).content.startswith(b"P1|1.2.3|pathology")
+
+
+def test_who_holds_the_id_of_a_study_being_received_finds_its_case_later(tmp_path: Path) -> None:
+    with core(tmp_path, destinations=[MemoryDestination("pacs")]) as c:
+        c.receive("1.2.3", "1.2.3.1.1", BodyPartExamined="SICK")
+        receiving = case_identity("SITE", "1.2.3", "")
+        item = c.await_case(delivered)
+        assert (c.queries.case(receiving), c.queries.successor(receiving)) == (None, item.case_id)
+        assert c.queries.successor(item.case_id) == c.queries.successor("") == ""
 
 
 def test_a_result_is_kept_and_told_in_the_language_of_the_site(tmp_path: Path) -> None:

@@ -144,13 +144,8 @@ class GatewayProcess:
 
     def case_of(self, study_instance_uid: str) -> dict[str, Any]:
         """The case in full; the study has to be in the worklist."""
-        for _ in range(5):  # the case of a study being received gives way to its pipeline's while it is asked for
-            (case_id,) = [i["case_id"] for i in self.worklist() if i["study_instance_uid"] == study_instance_uid]
-            answer = httpx.get(f"{self.url}/api/cases/{case_id}", timeout=30, trust_env=False)
-            if answer.status_code != 404:
-                break
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
+        (case_id,) = [i["case_id"] for i in self.worklist() if i["study_instance_uid"] == study_instance_uid]
+        found: dict[str, Any] = self.get(f"/api/cases/{case_id}")
         return found
 
     def await_worklist(self, condition: Callable[[list[dict[str, Any]]], Any], what: str,

@@ -66,6 +66,15 @@ def test_worklist_pages_follow_the_cursor_to_the_end(client: httpx.Client, world
     assert seen == [row.case_id for row in world.queries.rows]
 
 
+def test_the_id_of_a_study_being_received_leads_to_its_case(client: httpx.Client, world: World) -> None:
+    placeholder = "f" * 20
+    world.queries.given_way[placeholder] = SECOND
+    assert client.get(f"/api/cases/{placeholder}").json()["case_id"] == SECOND
+    page = client.get(f"/cases/{placeholder}")
+    assert (page.status_code, page.headers["location"]) == (303, f"/cases/{SECOND}")
+    assert client.post(f"/api/cases/{placeholder}/cancel").status_code == 404
+
+
 @pytest.mark.parametrize(("path", "status", "word"), [
     ("/api/worklist?cursor=bad", 422, "cursor"), ("/api/worklist?limit=0", 422, "limit"),
     ("/api/cases/00", 404, "case"), ("/api/cases/00/documents/sr", 404, "document"),
