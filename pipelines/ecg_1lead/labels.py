@@ -9,11 +9,8 @@ from pipelines.ecg.labels import SYNDROMES, Label
 MODEL = "ecg_1lead"
 """Its folder in the model repository."""
 LEADS: tuple[str, ...] = ("I",)
-NAMES: tuple[str, ...] = ("PVC", "CLBBB", "SBRAD", "STACH", "AFIB")
-NORM = "NORM"
-"""The sixth output of the network: a lead I as in a normal 12-lead ECG, as against any abnormality."""
-OUTPUTS: tuple[str, ...] = (*NAMES, NORM)
+OUTPUTS: tuple[str, ...] = ("PVC", "CLBBB", "SBRAD", "STACH", "AFIB")
 """Order of the columns that the network gives."""
 
-LABELS: tuple[Label, ...] = tuple(replace(label, leads=LEADS) for name in NAMES for label in SYNDROMES
+LABELS: tuple[Label, ...] = tuple(replace(label, leads=LEADS) for name in OUTPUTS for label in SYNDROMES
                                   if label.name == name)
