@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +21,22 @@ from gateway.result import ModelRelease
 T = TypeVar("T")
 _QUESTION_SECONDS = 10.0
 """For questions about readiness and configuration, which need no computing."""
+_BELIEVED_SECONDS = 1.0
+"""For so long an answer about a model holds: of studies that come at once, not each asks anew."""
 _CHANNEL = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1),
             ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.enable_retries", 0)]
 _REFUSED = ("StatusCode.INVALID_ARGUMENT", "StatusCode.UNIMPLEMENTED", "StatusCode.OUT_OF_RANGE",
             "StatusCode.FAILED_PRECONDITION")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """`at`: when the server said so, on the monotonic clock."""
+
+    entry: Entry
+    release: ModelRelease
+    at: float
 
 
 class TritonInference:
@@ -35,43 +48,50 @@ class TritonInference:
     def __init__(self, url: str, model_repository: Path, timeout_seconds: float = 120) -> None:
         self._client = triton.InferenceServerClient(url, channel_args=_CHANNEL)
         self._repository, self._timeout = model_repository, timeout_seconds
-        self._checked: dict[str, tuple[Entry, ModelRelease]] = {}
+        self._checked: dict[str, _Checked] = {}
         self._verified: dict[str, tuple[str, int, int, int]] = {}
 
     def models(self) -> tuple[str, ...]:
         return model_names(self._repository)
 
     def release(self, model: str) -> ModelRelease:
-        """Asks the server. Raises NotReady (down, not loaded, another version or hash), Transient on timeout."""
-        entry = read_entry(self._repository, model)
-        self._verify(entry)
-        version = str(entry.version)
-        if not self._asked(lambda: self._client.is_model_ready(model, version, client_timeout=_QUESTION_SECONDS)):
-            raise NotReady(f"model {model} version {version} is not ready on the Triton server")
-        answer = self._asked(lambda: self._client.get_model_config(model, version, client_timeout=_QUESTION_SECONDS))
+        """Asks the server, unless it has just answered. Raises NotReady (down, not loaded, another version or hash),
+        Transient on timeout."""
+        entry = self._entry(model)
+        known = self._checked.get(model)
+        if known is None or not _same(known.entry, entry) or time.monotonic() - known.at > _BELIEVED_SECONDS:
+            known = self._ask(entry)
+        return known.release
+
+    def _ask(self, entry: Entry) -> _Checked:
+        self._checked.pop(entry.name, None)
+        # One question for both: of a model or version that is not ready, Triton tells no configuration.
+        answer = self._asked(lambda: self._client.get_model_config(entry.name, str(entry.version),
+                                                                   client_timeout=_QUESTION_SECONDS))
         parameters = parameters_of(answer.config)
         if parameters.get("sha256") != entry.parameters["sha256"]:
-            raise NotReady(f"the Triton server has another file of model {model} (SHA-256)")
-        release = release_from(model, entry.version, parameters)
-        self._checked[model] = (entry, release)
-        return release
+            raise NotReady(f"the Triton server has another file of model {entry.name} (SHA-256)")
+        release = release_from(entry.name, entry.version, parameters)
+        checked = self._checked[entry.name] = _Checked(entry, release, time.monotonic())
+        return checked
 
-    def _verify(self, entry: Entry) -> None:
+    def _entry(self, model: str) -> Entry:
         """The local file is hashed once, and again when it or the hash that it should have has changed."""
+        entry = read_entry(self._repository, model)
         known = (entry.parameters.get("sha256", ""), *_state(entry.file))
         if self._verified.get(entry.name) != known:
             verified_bytes(entry)
             self._verified[entry.name] = known
+        return entry
 
     def infer(self, model: str, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Arrays:
         """Raises Transient on timeout or a lost server, NotReady as `release`, Permanent on wrong names or shapes."""
-        if model not in self._checked:
-            self.release(model)
-        entry, _ = self._checked[model]
+        known = self._checked.get(model)
+        entry = (known or self._ask(self._entry(model))).entry
         check_inputs(entry.config, inputs, outputs)
         try:
             answer = in_batches(entry.config, inputs, lambda part: self._run(entry, part, outputs))
-        except Transient:
+        except (NotReady, Transient):
             # A server that comes back may hold something else: it is asked again before it is believed.
             self._checked.pop(model, None)
             raise
@@ -93,6 +113,11 @@ class TritonInference:
             return question()
         except InferenceServerException as error:
             raise _told(error) from error
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    """Of one text of config.pbtxt, which is parsed once, and one version."""
+    return one.config is other.config and one.version == other.version
 
 
 def _state(file: Path) -> tuple[int, int, int]:

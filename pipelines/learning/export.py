@@ -126,7 +126,7 @@ def config(name: str, signature: Signature, parameters: Mapping[str, str]) -> st
         message.output.add(name=tensor, data_type=model_config_pb2.TYPE_FP32, dims=_dims(shape),
                            label_filename="labels.txt" if tensor == signature.labelled else "")
     message.version_policy.specific.versions.append(1)
-    message.dynamic_batching.max_queue_delay_microseconds = 1000
+    message.dynamic_batching.SetInParent()  # of what waits already: a lone request is not kept waiting
     for key in sorted(parameters):
         message.parameters[key].string_value = parameters[key]
     return str(text_format.MessageToString(message))

@@ -173,6 +173,8 @@ def test_a_server_killed_in_the_middle_is_transient_and_works_again_after_a_rest
     assert len(caught) == 1
     with pytest.raises(Transient):
         inference.infer(NAME, some_inputs(NAME), OUTPUT)
+    with pytest.raises(NotReady):  # what it said a moment ago holds no longer
+        inference.release(NAME)
     server.start()
     (after,) = await_that(lambda: _answer(inference), 60, "an answer of the server that is back")
     np.testing.assert_array_equal(after, before)
