@@ -136,9 +136,12 @@ class Receiver:
     def alive(self) -> bool:
         return self.process is not None and self.process.is_alive()
 
-    def tail(self) -> str:
+    def log(self) -> str:
         log = self.folder / "receiver.log"
-        return log.read_text(errors="replace")[-4000:] if log.exists() else "no log"
+        return log.read_text(errors="replace") if log.exists() else "no log"
+
+    def tail(self) -> str:
+        return self.log()[-4000:]
 
     def all_rows(self) -> list[tuple[str, str, bool]]:
         """(path, digest, conflict) of the index, by path."""

@@ -42,6 +42,7 @@ def running(tmp_path: Path) -> Iterator[Receiver]:
     with receiver(tmp_path / "data") as started:
         good(started, 0)
         yield started
+        assert "dispatch_failed" not in started.log()
 
 
 def good(running: Receiver, number: int) -> float:

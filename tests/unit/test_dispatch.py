@@ -38,6 +38,7 @@ class Peer:
         self.descriptor, self._dispatcher = self._ours.fileno(), dispatcher
         self._objects, self.taken = list(objects), b""
         self.elsewhere = threading.Event()
+        self.over = False
 
     def take(self, received: memoryview) -> bool:
         self.taken += bytes(received)
@@ -128,6 +129,19 @@ def test_a_peer_that_has_gone_ends_nothing_else(dispatcher: Dispatcher) -> None:
     gone.socket.close()
     assert gone.elsewhere.wait(10)
     other.send()
+
+
+def test_who_joins_after_having_left_is_not_read_and_takes_nothing_of_the_next_with_its_number(
+        dispatcher: Dispatcher) -> None:
+    late, next_one = Peer(dispatcher), Peer(dispatcher, Object())
+    late.over = True
+    dispatcher.leave(late)
+    late.descriptor = next_one.descriptor
+    dispatcher.join(late)
+    dispatcher.join(next_one)
+    dispatcher.leave(late)
+    next_one.send()
+    assert (late.taken, next_one.taken) == (b"", b"o")
 
 
 def test_after_its_end_nobody_waits() -> None:

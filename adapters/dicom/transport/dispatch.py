@@ -47,6 +47,8 @@ class Channel(Protocol):
 
     descriptor: int
     """Of its socket, for this thread alone."""
+    over: bool
+    """Whether it has left, or is about to: its descriptor may be anybody's by now."""
 
     def take(self, received: memoryview) -> bool:
         """Act on what has come, nothing where the connection has ended; False: what follows is not for here."""
@@ -102,19 +104,18 @@ class Dispatcher:
         self._stopping = True
 
     def join(self, channel: Channel) -> None:
-        """Read its socket from now on, until it does not want that any more."""
+        """Read its socket from now on, until it does not want that any more; nothing of a channel that is over."""
         self._order(lambda: self._watch(channel))
 
-    def leave(self, channel: Channel) -> None:
-        """Returns when its socket is read no more and its objects have their files, where that can be."""
+    def leave(self, channel: Channel) -> bool:
+        """Returns when its socket is read no more and its objects have their files, or after a while (False)."""
         left = threading.Event()
 
         def leave() -> None:
             self._unwatch(channel)
             self._leaving.append((channel, left))
 
-        if self._order(leave):
-            left.wait(_LEAVING_SECONDS)
+        return not self._order(leave) or left.wait(_LEAVING_SECONDS)
 
     def is_whole(self, channel: Channel) -> None:
         """By a channel in `take`: it has something to answer."""
@@ -222,9 +223,12 @@ class Dispatcher:
                 self._unwatch(channel)
 
     def _watch(self, channel: Channel) -> None:
+        if channel.over:
+            return
         self._channels[channel.descriptor] = channel
         self._poll.register(channel.descriptor, select.EPOLLIN)
 
     def _unwatch(self, channel: Channel) -> None:
-        if self._channels.pop(channel.descriptor, None) is not None:
+        if self._channels.get(channel.descriptor) is channel:
+            del self._channels[channel.descriptor]
             self._poll.unregister(channel.descriptor)

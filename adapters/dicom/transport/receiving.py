@@ -43,23 +43,25 @@ class Receiver(Conversation):
         """Whether the dispatcher's thread reads."""
         self._lent: list[Event] = []
         """What the other thread could not act on, with all that had come behind it."""
-        self._over = False
+        self.over = False
         self._dul._is_transport_event = self._transport_event
         wakeup.watch(self._dul.socket.socket.fileno())
 
     def open(self) -> None:
         """The association is established: from now on objects are taken in."""
+        self._dispatched = True  # first: the upper layer's thread reads where nobody else does, once time is kept
         self._heard_at = time.monotonic()
-        self._dispatch()
+        self._dispatcher.join(self)
 
     def close(self) -> None:
         """The association is over: drop what is half received; what was answered has its file when this returns."""
-        self._over = True
-        self._dispatcher.leave(self)
+        self.over = True
+        left = self._dispatcher.leave(self)
         self._drop()
         self._buffer = memoryview(b"")
         self._wakeup.close()
-        self._close_descriptor()
+        if left:  # else it may still be read: it is closed when nobody knows it any more
+            self._close_descriptor()
 
     # ------------------------------------------------------------ in the dispatcher's thread
 
@@ -102,7 +104,7 @@ class Receiver(Conversation):
     def _transport_event(self) -> bool:
         """Whether something happened, as the library's method of this name; waits for it a while."""
         connection, state = self._dul.socket.socket, self._dul.state_machine.current_state
-        if connection is None or self._over:
+        if connection is None or self.over:
             return bool(self._library_reads())
         if state == _ESTABLISHED:
             if not self._dispatched and self._heard_at:

@@ -178,14 +178,18 @@ class DicomServer:
                           address=sender_of(event.assoc).address)
 
     def _on_established(self, event: Any) -> None:
-        sender, receiver = sender_of(event.assoc), self._connected[event.assoc]
+        sender = sender_of(event.assoc)
         with self._change:
+            receiver = self._connected.get(event.assoc)
+            if receiver is None:  # over already
+                return
             self._sessions[event.assoc] = _Session(receiver, Tally(sender, self._settings.ae_title))
         receiver.open()
         self._log.info("association_accepted", calling=sender.name, address=sender.address)
 
     def _on_close(self, event: Any) -> None:
-        receiver = self._connected.pop(event.assoc, None)
+        with self._change:
+            receiver = self._connected.pop(event.assoc, None)
         if receiver:
             receiver.close()
         with self._change:
