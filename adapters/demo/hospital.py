@@ -51,6 +51,7 @@ class Hospital:
         return items
 
 
+_TWELVE_LEADS = {"Modality": "ECG", "NumberOfWaveformChannels": {"not": "< 3"}}
 _HEAD = "/brain|head|skull|neuro|cereb|cran/"
 
 
@@ -59,8 +60,10 @@ def configuration(folder: Path, pacs: int, ris: int, ehr: int) -> dict[str, Any]
     return {
         "data_dir": str(folder / "data"),
         "assembly": {"quiet_seconds": 2},
-        "routes": [{"name": "resting ECG", "when": {"Modality": "ECG"}, "pipeline": "ecg_12lead"},
-                   {"name": "resting ECG, infarction", "when": {"Modality": "ECG"}, "pipeline": "ecg_mi"},
+        "routes": [{"name": "resting ECG", "when": _TWELVE_LEADS, "pipeline": "ecg_12lead"},
+                   {"name": "resting ECG, infarction", "when": _TWELVE_LEADS, "pipeline": "ecg_mi"},
+                   {"name": "one-lead ECG", "when": {"Modality": "ECG", "NumberOfWaveformChannels": "< 3"},
+                    "pipeline": "ecg_1lead"},
                    {"name": "chest CT", "when": {"Modality": "CT"}, "pipeline": "chest_ct"},
                    {"name": "head MR", "when": {"Modality": "MR", "BodyPartExamined": ["absent", _HEAD]},
                     "pipeline": "stroke_mr"},

@@ -127,8 +127,9 @@ def _identity(number: int, name: str) -> tuple[Patient, str, tuple[str, str]]:
 def _ecg(sample: EcgSample, number: int) -> Scenario:
     patient, accession, key = _identity(number, sample.name)
     content = write_ecg(EcgSource(key, patient, sample.signal, sample.rate, sample.leads, _RECORDED, accession))
-    return _scenario(sample.title, [content], "reported", sample.verdict, patient, accession, sample.name,
-                     "ECG12^Resting 12-lead ECG^L", "Palpitations, arrhythmia?")
+    procedure = "ECG12^Resting 12-lead ECG^L" if len(sample.leads) > 1 else "ECG1^One-lead ECG^L"
+    return _scenario(sample.title, [content], "reported", sample.verdict, patient, accession, sample.name, procedure,
+                     "Palpitations, arrhythmia?")
 
 
 def _ct(sample: CtSample, number: int) -> Scenario:

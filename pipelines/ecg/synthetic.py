@@ -36,7 +36,8 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One synthetic recording and what a reader should say of it. `signal` float32 (12, 5000) mV, `leads` its rows."""
+    """One synthetic recording and what a reader should say of it. `signal` float32 (leads, samples) mV, `leads` its
+    rows."""
 
     name: str
     title: str
@@ -67,13 +68,13 @@ _HEART_RATES: dict[str, tuple[float, float]] = {"normal": (62, 88), "afib": (75,
                                                    "inferior": (62, 88)}
 
 
-def synthesise(kind: str, seed: int) -> Floats:
-    """float32 (12, 5000) in mV at 500 Hz, rows as `LEADS`; the same kind and seed give the same signal."""
+def synthesise(kind: str, seed: int, seconds: float = SECONDS) -> Floats:
+    """float32 (12, samples) in mV at 500 Hz, rows as `LEADS`; the same arguments give the same signal."""
     random = np.random.default_rng((KINDS.index(kind), seed))
-    time = np.arange(int(SECONDS * RATE)) / RATE
+    time = np.arange(int(seconds * RATE)) / RATE
     before, complex_, after = (_varied(waves, random) for waves in _BEATS[kind])
     vector = np.zeros((3, len(time)))
-    onsets = _onsets(kind, random)
+    onsets = _onsets(kind, seconds, random)
     for onset, interval in zip(onsets, np.diff(onsets, append=onsets[-1] + 0.8), strict=True):
         stretch = float(np.clip(np.sqrt(interval / 0.85), 0.75, 1.15))
         _add(vector, time - onset, (*before, *complex_), 1.0)
@@ -89,17 +90,17 @@ def _varied(waves: tuple[Wave, ...], random: np.random.Generator) -> tuple[Wave,
     return tuple(Wave(w.at * width, w.width * width, w.x * size[0], w.y * size[1], w.z * size[2]) for w in waves)
 
 
-def _onsets(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
+def _onsets(kind: str, seconds: float, random: np.random.Generator) -> NDArray[np.float64]:
     """Times of the R waves, seconds, from before the start to after the end."""
     mean = 60 / random.uniform(*_HEART_RATES[kind])
-    number = int((SECONDS + 4) / mean * 1.6)
+    number = int((seconds + 4) / mean * 1.6)
     if kind == "afib":
         intervals = np.maximum(mean * random.gamma(12, 1 / 12, number), 0.34)
     else:
         breathing = 0.02 * np.sin(2 * np.pi * 0.25 * mean * np.arange(number) + random.uniform(0, 6))
         intervals = mean * (1 + breathing + random.normal(0, 0.006, number))
     onsets = np.cumsum(intervals) - 1.5
-    return onsets[onsets < SECONDS + 0.5]
+    return onsets[onsets < seconds + 0.5]
 
 
 def _add(vector: NDArray[np.float64], time: NDArray[np.float64], waves: tuple[Wave, ...], stretch: float) -> None:
