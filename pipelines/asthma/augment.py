@@ -17,7 +17,9 @@ class Tricks:
     """Which of the synthetic tricks are used; each can be left out to see what it does."""
 
     synthesis: bool = True
-    """Learning from synthetic breath first, and wheezes added to recordings of normal breath."""
+    """Learning from synthetic breath first."""
+    wheezes: bool = True
+    """Wheezes added to recordings of normal breath."""
     mixing: bool = True
     stretching: bool = True
 

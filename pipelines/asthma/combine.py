@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pipelines.asthma.labels import LABELS
-from pipelines.asthma.measures import FEATURES
 
 Numbers = NDArray[np.float64]
 RIDGE = 1.0
@@ -29,27 +28,43 @@ class Combination:
         return np.asarray(logits @ self.network + features @ self.features + self.offset)
 
 
-def fitted(logits: Numbers, features: Numbers, truth: Numbers, weights: Numbers, *,
-           with_network: bool = True, with_features: bool = True) -> Combination:
-    """From (records, outputs), (records, features) and truth (records, labels; NaN: nobody knows).
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """For each label the weighted sum of standardised values: logits @ `network` + features @ `features`, less
+    `middle`; (outputs, labels), (features, labels), (labels,). No truth is in it."""
+
+    network: Numbers
+    features: Numbers
+    middle: Numbers
+
+    def of(self, logits: Numbers, features: Numbers) -> Numbers:
+        return np.asarray(logits @ self.network + features @ self.features - self.middle)
+
+
+def summed(logits: Numbers, features: Numbers) -> Sums:
+    """Standardised on (records, outputs) and (records, features); what does not vary there counts nothing."""
+    weights = [np.zeros((part.shape[1], len(LABELS))) for part in (logits, features)]
+    for column, label in enumerate(LABELS):
+        for part, given, told in zip((logits, features), weights, (label.heard, label.features), strict=True):
+            for index, weight in told:
+                spread = float(part[:, index].std())
+                given[index, column] = weight / spread if spread > 0 else 0.0
+    network, beside = weights
+    return Sums(network, beside, np.asarray(logits.mean(axis=0) @ network + features.mean(axis=0) @ beside))
+
+
+def fitted(logits: Numbers, features: Numbers, truth: Numbers, weights: Numbers) -> Combination:
+    """Slope and offset of each label's sum, from truth (records, labels; NaN: nobody knows).
 
     `logits` must come from networks that have not learned from the record.
     """
-    count = len(LABELS)
-    network, slopes, offset = np.zeros((count, count)), np.zeros((len(FEATURES), count)), np.zeros(count)
-    both = np.column_stack([logits, features])
-    centre, scale = both.mean(axis=0), both.std(axis=0) + 1e-9
-    for column, label in enumerate(LABELS):
-        summed = np.zeros(both.shape[1])
-        for index, weight in label.heard if with_network else ():
-            summed[index] = weight / scale[index]
-        for index, weight in label.features if with_features else ():
-            summed[count + index] = weight / scale[count + index]
+    sums = summed(logits, features)
+    given = sums.of(logits, features)
+    slopes, offset = np.zeros(len(LABELS)), np.zeros(len(LABELS))
+    for column in range(len(LABELS)):
         known = ~np.isnan(truth[:, column])
-        slope, level = logistic((both[known] - centre) @ summed, truth[known, column], weights[known])
-        network[:, column], slopes[:, column] = slope * summed[:count], slope * summed[count:]
-        offset[column] = level - slope * float(centre @ summed)
-    return Combination(network, slopes, offset)
+        slopes[column], offset[column] = logistic(given[known, column], truth[known, column], weights[known])
+    return Combination(sums.network * slopes, sums.features * slopes, offset - slopes * sums.middle)
 
 
 def logistic(given: Numbers, truth: Numbers, weights: Numbers) -> tuple[float, float]:

@@ -26,27 +26,21 @@ SHORTEST = 10.0
 
 class Served(nn.Module):  # type: ignore[misc]
     """(clips, 3, 128, 250) and (clips, 3) → probabilities (clips, 4), attention (clips, f, t) that sums to one, and
-    what each fold's own network and regression say (clips, folds, 4)."""
+    what each of the networks says by itself (clips, networks, 4)."""
 
-    def __init__(self, networks: Sequence[nn.Module], combination: Combination,
-                 of_folds: Sequence[Combination]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], combination: Combination) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         for name in ("network", "features", "offset"):
-            whole = torch.tensor(getattr(combination, name), dtype=torch.float32)
-            parts = torch.tensor(np.stack([getattr(each, name) for each in of_folds]), dtype=torch.float32)
-            self.register_buffer(name, whole)
-            self.register_buffer(f"{name}_of_folds", parts)
+            self.register_buffer(name, torch.tensor(getattr(combination, name), dtype=torch.float32))
 
     def forward(self, mel: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         told = [network(mel) for network in self.networks]
         logits = torch.stack([logit for logit, _ in told], dim=1)
         attention = torch.stack([weight for _, weight in told]).mean(dim=0)
-        whole = _weighed(logits.mean(dim=1), self.network) + _weighed(features, self.features) + self.offset
-        beside = torch.stack([_weighed(features, weights) for weights in self.features_of_folds], dim=1)
-        said = torch.stack([_weighed(logits[:, n], weights) for n, weights in enumerate(self.network_of_folds)], dim=1)
-        members = said + beside + self.offset_of_folds
-        return torch.sigmoid(whole), attention, torch.sigmoid(members)
+        beside = _weighed(features, self.features) + self.offset
+        members = torch.stack([_weighed(logit, self.network) + beside for logit, _ in told], dim=1)
+        return torch.sigmoid(_weighed(logits.mean(dim=1), self.network) + beside), attention, torch.sigmoid(members)
 
 
 def _weighed(given: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

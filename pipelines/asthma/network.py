@@ -60,7 +60,7 @@ class DenseNet(nn.Module):  # type: ignore[misc]
 
     def __init__(self, outputs: int = 2, growth: int = 12, dropout: float = 0.3) -> None:
         super().__init__()
-        stem = [Contrast(), nn.Conv2d(2 * len(WINDOWS), 16, (5, 7), (2, 4), (2, 3), bias=False)]
+        stem = [Contrast(), nn.Conv2d(2 * len(WINDOWS), 16, (5, 7), (4, 4), (2, 3), bias=False)]
         blocks, channels = [], 16
         for number in range(3):
             blocks.append(Dense(channels, growth, 3))
@@ -126,7 +126,7 @@ class Transformer(nn.Module):  # type: ignore[misc]
 
 
 class Together(nn.Module):  # type: ignore[misc]
-    """The mean of several networks of one kind: logits and attention."""
+    """The mean of several networks: logits and attention, which is brought to the finest of their grids."""
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -134,4 +134,13 @@ class Together(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits, attention = zip(*(network(x) for network in self.networks), strict=True)
-        return torch.stack(logits).mean(dim=0), torch.stack(attention).mean(dim=0)
+        grid = max((each.shape[1:] for each in attention), key=lambda shape: shape[0] * shape[1])
+        return torch.stack(logits).mean(dim=0), torch.stack([_onto(each, grid) for each in attention]).mean(dim=0)
+
+
+def _onto(attention: torch.Tensor, grid: torch.Size) -> torch.Tensor:
+    """(batch, f, t) → (batch, *grid), of sum one again."""
+    if attention.shape[1:] == grid:
+        return attention
+    finer = nn.functional.interpolate(attention[:, None], size=tuple(grid), mode="bilinear")[:, 0]
+    return finer / finer.sum(dim=(1, 2), keepdim=True)
