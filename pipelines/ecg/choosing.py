@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.pipeline import Floats
+from pipelines.ecg.labels import NORM
 from pipelines.ecg.suspicion import ANY, counting_from, suspicion
 from pipelines.ecg.thresholds import any_threshold, normal_threshold, threshold
 
 Numbers = NDArray[np.float64]
-NORMAL = "NORM"
 
 
 def thresholds(outputs: Sequence[str], wanted: Mapping[str, tuple[float, float]], any_sensitivity: float,
@@ -23,16 +23,16 @@ def thresholds(outputs: Sequence[str], wanted: Mapping[str, tuple[float, float]]
     the syndromes that are to be suspect as a whole.
     """
     chosen = {label: _one(probabilities[:, at], truth[:, at], wanted[label])
-              for at, label in enumerate(outputs) if label != NORMAL}
-    syndromes = [at for at, label in enumerate(outputs) if label != NORMAL]
-    normal = probabilities[:, outputs.index(NORMAL)] if NORMAL in outputs else None
+              for at, label in enumerate(outputs) if label != NORM}
+    syndromes = [at for at, label in enumerate(outputs) if label != NORM]
+    normal = probabilities[:, outputs.index(NORM)] if NORM in outputs else None
     suspected = _suspected(probabilities[:, syndromes], normal)
     one = (truth[:, syndromes] == 1).any(axis=1)
     chosen[ANY] = any_threshold(suspected, one.astype(np.float64), any_sensitivity)
     if normal is not None:
         found = _found(probabilities[:, syndromes], suspected, chosen, [outputs[at] for at in syndromes])
-        abnormal = ~one & (truth[:, outputs.index(NORMAL)] == 0)
-        chosen[NORMAL] = normal_threshold(np.where(found, 0.0, normal), abnormal.astype(np.float64))
+        abnormal = ~one & (truth[:, outputs.index(NORM)] == 0)
+        chosen[NORM] = normal_threshold(np.where(found, 0.0, normal), abnormal.astype(np.float64))
     return chosen
 
 

@@ -23,6 +23,9 @@ class Label:
     episodic: bool = False
 
 
+NORM = "NORM"
+"""The output beside the syndromes: a normal ECG as against any abnormality, also those that are not looked for."""
+
 SYNDROMES: tuple[Label, ...] = (
     Label("1AVB", Code("270492004", "SCT", "First degree atrioventricular block"),
           "First-degree atrioventricular block", 0.3, ("II", "V1")),

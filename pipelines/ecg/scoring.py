@@ -25,7 +25,7 @@ from pipelines.ecg.inputs import Inputs
 from pipelines.ecg.memory import Memory, joined, memory_of
 from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.suspicion import ANY
-from pipelines.ecg.tables import labelled
+from pipelines.ecg.tables import Labelled, labelled
 from pipelines.ecg.telling import Scores, thresholds_of
 from pipelines.ecg.verdicts import LEVELS, Outcome, as_told, sensitivity_and_specificity
 from pipelines.validation.progress import Progress, track_results
@@ -72,8 +72,12 @@ def said_by(answer: Mapping[str, Array], member: int | None) -> Array:
 def score(how: Scoring, data: Path, inference: Inference, folds: tuple[int, ...] | None, recordings: Recordings | None,
           progress: Progress) -> Scored:
     """Raises Unusable where there is no such data. Every record is scored, also one that the gates refuse."""
+    return score_rows(how, labelled(data, [*how.labels, *how.apart.values()], folds, recordings), inference, progress)
+
+
+def score_rows(how: Scoring, chosen: Labelled, inference: Inference, progress: Progress) -> Scored:
+    """The same of rows that are listed already."""
     scorer = _Scorer(how, inference)
-    chosen = labelled(data, [*how.labels, *how.apart.values()], folds, recordings)
     wanted = [_Case(row.record, row.patient, _told(how, row), _attributes(row), partial(chosen.open, row),
                     scorer.memory.member(row)) for row in chosen.rows]
     outcomes = list(track_results(progress, scorer.outcome, wanted, "records scored"))

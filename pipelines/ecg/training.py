@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from gateway.pipeline import Floats
 from gateway.ports.recordings import Recordings
-from pipelines.ecg.choosing import NORMAL, thresholds
+from pipelines.ecg.choosing import thresholds
 from pipelines.ecg.disagreement import weighed
 from pipelines.ecg.examples import Changes, Examples, examples
 from pipelines.ecg.features import measured_in
+from pipelines.ecg.labels import NORM
 from pipelines.ecg.learning import Course, Learned, calibrated, ensemble, folds_of, learn
 from pipelines.ecg.memory import parameters
 from pipelines.ecg.network import STEPS, Shape
@@ -88,7 +89,7 @@ def write(recipe: Recipe, learned: Learned, held: Examples, course: Course, lear
     others = [learned.member != number for number in range(len(learned.members))]
     of_members = [_thresholds(recipe, told[part], truth[part]) for part in others]
     areas = _areas(recipe, told, truth)
-    macro = float(np.nanmean([area for label, area in areas.items() if label != NORMAL]))
+    macro = float(np.nanmean([area for label, area in areas.items() if label != NORM]))
     release = Release(
         recipe.version, status_of(learned_from), recipe.outputs, chosen,
         {"leads": recipe.shape.leads, "unit": "mV", "rate": 100, "band": [0.5, 40.0], "samples": WINDOW,

@@ -31,6 +31,7 @@ RUSSIAN: dict[str, str] = {
     "ms": "мс",
     "degrees": "градусов",
     "no units": "без единиц",
+    "Probability of normal ECG": "Вероятность нормальной ЭКГ",
     # problems
     "The model gave something that is no probability.": "Модель выдала значение, которое не является вероятностью.",
     "The study holds no 12-lead or general ECG waveform.":
@@ -54,6 +55,9 @@ RUSSIAN: dict[str, str] = {
     "Measured as no normal ECG has it: QRS duration {} ms.": "Измерение вне нормы: длительность QRS {} мс.",
     "Measured as no normal ECG has it: angle between QRS and T axis {}°.":
         "Измерение вне нормы: угол между осями QRS и T {}°.",
+    "The ECG as a whole looks normal (probability {}), against what was found.":
+        "ЭКГ в целом выглядит нормальной (вероятность {}), вопреки найденному.",
+    "other abnormality not excluded": "другая патология не исключена",
     "Flat leads: {}.": "Отведения без сигнала (изолиния): {}.",
     "Saturated leads: {}.": "Отведения с ограничением сигнала: {}.",
     "More than 20 mV, which no heart gives, in leads {}: wrong gain?":

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.codes import Code
 from gateway.pipeline import Array, Ecg
-from gateway.result import Finding, Measurement, Problem, Provenance, Result, Verdict, risk_of
+from gateway.result import Finding, Provenance, Result, Verdict, risk_of
 from pipelines.ecg import telling
 from pipelines.ecg.delineation import Delineation
-from pipelines.ecg.disagreement import disagreements, measured_abnormal, unusual
+from pipelines.ecg.disagreement import disagreements
 from pipelines.ecg.intervals import measurements
+from pipelines.ecg.labels import NORM
+from pipelines.ecg.normality import normal_probability, verdict_of
 from pipelines.ecg.telling import Scores
-from pipelines.ecg_12lead.labels import LABELS, NORM, OUTPUTS
+from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
 
-NORMAL_PROBABILITY = Code("PNORMECG", "99TRIAGE", "Probability of normal ECG")
-NO_UNITS = Code("1", "UCUM", "no units")
 NAMES = tuple(label.name for label in LABELS)
-OTHER_ABNORMALITY = Problem("other-abnormality-not-excluded", "other abnormality not excluded")
 
 
 def pooled(probabilities: Array) -> dict[str, float]:
@@ -36,32 +34,10 @@ def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, provenance: Prov
     counting = telling.counting(scores, NAMES, scores.probabilities[NORM], provenance)
     findings = tuple(telling.finding_of(label, counting, ecg, waves) for label in LABELS)
     differing = disagreements(findings, waves)
-    verdict, doubts = _verdict(scores, findings, differing, waves)
+    verdict, doubts = verdict_of(scores, findings, differing, waves)
     return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
-                  _measurements(scores, waves), (*ecg.problems, *differing, *doubts),
+                  (*measurements(waves), normal_probability(scores)), (*ecg.problems, *differing, *doubts),
                   _summary(verdict, findings, waves))
-
-
-def _verdict(scores: Scores, findings: tuple[Finding, ...], differing: tuple[Problem, ...],
-             waves: Delineation | None) -> tuple[Verdict, tuple[Problem, ...]]:
-    """And what else is to be said for it."""
-    normal = scores.probabilities[NORM]
-    looks_normal = normal >= scores.thresholds[NORM]
-    if any(finding.present for finding in findings):
-        return Verdict.PATHOLOGY, (_contradiction(normal),) if looks_normal else ()
-    never_normal = unusual(waves)
-    if looks_normal and not measured_abnormal((*differing, *never_normal)):
-        return Verdict.NORMAL, ()
-    return Verdict.UNDETERMINED, (*never_normal, OTHER_ABNORMALITY)
-
-
-def _contradiction(normal: float) -> Problem:
-    return Problem("found-but-looks-normal",
-                   f"The ECG as a whole looks normal (probability {normal:.2f}), against what was found.")
-
-
-def _measurements(scores: Scores, waves: Delineation | None) -> tuple[Measurement, ...]:
-    return *measurements(waves), Measurement(NORMAL_PROBABILITY, scores.probabilities[NORM], NO_UNITS)
 
 
 def _summary(verdict: Verdict, findings: tuple[Finding, ...], waves: Delineation | None) -> str:

@@ -1,4 +1,4 @@
-"""What the pipeline says, in other languages: language → English → translation (`{}`: a number or a list of leads)."""
+"""What the pipeline says, in other languages: language → English → translation."""
 
 from __future__ import annotations
 
@@ -7,9 +7,4 @@ from pipelines.ecg.words import RUSSIAN, SYNDROMES
 WORDS: dict[str, dict[str, str]] = {"ru": {
     **RUSSIAN,
     **SYNDROMES,
-    "Probability of normal ECG": "Вероятность нормальной ЭКГ",
-    # problems
-    "The ECG as a whole looks normal (probability {}), against what was found.":
-        "ЭКГ в целом выглядит нормальной (вероятность {}), вопреки найденному.",
-    "other abnormality not excluded": "другая патология не исключена",
 }}

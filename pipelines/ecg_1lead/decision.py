@@ -10,20 +10,22 @@ from gateway.result import Finding, Measurement, Problem, Provenance, Result, Ve
 from pipelines.ecg import telling
 from pipelines.ecg.beats import Beats
 from pipelines.ecg.delineation import Delineation
-from pipelines.ecg.disagreement import disagreements, measured_abnormal
+from pipelines.ecg.disagreement import disagreements
 from pipelines.ecg.intervals import HEART_RATE, MILLISECONDS, PER_MINUTE, QRS
+from pipelines.ecg.labels import NORM
+from pipelines.ecg.normality import normal_probability, verdict_of
 from pipelines.ecg.telling import Scores
-from pipelines.ecg_1lead.labels import LABELS, OUTPUTS
+from pipelines.ecg_1lead.labels import LABELS, NAMES, OUTPUTS
 
 RR_MEAN = Code("8637-1", "LN", "R-R interval by EKG")
 RR_SHORTEST = Code("RRMIN", "99TRIAGE", "Shortest R-R interval")
 RR_LONGEST = Code("RRMAX", "99TRIAGE", "Longest R-R interval")
 RR_SPREAD = Code("SDNN", "99TRIAGE", "Standard deviation of R-R intervals")
-ONE_LEAD = Problem("one-lead-only", "One lead tells of these five syndromes alone; nothing else is excluded.")
+ONE_LEAD = Problem("one-lead-only", "Lead I alone was read: what only other leads show is not excluded.")
 
 
 def pooled(probabilities: Array) -> dict[str, float]:
-    """(windows, 5) → one probability for each output.
+    """(windows, 6) → one probability for each output.
 
     A premature beat counts wherever it is, so the worst ten seconds tell; fibrillation, rate and block by their mean.
     """
@@ -32,17 +34,15 @@ def pooled(probabilities: Array) -> dict[str, float]:
 
 def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, beats: Beats | None, provenance: Provenance) -> Result:
     """Pathology when any of the five reaches its threshold as it holds for this recording (`pipelines.ecg.suspicion`);
-    normal when none does and nothing was measured that makes one of them. Where network and measurement disagree, the
-    problems say so."""
-    counting = telling.counting(scores, OUTPUTS, None, provenance)
+    normal only when none does, NORM reaches its own and nothing was measured that no normal ECG has. Where network,
+    NORM and measurement disagree, the problems say so."""
+    counting = telling.counting(scores, NAMES, scores.probabilities[NORM], provenance)
     findings = tuple(telling.finding_of(label, counting, ecg, waves) for label in LABELS)
     differing = disagreements(findings, waves)
-    if any(finding.present for finding in findings):
-        verdict = Verdict.PATHOLOGY
-    else:
-        verdict = Verdict.UNDETERMINED if measured_abnormal(differing) else Verdict.NORMAL
+    verdict, doubts = verdict_of(scores, findings, differing, waves)
     return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
-                  measurements(waves, beats), (*ecg.problems, *differing, ONE_LEAD), _summary(findings, waves))
+                  (*measurements(waves, beats), normal_probability(scores)),
+                  (*ecg.problems, *differing, *doubts, ONE_LEAD), _summary(verdict, findings, waves))
 
 
 def measurements(waves: Delineation | None, beats: Beats | None) -> tuple[Measurement, ...]:
@@ -56,9 +56,11 @@ def measurements(waves: Delineation | None, beats: Beats | None) -> tuple[Measur
     return tuple(Measurement(code, float(round(value)), unit) for code, value, unit in values if value is not None)
 
 
-def _summary(findings: tuple[Finding, ...], waves: Delineation | None) -> str:
+def _summary(verdict: Verdict, findings: tuple[Finding, ...], waves: Delineation | None) -> str:
     rate = "" if waves is None else f" Heart rate {waves.heart_rate:.0f}/min."
     present = sorted((f for f in findings if f.present), key=lambda f: -f.probability * f.acuity)
-    if not present:
-        return f"None of the {len(findings)} syndromes found in lead I.{rate}"
-    return f"{'; '.join(telling.told(finding, waves) for finding in present)}.{rate}"
+    if present:
+        return f"{'; '.join(telling.told(finding, waves) for finding in present)}.{rate}"
+    other = ("no other abnormality suspected" if verdict is Verdict.NORMAL
+             else "another abnormality is not excluded")
+    return f"None of the {len(findings)} syndromes found in lead I, {other}.{rate}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipelines.ecg.labels import SYNDROMES, Label
+from pipelines.ecg.labels import NORM, SYNDROMES, Label
 
 MODEL = "ecg_1lead"
 """Its folder in the model repository."""
 LEADS: tuple[str, ...] = ("I",)
-OUTPUTS: tuple[str, ...] = ("PVC", "CLBBB", "SBRAD", "STACH", "AFIB")
+NAMES: tuple[str, ...] = ("PVC", "CLBBB", "SBRAD", "STACH", "AFIB")
+OUTPUTS: tuple[str, ...] = (*NAMES, NORM)
 """Order of the columns that the network gives."""
 
-LABELS: tuple[Label, ...] = tuple(replace(label, leads=LEADS) for name in OUTPUTS for label in SYNDROMES
+LABELS: tuple[Label, ...] = tuple(replace(label, leads=LEADS) for name in NAMES for label in SYNDROMES
                                   if label.name == name)

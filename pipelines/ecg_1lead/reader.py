@@ -37,11 +37,12 @@ _STRIPS, _STRIP_SECONDS = 6, 10.0
 
 
 class Ecg1Lead:
-    """Reader of lead I alone, ten seconds to five minutes, for five syndromes."""
+    """Reader of lead I alone, ten seconds to five minutes, for five syndromes and for normal against
+    abnormal."""
 
     name = "ecg_1lead"
-    version = "1.1.0"
-    title = "One-lead ECG: five syndromes"
+    version = "2.0.0"
+    title = "One-lead ECG: five syndromes, normal against abnormal"
     models: tuple[str, ...] = (MODEL,)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")
     modalities: tuple[str, ...] = ("ECG",)

@@ -22,7 +22,7 @@ from pipelines.ecg_1lead.truth import AUXILIARY, auxiliary_of, truth_of
 from pipelines.validation.progress import Progress, silent
 
 EPOCHS = 10
-VERSION = "1.1.0"
+VERSION = "2.0.0"
 ANY_SENSITIVITY = 0.98
 """Of the ECGs with one of the five, the share that is to be suspect as a whole. Higher than with twelve leads: what is
 not suspect here comes out normal, with nothing else to doubt it."""

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from pipelines.ecg_1lead.labels import OUTPUTS
 
-AUXILIARY: tuple[str, ...] = ("NORM", "SR", "PAC", "SARRH", "1AVB", "CRBBB", "IRBBB", "IVCD", "LVH", "PACE", "AFLT",
+AUXILIARY: tuple[str, ...] = ("SR", "PAC", "SARRH", "1AVB", "CRBBB", "IRBBB", "IVCD", "LVH", "PACE", "AFLT",
                               "SVARR", "ISC_", "NDT", "STD_", "ABQRS")
 """Further statements that the network learns from and is not asked for."""
 
 
 def truth_of(codes: Mapping[str, float]) -> NDArray[np.float32]:
-    """`scp_codes` as float32 (5,) in the order of `OUTPUTS`; a statement is positive whatever its likelihood."""
+    """`scp_codes` as float32 (6,) in the order of `OUTPUTS`; a statement is positive whatever its likelihood."""
     return np.array([float(name in codes) for name in OUTPUTS], np.float32)
 
 

@@ -16,6 +16,6 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "Standard deviation of R-R intervals": "Стандартное отклонение интервалов RR (SDNN)",
     # problems
     "The study holds no ECG waveform.": "В исследовании нет записи ЭКГ.",
-    "One lead tells of these five syndromes alone; nothing else is excluded.":
-        "Одно отведение говорит только об этих пяти синдромах; прочее не исключено.",
+    "Lead I alone was read: what only other leads show is not excluded.":
+        "Прочитано только отведение I: то, что видно лишь в других отведениях, не исключено.",
 }}

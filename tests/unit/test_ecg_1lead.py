@@ -12,12 +12,16 @@ import pytest
 from adapters.inference.embedded import EmbeddedInference
 from gateway.evidence_map import EvidenceTrace
 from gateway.pipeline import Ecg, EcgSheet, Floats
-from gateway.result import Verdict
+from gateway.result import Provenance, Result, Verdict
 from gateway.study import Instance
+from pipelines.ecg.delineation import Delineation, delineate
+from pipelines.ecg.labels import NORM
 from pipelines.ecg.synthetic import synthesise
+from pipelines.ecg.telling import Scores
 from pipelines.ecg_1lead import PIPELINE
-from pipelines.ecg_1lead.decision import pooled
-from pipelines.ecg_1lead.labels import LABELS, OUTPUTS
+from pipelines.ecg_1lead.decision import decide, pooled
+from pipelines.ecg_1lead.labels import LABELS, NAMES, OUTPUTS
+from pipelines.ecg_1lead.synthetic import samples
 from tests.builders import study
 from tests.reading import MODELS, read
 
@@ -43,7 +47,7 @@ def test_lead_one_alone_is_read_as_what_it_is(inference: EmbeddedInference, kind
     analysis = read(PIPELINE, study("ecg"), lead(signal, rate), inference)
     present = [finding.label for finding in analysis.result.findings if finding.present]
     assert label in present if label else not present
-    assert [finding.label for finding in analysis.result.findings] == list(OUTPUTS)
+    assert [finding.label for finding in analysis.result.findings] == list(NAMES)
     assert isinstance(analysis.picture, EcgSheet)
     told = {measurement.code.value: measurement.value for measurement in analysis.result.measurements}
     assert told["8637-1"] == pytest.approx(60_000 / told["8867-4"], rel=0.02)
@@ -88,14 +92,47 @@ def test_each_gate_names_its_reason(inference: EmbeddedInference, spoil: Callabl
 
 
 def test_premature_beats_count_where_they_are_and_fibrillation_by_its_mean() -> None:
-    given = np.full((4, 5), 0.1)
+    given = np.full((4, 6), 0.1)
     given[2] = 0.9
     assert pooled(given)["PVC"] == pytest.approx(0.9)
     assert pooled(given)["AFIB"] == pytest.approx(0.3)
 
 
+def decided(waves: Delineation | None = None, **probabilities: float) -> Result:
+    given = dict.fromkeys(OUTPUTS, 0.01) | probabilities
+    ecg = Ecg(np.zeros((1, 5000), np.float32), 500.0, ("I",), "1.2.3", ((1, 1),))
+    return decide(Scores(given, dict.fromkeys(OUTPUTS, 0.3) | {NORM: 0.8, "ANY": 0.1}), ecg, waves, None,
+                  Provenance("ecg_1lead", "1"))
+
+
+def test_none_of_the_five_is_normal_only_where_the_whole_looks_normal() -> None:
+    normal, other = decided(NORM=0.8), decided(NORM=0.799)
+    assert normal.verdict is Verdict.NORMAL
+    assert [problem.code for problem in normal.problems] == ["one-lead-only"]
+    assert other.verdict is Verdict.UNDETERMINED
+    assert [problem.code for problem in other.problems] == ["other-abnormality-not-excluded", "one-lead-only"]
+    assert other.summary == "None of the 5 syndromes found in lead I, another abnormality is not excluded."
+    assert [(m.code.value, m.value) for m in other.measurements] == [("PNORMECG", 0.799)]
+
+
+def test_a_wide_qrs_is_never_normal_and_a_finding_always_counts() -> None:
+    wide = delineate(synthesise("lbbb", 4)[:1], 500.0)
+    assert wide is not None
+    assert decided(wide, NORM=0.99).verdict is Verdict.UNDETERMINED
+    found = decided(wide, NORM=0.99, CLBBB=0.6)
+    assert found.verdict is Verdict.PATHOLOGY
+    assert "found-but-looks-normal" in [problem.code for problem in found.problems]
+
+
+def test_the_demonstration_shows_fibrillation_on_a_watch(inference: EmbeddedInference) -> None:
+    (sample,) = samples()
+    result = read(PIPELINE, study("ecg"), lead(sample.signal, sample.rate, sample.leads), inference).result
+    assert result.verdict == sample.verdict
+    assert sample.label in [finding.label for finding in result.findings if finding.present]
+
+
 def test_labels_stand_in_the_order_of_the_outputs() -> None:
-    assert tuple(label.name for label in LABELS) == OUTPUTS
+    assert (*(label.name for label in LABELS), NORM) == OUTPUTS
     assert all(label.leads == ("I",) for label in LABELS)
 
 
