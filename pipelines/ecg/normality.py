@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.codes import Code
 from gateway.result import Finding, Measurement, Problem, Verdict
+from pipelines.ecg.chest import SWAPPED
 from pipelines.ecg.delineation import Delineation
 from pipelines.ecg.disagreement import measured_abnormal, unusual
 from pipelines.ecg.labels import NORM
@@ -17,13 +18,15 @@ OTHER_ABNORMALITY = Problem("other-abnormality-not-excluded", "other abnormality
 def verdict_of(scores: Scores, findings: tuple[Finding, ...], differing: tuple[Problem, ...],
                waves: Delineation | None) -> tuple[Verdict, tuple[Problem, ...]]:
     """Pathology with any finding; normal only where NORM reaches its threshold and nothing was measured that no normal
-    ECG has; else undetermined. And what is to be said for it beside `differing` (`pipelines.ecg.disagreement`)."""
+    ECG has, nor exchanged on the chest; else undetermined. And what is to be said for it beside `differing`
+    (`pipelines.ecg.disagreement`, `pipelines.ecg.chest`)."""
     normal = scores.probabilities[NORM]
     looks_normal = normal >= scores.thresholds[NORM]
     if any(finding.present for finding in findings):
         return Verdict.PATHOLOGY, (_contradiction(normal),) if looks_normal else ()
     never_normal = unusual(waves)
-    if looks_normal and not measured_abnormal((*differing, *never_normal)):
+    exchanged = any(problem.code == SWAPPED for problem in differing)
+    if looks_normal and not exchanged and not measured_abnormal((*differing, *never_normal)):
         return Verdict.NORMAL, ()
     return Verdict.UNDETERMINED, (*never_normal, OTHER_ABNORMALITY)
 

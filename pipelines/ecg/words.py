@@ -72,6 +72,8 @@ RUSSIAN: dict[str, str] = {
         "направлены необычно.",
     "Right arm and left leg seem exchanged: P, QRS and T point up in aVR.":
         "Похоже, перепутаны электроды правой руки и левой ноги: P, QRS и T в aVR направлены вверх.",
+    "Chest leads {} and {} seem exchanged: each is more like the neighbours of the other.":
+        "Похоже, перепутаны грудные электроды {} и {}: каждый больше похож на соседей другого.",
     "What leads I and II say of {} is not what was recorded there.":
         "Запись в отведениях {} не согласуется с отведениями I и II.",
     "Leads I, II and III contradict each other (I + III is not II).":

@@ -7,6 +7,8 @@ import numpy as np
 from gateway.pipeline import Array, Ecg
 from gateway.result import Finding, Provenance, Result, Verdict, risk_of
 from pipelines.ecg import telling
+from pipelines.ecg.beats import Beats
+from pipelines.ecg.chest import problems_of_chest
 from pipelines.ecg.delineation import Delineation
 from pipelines.ecg.disagreement import disagreements
 from pipelines.ecg.intervals import measurements
@@ -27,13 +29,14 @@ def pooled(probabilities: Array) -> dict[str, float]:
     return telling.pooled(probabilities, OUTPUTS, {**worst, NORM: np.min})
 
 
-def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, provenance: Provenance) -> Result:
+def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, beats: Beats | None, provenance: Provenance) -> Result:
     """Pathology when any of the eleven reaches its threshold as it holds for this ECG (`pipelines.ecg.suspicion`);
-    normal only when none does, NORM reaches its own and nothing was measured that no normal ECG has. Where network,
-    NORM and measurement disagree, the problems say so."""
+    normal only when none does, NORM reaches its own, nothing was measured that no normal ECG has and the chest leads
+    stand in their order. Where network, NORM and measurement disagree, the problems say so."""
     counting = telling.counting(scores, NAMES, scores.probabilities[NORM], provenance)
     findings = tuple(telling.finding_of(label, counting, ecg, waves) for label in LABELS)
-    differing = disagreements(findings, waves)
+    placed = () if beats is None else problems_of_chest(beats)
+    differing = (*placed, *disagreements(findings, waves))
     verdict, doubts = verdict_of(scores, findings, differing, waves)
     return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
                   (*measurements(waves), normal_probability(scores)), (*ecg.problems, *differing, *doubts),

@@ -64,7 +64,7 @@ def _read(ecg: Ecg, provenance: Provenance) -> Steps[Analysis]:
         return Analysis(_not_read(ecg, (INVALID_OUTPUT,), provenance), picture)
     told = weighed(pooled(probabilities), measured_of(checked.waves))
     scores = Scores(told, thresholds_of(release, OUTPUTS, (ANY,)))
-    result = decide(scores, ecg, checked.waves, provenance)
+    result = decide(scores, ecg, checked.waves, checked.beats, provenance)
     found = [finding.label for finding in result.findings if finding.present]
     return Analysis(result, picture, trace_of(evidence, inputs, OUTPUTS, found, LEADS))
 

@@ -49,4 +49,4 @@ def _inputs(checked: Checked, rate: float) -> Inputs:
 
 
 def _decide(scores: Scores, ecg: Ecg, checked: Checked, provenance: Provenance) -> Result:
-    return decide(scores, ecg, checked.waves, provenance)
+    return decide(scores, ecg, checked.waves, checked.beats, provenance)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from gateway.errors import Permanent
 from gateway.pipeline import Ecg
 from gateway.result import ModelRelease, Problem, Provenance, Result, Verdict, WaveformRegion
+from pipelines.ecg.beats import find_beats
 from pipelines.ecg.delineation import BeforeQrs, Delineation
 from pipelines.ecg.leads import LEADS
+from pipelines.ecg.synthetic import synthesise
 from pipelines.ecg.telling import Scores, thresholds_of
 from pipelines.ecg_12lead.decision import decide, pooled
 from pipelines.ecg_12lead.labels import LABELS, OUTPUTS
@@ -31,7 +33,7 @@ WAVES = Delineation(heart_rate=72.0, qrs=96.0, qrs_axis=-38.0, pr=224.4, p_axis=
 
 def told(waves: Delineation | None = WAVES, ecg: Ecg = ECG, **probabilities: float) -> Result:
     given = dict.fromkeys(OUTPUTS, 0.01) | {name.lstrip("_"): p for name, p in probabilities.items()}
-    return decide(Scores(given, THRESHOLDS), ecg, waves, Provenance("ecg_12lead", "1"))
+    return decide(Scores(given, THRESHOLDS), ecg, waves, None, Provenance("ecg_12lead", "1"))
 
 
 def test_none_of_the_eleven_and_norm_is_normal() -> None:
@@ -60,14 +62,14 @@ def test_a_finding_of_little_probability_does_not_count_where_the_ecg_as_a_whole
     assert {finding.threshold for finding in doubtful.findings} == {0.5}
     assert [finding.label for finding in sure.findings if finding.present] == ["PAC"]
     low = Scores({**dict.fromkeys(OUTPUTS, 0.001), "PAC": 0.1, "NORM": 0.2}, THRESHOLDS | {"PAC": 0.05})
-    assert decide(low, ECG, WAVES, Provenance("ecg_12lead", "1")).verdict is Verdict.PATHOLOGY
+    assert decide(low, ECG, WAVES, None, Provenance("ecg_12lead", "1")).verdict is Verdict.PATHOLOGY
 
 
 def test_a_threshold_of_the_site_holds_whatever_the_ecg_looks_like() -> None:
     scores = Scores(dict.fromkeys(OUTPUTS, 0.001) | {"PAC": 0.05, "NORM": 0.99}, THRESHOLDS | {"PAC": 0.05})
     site = replace(RELEASE, parameters={**RELEASE.parameters, "site_thresholds": "AFIB 0.2, PAC 0.05"})
-    assert decide(scores, ECG, WAVES, Provenance("ecg_12lead", "1", (RELEASE,))).verdict is Verdict.NORMAL
-    assert decide(scores, ECG, WAVES, Provenance("ecg_12lead", "1", (site,))).verdict is Verdict.PATHOLOGY
+    assert decide(scores, ECG, WAVES, None, Provenance("ecg_12lead", "1", (RELEASE,))).verdict is Verdict.NORMAL
+    assert decide(scores, ECG, WAVES, None, Provenance("ecg_12lead", "1", (site,))).verdict is Verdict.PATHOLOGY
 
 
 ORDER = (Verdict.NORMAL, Verdict.UNDETERMINED, Verdict.PATHOLOGY)
@@ -80,7 +82,7 @@ def test_a_sicker_reading_never_lowers_risk_nor_verdict(values: list[float], cha
     one = dict(zip(OUTPUTS, values, strict=True))
     worse = min(one[changed], to) if changed == "NORM" else max(one[changed], to)
     thresholds = THRESHOLDS | {"ANY": level}
-    before, after = (decide(Scores(given, thresholds), ECG, WAVES, Provenance("ecg_12lead", "1"))
+    before, after = (decide(Scores(given, thresholds), ECG, WAVES, None, Provenance("ecg_12lead", "1"))
                      for given in (one, {**one, changed: worse}))
     assert after.risk >= before.risk
     assert ORDER.index(after.verdict) >= ORDER.index(before.verdict)
@@ -95,6 +97,19 @@ def test_what_no_normal_ecg_has_is_never_normal(measured: dict[str, Any], text: 
     result = decided({"NORM": 0.99}, replace(WAVES, **measured))
     assert result.verdict is Verdict.UNDETERMINED
     assert (result.problems[0].code, result.problems[0].text) == ("measured-abnormal", text)
+
+
+def test_exchanged_chest_leads_are_named_and_never_normal() -> None:
+    leads = synthesise("normal", 5)
+    swapped = leads.copy()
+    swapped[[7, 10]] = leads[[10, 7]]
+    for signal, verdict, told_of in ((leads, Verdict.NORMAL, []), (swapped, Verdict.UNDETERMINED,
+                                     ["Chest leads V2 and V5 seem exchanged"])):
+        beats = find_beats(signal, 500.0)
+        scores = Scores(dict.fromkeys(OUTPUTS, 0.01) | {"NORM": 0.99}, THRESHOLDS)
+        result = decide(scores, ECG, WAVES, beats, Provenance("ecg_12lead", "1"))
+        assert result.verdict is verdict
+        assert [p.text.split(":")[0] for p in result.problems if p.code == "chest-leads-swapped"] == told_of
 
 
 def test_a_left_axis_never_outranks_fibrillation() -> None:
@@ -211,4 +226,4 @@ def test_a_syndrome_carries_the_measurement_that_defines_it() -> None:
 
 def decided(probabilities: dict[str, float], waves: Delineation) -> Result:
     given = dict.fromkeys(OUTPUTS, 0.01) | probabilities
-    return decide(Scores(given, THRESHOLDS), ECG, waves, Provenance("ecg_12lead", "1"))
+    return decide(Scores(given, THRESHOLDS), ECG, waves, None, Provenance("ecg_12lead", "1"))
