@@ -1,7 +1,7 @@
 """`triage-gateway validate asthma`: the served model on KAUH's layout, each subject once, as the pipeline itself reads.
 
-Recordings that the model has learned from are told by the part of it that has not: on the training data the figures are
-those of cross-validation, on all others those of the whole model.
+Recordings of the training are told by networks that have not learned from them; slope and offset of the probabilities alone
+are fitted to these, which no area under the curve feels.
 """
 
 from __future__ import annotations
