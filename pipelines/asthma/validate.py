@@ -1,7 +1,7 @@
 """`triage-gateway validate asthma`: the served model on KAUH's layout, each subject once, as the pipeline itself reads.
 
-Recordings of the training are told by networks that have not learned from them; slope and offset of the probabilities alone
-are fitted to these, which no area under the curve feels.
+Recordings of the training are told by networks that have not learned from them; slope and offset of the probabilities
+alone are fitted to these, which no area under the curve feels.
 """
 
 from __future__ import annotations
