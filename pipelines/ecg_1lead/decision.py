@@ -27,9 +27,10 @@ ONE_LEAD = Problem("one-lead-only", "Lead I alone was read: what only other lead
 def pooled(probabilities: Array) -> dict[str, float]:
     """(windows, 6) → one probability for each output.
 
-    A premature beat counts wherever it is, so the worst ten seconds tell; fibrillation, rate and block by their mean.
+    A premature beat counts wherever it is, so the worst ten seconds tell, and NORM counts at its least; fibrillation,
+    rate and block by their mean.
     """
-    return telling.pooled(probabilities, OUTPUTS, {"PVC": np.max})
+    return telling.pooled(probabilities, OUTPUTS, {"PVC": np.max, NORM: np.min})
 
 
 def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, beats: Beats | None, provenance: Provenance) -> Result:

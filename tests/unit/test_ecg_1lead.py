@@ -96,6 +96,7 @@ def test_premature_beats_count_where_they_are_and_fibrillation_by_its_mean() -> 
     given[2] = 0.9
     assert pooled(given)["PVC"] == pytest.approx(0.9)
     assert pooled(given)["AFIB"] == pytest.approx(0.3)
+    assert pooled(given)[NORM] == pytest.approx(0.1)
 
 
 def decided(waves: Delineation | None = None, **probabilities: float) -> Result:
