@@ -18,7 +18,17 @@ from pipelines.stroke_mr.atlas import atlas
 from pipelines.stroke_mr.labels import DWI
 from pipelines.stroke_mr.network import Network, Served
 from pipelines.stroke_mr.slices import Slices, framed
-from pipelines.stroke_mr.train import BATCH, CLEAR, PREPROCESSING, VERSION, Examples, How, batch_loss, export, told_by
+from pipelines.stroke_mr.train_network import (
+    BATCH,
+    CLEAR,
+    PREPROCESSING,
+    VERSION,
+    Examples,
+    How,
+    batch_loss,
+    export,
+    told_by,
+)
 from pipelines.stroke_mr.train_synthetic import Lesions, Synthetic
 from pipelines.stroke_mr.train_volumes import calibrated
 from pipelines.validation.operating import youden

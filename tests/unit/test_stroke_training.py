@@ -15,8 +15,9 @@ pytest.importorskip("monai")
 from pipelines.stroke_mr.labels import CROP, LEVEL, SIZE, SLICE  # noqa: E402
 from pipelines.stroke_mr.network import Network, Served  # noqa: E402
 from pipelines.stroke_mr.slices import Slices, framed  # noqa: E402
-from pipelines.stroke_mr.train import Examples, How, examples_of, figures_of, one_fold, told_by  # noqa: E402
 from pipelines.stroke_mr.train_augment import augmented  # noqa: E402
+from pipelines.stroke_mr.train_flair import examples_of, figures_of, one_fold  # noqa: E402
+from pipelines.stroke_mr.train_network import Examples, How, told_by  # noqa: E402
 from pipelines.stroke_mr.train_synthetic import LEVELS, Lesions, Synthetic  # noqa: E402
 
 pytestmark = pytest.mark.slow
