@@ -76,24 +76,50 @@ def _variant(signal: Floats, rate: float, row: Row, variant: int, seed: int) -> 
     return foreign(signal, rate, np.random.default_rng((seed, own, variant)))
 
 
-def batch(held: Examples, chosen: Indices, random: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def spread_of(held: Examples) -> Floats:
+    """Of each measurement over the records."""
+    return np.asarray(np.nanstd(held.features[0], axis=0), np.float32)
+
+
+def batch(held: Examples, chosen: Indices, spread: Floats,
+          random: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Signals, beats and measurements of these records, changed at random."""
     count = len(chosen)
-    variant = np.where(random.random(count) < _AS_IT_IS, 0, random.integers(1, VARIANTS, count))
-    gain = (np.exp(random.normal(0, 0.15, (count, 1, 1))) * np.exp(random.normal(0, 0.05, (count, 12, 1))))
+    variant, gain = _variants(count, random), _gain(count, random)
     dropped = np.where(random.random((count, 12, 1)) < _DROP * (random.random((count, 1, 1)) < 0.5), 0.0, 1.0)
     changed = (gain * dropped).astype(np.float32)
     waves = held.waves[variant, chosen].astype(np.float32) * changed
     waves += random.standard_normal(waves.shape, np.float32) * random.uniform(0, 0.02, (count, 1, 1)).astype(np.float32)
     shift = int(random.integers(-RATE // 10, RATE // 10))
+    beats = _beats(held, variant, chosen, changed, random)
+    return np.roll(waves, shift, axis=2), beats, _measured(held, variant, chosen, spread, random)
+
+
+def record_batch(held: Examples, chosen: Indices, spread: Floats,
+                 random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Beats and measurements alone."""
+    variant = _variants(len(chosen), random)
+    return (_beats(held, variant, chosen, _gain(len(chosen), random), random),
+            _measured(held, variant, chosen, spread, random))
+
+
+def _variants(count: int, random: np.random.Generator) -> Indices:
+    return np.where(random.random(count) < _AS_IT_IS, 0, random.integers(1, VARIANTS, count))
+
+
+def _gain(count: int, random: np.random.Generator) -> Floats:
+    every, each = random.normal(0, 0.15, (count, 1, 1)), random.normal(0, 0.05, (count, 12, 1))
+    return np.asarray(np.exp(every) * np.exp(each), np.float32)
+
+
+def _beats(held: Examples, variant: Indices, chosen: Indices, changed: Floats, random: np.random.Generator) -> Floats:
     beats = np.roll(held.beats[variant, chosen] * changed, int(random.integers(-1, 2)), axis=2)
-    beats = beats + 0.01 * random.standard_normal(beats.shape, np.float32)
-    return np.roll(waves, shift, axis=2), np.asarray(beats, np.float32), _measured(held, variant, chosen, random)
+    return np.asarray(beats + 0.01 * random.standard_normal(beats.shape, np.float32), np.float32)
 
 
-def _measured(held: Examples, variant: Indices, chosen: Indices, random: np.random.Generator) -> Floats:
+def _measured(held: Examples, variant: Indices, chosen: Indices, spread: Floats,
+              random: np.random.Generator) -> Floats:
     features = held.features[variant, chosen]
-    spread = np.nanstd(held.features[0], axis=0)
     changed = features + _NOISE * spread * random.standard_normal(features.shape)
     changed[random.random(features.shape) < _FORGOTTEN] = np.nan
     changed[random.random(len(chosen)) < _UNMEASURED] = np.nan

@@ -17,8 +17,9 @@ from gateway.pipeline import Floats
 from pipelines.ecg.examples import Indices
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.learning import Learned, Numbers, members_of
-from pipelines.ecg_mi.examples import Examples, batch
+from pipelines.ecg_mi.examples import Examples, batch, spread_of
 from pipelines.ecg_mi.network import Member, Shape
+from pipelines.ecg_mi.record import Pairs
 from pipelines.ecg_mi.sections import Windows
 from pipelines.learning.training import Plan, seed_everything, train
 from pipelines.validation.progress import Progress
@@ -34,7 +35,8 @@ branches would stay dumb beside the averaged beat, and evidence with them."""
 @dataclass(frozen=True, slots=True)
 class Course:
     """`outputs`: what is served; `truth` of the records holds `columns`: them, then the other stage's, then further
-    statements; `weighty`: how many of these count in full; `peak`: the highest learning rate."""
+    statements; `weighty`: how many of these count in full; `peak`: the highest learning rate; `pairs`: columns of
+    which at most one holds."""
 
     windows: Windows
     outputs: tuple[str, ...]
@@ -46,10 +48,12 @@ class Course:
     seed: int = 0
     device: str = "cpu"
     resume: bool = False
+    pairs: Pairs = ()
 
     @property
     def shape(self) -> Shape:
-        return Shape(self.windows, len(LEADS), len(self.outputs), self.truth.shape[1] - len(self.outputs))
+        return Shape(self.windows, len(LEADS), len(self.outputs), self.truth.shape[1] - len(self.outputs),
+                     self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +99,14 @@ def _member(held: Examples, chosen: Indices, course: Course, number: int, networ
     plan = Plan(course.epochs, steps, course.seed * 100 + number, course.device, course.peak, averaging=0.99,
                 data=f"{own.digest} {number}")
 
+    spread = spread_of(own)
+
     def batches(random: np.random.Generator) -> Any:
         order = random.permutation(len(chosen))
         for start in range(0, steps * BATCH, BATCH):
             part = order[start:start + BATCH]
             windows = random.choice(course.windows.count, min(_LOOKED_AT, course.windows.count), replace=False)
-            yield (*batch(own, part, random), truth[part], windows)
+            yield (*batch(own, part, spread, random), truth[part], windows)
 
     kept = train(network, plan, batches, Loss(truth, course), folder=folder / f"member-{number}", resume=course.resume,
                  progress=progress, what=f"member {number + 1}")
@@ -119,16 +125,16 @@ class Loss:
         self._first, self._weighty = len(course.outputs), course.weighty
         share = [1.0] * course.weighty + [_FURTHER] * (truth.shape[1] - course.weighty)
         self._share = torch.tensor(share, dtype=torch.float32, device=course.device)
-        self._device = course.device
+        self.device = course.device
 
     def __call__(self, network: nn.Module, given: Sequence[Any]) -> torch.Tensor:
-        ecg, beat, features, truth, windows = (torch.from_numpy(part).to(self._device) for part in given)
+        ecg, beat, features, truth, windows = (torch.from_numpy(part).to(self.device) for part in given)
         logits, by_windows, by_leads = network(ecg, beat, features, windows)
         wanted = truth[:, None].expand_as(logits)
-        return (self._of(logits, wanted) + _BY_WINDOWS * self._of(by_windows, wanted)
-                + _BY_LEADS * self._of(by_leads, truth[:, :self._first]))
+        return (self.of(logits, wanted) + _BY_WINDOWS * self.of(by_windows, wanted)
+                + _BY_LEADS * self.of(by_leads, truth[:, :self._first]))
 
-    def _of(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def of(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         part = slice(logits.shape[-1])
         loss = nn.functional.binary_cross_entropy_with_logits(
             logits, torch.nan_to_num(truth), pos_weight=self._rare[part], reduction="none")

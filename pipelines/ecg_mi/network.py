@@ -12,14 +12,13 @@ import torch
 from torch import nn
 
 from gateway.pipeline import Floats
-from pipelines.ecg.network import STEPS, EachLead, Standard
+from pipelines.ecg.network import STEPS, EachLead
+from pipelines.ecg_mi.record import Pairs, RecordBranch, RecordNetwork, apart
 from pipelines.ecg_mi.sections import SECTION, Windows
-from pipelines.ecg_mi.signs import SHAPE
 
 TOKEN = 25
 """Samples at 500 Hz of one token: 50 ms."""
 _WIDTH, _HEADS = 48, 4
-_BEAT = 64
 _FINE, _COARSE = 5, 5
 _LITTLE = 0.01
 """Keeps the root from making much of rounding near nothing."""
@@ -27,12 +26,14 @@ _LITTLE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`outputs`: what is served; `auxiliary`: further outputs that are only learned from."""
+    """`outputs`: what is served; `auxiliary`: further outputs that are only learned from; `pairs`: among all of them
+    those of which at most one holds."""
 
     windows: Windows
     leads: int
     outputs: int
     auxiliary: int
+    pairs: Pairs = ()
 
 
 class Residual(nn.Module):  # type: ignore[misc]
@@ -93,22 +94,6 @@ class WindowBranch(nn.Module):  # type: ignore[misc]
         return self.last(self.block(each)).mean(dim=1).reshape(batch, windows, width)
 
 
-class BeatBranch(nn.Module):  # type: ignore[misc]
-    """The averaged beat, (batch, leads, SHAPE) → (batch, 64)."""
-
-    def __init__(self, leads: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv1d(leads, 48, 5, 1, 2), nn.BatchNorm1d(48), nn.ReLU(),
-            nn.Conv1d(48, 48, 5, 2, 2), nn.BatchNorm1d(48), nn.ReLU(), nn.Dropout(0.1),
-            nn.Conv1d(48, 64, 5, 2, 2), nn.BatchNorm1d(64), nn.ReLU(),
-            nn.Conv1d(64, 32, 3, 2, 1), nn.BatchNorm1d(32), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
-            nn.Linear(32 * (-(-SHAPE // 8)), _BEAT), nn.ReLU())
-
-    def forward(self, beat: torch.Tensor) -> torch.Tensor:
-        return torch.as_tensor(self.body(beat))
-
-
 class Member(nn.Module):  # type: ignore[misc]
     """Ten seconds, beat and measurements → a logit for each window and output.
 
@@ -118,12 +103,8 @@ class Member(nn.Module):  # type: ignore[misc]
     def __init__(self, shape: Shape, features: Floats) -> None:
         super().__init__()
         self.shape = shape
-        count, every = features.shape[1], shape.outputs + shape.auxiliary
-        self.windows, self.beat, self.standard = WindowBranch(shape), BeatBranch(shape.leads), Standard(features)
-        self.measured = nn.Sequential(nn.Dropout(0.1), nn.Linear(count, 96), nn.ReLU(), nn.Dropout(0.3),
-                                      nn.Linear(96, _BEAT), nn.ReLU())
-        self.beside = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * _BEAT, every))
-        self.direct = nn.Linear(count, every)
+        every = shape.outputs + shape.auxiliary
+        self.windows, self.record = WindowBranch(shape), RecordBranch(shape.leads, every, features)
         self.seen = nn.Sequential(nn.Dropout(0.3), nn.Linear(_WIDTH, every))
         self.each_lead = EachLead(shape.leads, shape.outputs)
 
@@ -133,7 +114,7 @@ class Member(nn.Module):  # type: ignore[misc]
         learned = other.state_dict()
         for name, own in self.state_dict().items():
             given = learned[name]
-            if name.startswith(("beside.", "direct.", "seen.")):
+            if name.startswith(("record.beside.", "record.direct.", "seen.")):
                 given = given[list(rows)]
             elif name == "windows.place":
                 given = given[:len(own)]
@@ -146,23 +127,37 @@ class Member(nn.Module):  # type: ignore[misc]
         (batch, outputs)."""
         seen = self.seen(self.windows(ecg, chosen))
         _, by_leads = self.each_lead(coarse(ecg))
-        return seen + self.record(beat, features)[:, None], seen, by_leads
-
-    def record(self, beat: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """What beat and measurements say: (batch, outputs + auxiliary)."""
-        told = self.standard(features)
-        both = torch.cat([self.beat(beat), self.measured(told)], dim=1)
-        return torch.as_tensor(self.beside(both) + 0.5 * self.direct(told))
+        told = seen + self.record(beat, features)[:, None]
+        return apart(told, self.shape.pairs), apart(seen, self.shape.pairs), by_leads
 
     def explained(self, ecg: torch.Tensor, beat: torch.Tensor,
                   features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (batch, windows, outputs), and how much each lead shows of each output over time (batch, outputs,
         leads, 50), at most 1."""
         outputs = self.shape.outputs
-        logits = self.seen(self.windows(ecg)) + self.record(beat, features)[:, None]
+        logits = apart(self.seen(self.windows(ecg)) + self.record(beat, features)[:, None], self.shape.pairs)
         seen, _ = self.each_lead(coarse(ecg))
         shown = torch.relu(seen - seen.mean(dim=3, keepdim=True))  # what stands out, not what a lead shows all along
         return logits[:, :, :outputs], shown / shown.amax(dim=(2, 3), keepdim=True).clamp_min(1e-3)
+
+
+class Accompanied(nn.Module):  # type: ignore[misc]
+    """A network and those of the record alone that left out the same patients: the mean of what they say, these
+    together counting as much as the network.
+
+    `rows`: which of their outputs the network's are, in turn.
+    """
+
+    def __init__(self, member: Member, beside: Sequence[RecordNetwork], rows: Sequence[int]) -> None:
+        super().__init__()
+        self.shape, self.member, self.beside, self.rows = member.shape, member, nn.ModuleList(beside), list(rows)
+
+    def explained(self, ecg: torch.Tensor, beat: torch.Tensor,
+                  features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `Member.explained`."""
+        logits, shown = self.member.explained(ecg, beat, features)
+        told = torch.stack([network(beat, features) for network in self.beside]).mean(dim=0)
+        return (logits + told[:, None, self.rows]) / 2, shown
 
 
 def coarse(ecg: torch.Tensor) -> torch.Tensor:
@@ -176,7 +171,7 @@ class Ensemble(nn.Module):  # type: ignore[misc]
     `scales`, `member_scales`: slope and offset (outputs, 2) of Platt's scaling, of the mean and of each member.
     """
 
-    def __init__(self, members: Sequence[Member], scales: Floats, member_scales: Floats) -> None:
+    def __init__(self, members: Sequence[Accompanied], scales: Floats, member_scales: Floats) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.register_buffer("scales", torch.from_numpy(scales))

@@ -19,13 +19,15 @@ from pipelines.ecg.network import STEPS
 from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.tables import labelled, must_be_told
 from pipelines.ecg.training import status_of, tidy
+from pipelines.ecg_mi.beside import learn_beside, together
 from pipelines.ecg_mi.examples import Examples, examples
 from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL
 from pipelines.ecg_mi.learning import Begun, Course, learn
 from pipelines.ecg_mi.network import Ensemble
+from pipelines.ecg_mi.record import Pairs
 from pipelines.ecg_mi.sections import FEATURES, INFARCTION, RATE, SECTION, SITE, Windows
 from pipelines.ecg_mi.signs import SHAPE
-from pipelines.ecg_mi.truth import FURTHER, SITES, known_sites, told
+from pipelines.ecg_mi.truth import FURTHER, SITES, known_sites, never_together, told
 from pipelines.learning.export import Release, Signature, write_model
 from pipelines.validation.operating import between
 from pipelines.validation.progress import Progress, silent
@@ -43,7 +45,8 @@ LOWEST, HIGHEST = 0.05, 0.5
 @dataclass(frozen=True, slots=True)
 class Stage:
     """`outputs`: what is served; `truth` (records, columns): these, then the other stage's, then further statements;
-    `columns` names them, `weighty`: how many count in full."""
+    `columns` names them, `weighty`: how many count in full; `pairs`: columns of which at most one
+    holds."""
 
     model: str
     windows: Windows
@@ -52,6 +55,7 @@ class Stage:
     truth: Floats
     weighty: int
     untrained: tuple[str, ...] = ()
+    pairs: Pairs = ()
 
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, folds: tuple[int, ...] | None = None,
@@ -60,7 +64,8 @@ def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, fo
     """Train on the rows of those folds (None: all) under `data`, which is PTB-XL or has a hospital's `labels.csv` with
     columns for MI and sites; write both models into the repository `out`.
 
-    Five networks for each stage, each without a fifth of the patients; those of the second go on from the first. With
+    Five networks for each stage, each without a fifth of the patients; those of the second go on from the first. Beside
+    each, in both stages, two of beat and measurements alone that left out the same patients. With
     `resume` it goes on after the last epoch.
     Returns for each model SHA-256, thresholds, AUC and F1 of each label out of fold. Raises Unusable without a record,
     or without an infarction among them.
@@ -70,13 +75,17 @@ def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, fo
     first, second = stages_of(learned_from)
     held = examples(chosen, progress, seed)
     course = Course(first.windows, first.outputs, first.columns, first.truth, first.weighty, epochs or EPOCHS, PEAK,
-                    seed, device, resume)
-    found = learn(held, course, out / first.model / "training", progress)
-    made = {first.model: write(first, found, held, course, learned_from, out)}
+                    seed, device, resume, first.pairs)
+    folder = out / first.model / "training"
+    beside = learn_beside(held, course, folder, progress)
+    found = learn(held, course, folder, progress)
+    whole = together(found, beside, first.outputs)
+    made = {first.model: write(first, whole, held, course, learned_from, out)}
     _tell(first.model, made[first.model], progress)
     course = further_course(second, course, epochs)
     where = learn(held, course, out / second.model / "training", progress, Begun(found.members, first.columns))
-    made[second.model] = write(second, where, held, course, learned_from, out)
+    whole = together(where, beside, second.outputs)
+    made[second.model] = write(second, whole, held, course, learned_from, out)
     _tell(second.model, made[second.model], progress)
     for stage in (first, second):
         tidy(out / stage.model / "training")
@@ -87,7 +96,7 @@ def further_course(stage: Stage, course: Course, epochs: int | None) -> Course:
     """Of the second stage: shorter, as it goes on from the first."""
     return Course(stage.windows, stage.outputs, stage.columns, stage.truth, stage.weighty,
                   min(epochs or FURTHER_EPOCHS, FURTHER_EPOCHS), FURTHER_PEAK, course.seed, course.device,
-                  course.resume)
+                  course.resume, stage.pairs)
 
 
 def stages_of(learned_from: Sequence[Row]) -> tuple[Stage, Stage]:
@@ -105,7 +114,8 @@ def _stage(model: str, windows: Windows, outputs: tuple[str, ...], others: tuple
     columns = (*outputs, *others, *FURTHER)
     truth = np.stack([told(row, columns) for row in learned_from])
     must_be_told(truth, outputs)
-    return Stage(model, windows, outputs, columns, truth, len(outputs) + len(others), untrained)
+    return Stage(model, windows, outputs, columns, truth, len(outputs) + len(others), untrained,
+                 never_together(truth, columns))
 
 
 def write(stage: Stage, learned: Learned, held: Examples, course: Course, learned_from: Sequence[Row],

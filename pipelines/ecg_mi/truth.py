@@ -18,8 +18,11 @@ SITES: Mapping[str, frozenset[str]] = {
 """SCP-ECG has no statement of a septal infarction alone."""
 FURTHER: tuple[str, ...] = (
     "NORM", "LVH", "LAFB", "CLBBB", "CRBBB", "IRBBB", "ABQRS", "QWAVE", "NDT", "ISC_", "STD_", "NST_", "IVCD", "INVT",
-    "LOWT", "ISCAL", "ISCIN", "AFIB", "PACE", "INJAS")
-"""Further statements that the networks learn from and are not asked for: above all what looks like an infarction."""
+    "LOWT", "ISCAL", "ISCIN", "AFIB", "PACE", "INJAS", "IMI", "ILMI", "ALMI", "LMI")
+"""Further statements that the networks learn from and are not asked for: above all what looks like an infarction, and
+those that a site puts together."""
+
+_NEIGHBOURS = ("anteroseptal", "anterior")
 
 
 def infarction(codes: Mapping[str, float]) -> float:
@@ -44,6 +47,16 @@ def known_sites(records: Sequence[Row]) -> tuple[str, ...]:
     """Those with a positive among these records, in the order of `SITES`: only these can be learned."""
     every = np.stack([told(row, tuple(SITES)) for row in records])
     return tuple(name for name, column in zip(SITES, every.T, strict=True) if (column == 1).any())
+
+
+def never_together(truth: NDArray[np.float32], labels: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Columns of the sites next to each other that nobody tells of one record: in PTB-XL anteroseptal and anterior.
+    `truth` (records, labels)."""
+    if not {*_NEIGHBOURS} <= {*labels}:
+        return ()
+    one, other = (list(labels).index(name) for name in _NEIGHBOURS)
+    both = (truth[:, one] == 1) & (truth[:, other] == 1)
+    return () if both.any() else ((one, other),)
 
 
 def _told(codes: Mapping[str, float], name: str) -> float:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,9 @@ from gateway.errors import Unusable
 from pipelines.ecg.memory import joined, memory_of
 from pipelines.ecg.ptbxl import rows
 from pipelines.ecg_mi import PIPELINE
+from pipelines.ecg_mi.sections import FEATURES, INFARCTION, SECTION
+from pipelines.ecg_mi.signs import SHAPE
+from pipelines.ecg_mi.truth import never_together
 from pipelines.ecg_mi.validate import score
 from pipelines.validation.report import report
 from tests.reading import DATA, MODELS
@@ -57,8 +63,9 @@ def test_a_training_makes_both_models_and_declares_what_it_could_not_learn(tmp_p
     inference = EmbeddedInference(tmp_path / "out", 30, 1)
     for model in PIPELINE.models:
         assert inference.release(model).sha256 == told[model]["sha256"]
-        assert sorted(file.name for file in (tmp_path / "out" / model / "training").iterdir()) == [
-            "member-0.csv", "member-1.csv"]
+        logs = {file.name for file in (tmp_path / "out" / model / "training").iterdir()}
+        assert {"member-0.csv", "member-1.csv"} <= logs
+        assert all(log.endswith(".csv") for log in logs)
     second = inference.release(SECOND).parameters
     known = {"inferior", "anteroseptal", "anterior", "anterolateral", "lateral", "septal"}
     assert set(second["labels"].split(",")) | set(second["untrained"].split(",")) == known
@@ -84,3 +91,72 @@ def test_without_an_infarction_there_is_nothing_to_learn() -> None:
     assert dict(zip(second.outputs, second.truth[:, :5].sum(axis=0), strict=True)) == {
         "inferior": 332, "anteroseptal": 242, "anterior": 37, "anterolateral": 20, "lateral": 89}
     assert second.untrained == ("septal",)
+
+
+class Stopped(Exception):
+    """Somebody ended the training."""
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_again_and_again_goes_on_to_the_same_networks(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs the train extra")
+    held, course = _invented()
+    whole = _learned(held, course, tmp_path / "whole")
+    course, said = replace(course, resume=True), list[str]()
+
+    def until(wanted: str) -> Callable[[str], None]:
+        def stop(line: str) -> None:
+            said.append(line)
+            if line.startswith(wanted):
+                raise Stopped
+
+        return stop
+
+    for wanted in ("beside member 2, 1 of 2: epoch 3 ", "member 1: epoch 1 ", "member 2: epoch 2 "):
+        with pytest.raises(Stopped):
+            _learned(held, course, tmp_path / "parts", until(wanted))
+    again = _learned(held, course, tmp_path / "parts", said.append)
+    assert "member 1: taken up after epoch 1 of 2" in said
+    assert np.array_equal(whole, again)
+    assert np.ptp(whole) > 0.01
+
+
+def _invented() -> tuple[Any, Any]:
+    """Two folds of as few records as can be learned from, and what to learn of them."""
+    from pipelines.ecg_mi.examples import VARIANTS, Examples
+    from pipelines.ecg_mi.learning import BATCH, Course
+
+    random, count = np.random.default_rng(0), 2 * BATCH
+    truth = (random.random((count, 4)) < 0.4).astype(np.float32)
+    truth[:, 2] *= 1 - truth[:, 1]
+    waves = random.normal(0, 0.1, (VARIANTS, count, 12, SECTION)).astype(np.float16)
+    beats = random.normal(truth[None, :, :1, None], 1, (VARIANTS, count, 12, SHAPE)).astype(np.float32)
+    features = random.normal(0, 1, (VARIANTS, count, len(FEATURES))).astype(np.float32)
+    held = Examples(waves, np.tile((0, SECTION), (VARIANTS, count, 1)), beats, features,
+                    np.repeat((1, 2), BATCH).astype(np.intp))
+    return held, Course(INFARCTION, ("a", "b"), ("a", "b", "c", "d"), truth, 3, 2, pairs=((1, 2),))
+
+
+def _learned(held: Any, course: Any, folder: Path, progress: Any = lambda _: None) -> Any:
+    from pipelines.ecg_mi.beside import learn_beside, together
+    from pipelines.ecg_mi.learning import learn
+
+    beside = learn_beside(held, course, folder, progress)
+    return together(learn(held, course, folder, progress), beside, course.outputs).logits
+
+
+def test_sites_that_never_come_together_share_one_probability() -> None:
+    torch = pytest.importorskip("torch", reason="training needs the train extra")
+    from pipelines.ecg_mi.record import apart
+
+    names = ("MI", "anterior", "lateral", "anteroseptal")
+    truth = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 0]], np.float32)
+    assert never_together(truth, names) == ((3, 1),)
+    assert never_together(np.ones((1, 4), np.float32), names) == ()
+    assert never_together(truth[:, :3], names[:3]) == ()
+    logits = torch.tensor([[2.0, 3.0, -1.0, 4.0]])
+    told = torch.sigmoid(apart(logits, ((3, 1),)))[0].numpy()
+    softmax = torch.softmax(torch.tensor([3.0, 4.0, 0.0]), 0).numpy()
+    assert told[[1, 3]] == pytest.approx(softmax[:2], abs=1e-6)
+    assert told[[0, 2]] == pytest.approx(torch.sigmoid(logits)[0, [0, 2]].numpy())
+    assert apart(logits, ()) is logits
