@@ -1,5 +1,6 @@
 """Networks of beat and measurements alone, beside those of the windows: two for each part of the patients left out,
-each with a beginning of its own. Both stages are told by them. Needs the `train` extra."""
+each with a beginning of its own. Both stages are told by them. Sites that no record has together exclude each other
+here. Needs the `train` extra."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from pipelines.ecg_mi.examples import Examples, record_batch, spread_of
 from pipelines.ecg_mi.learning import BATCH, Course, Loss
 from pipelines.ecg_mi.network import Accompanied
 from pipelines.ecg_mi.record import RecordNetwork
+from pipelines.ecg_mi.truth import never_together
 from pipelines.learning.training import Plan, seed_everything, train
 from pipelines.validation.progress import Progress
 
@@ -71,7 +73,7 @@ def _network(held: Examples, seen: Indices, course: Course, which: tuple[int, in
     seed = course.seed * 100 + 10 * (number + 1) + member
     seed_everything(seed)
     features, truth = held.features[:, seen], course.truth[seen]
-    network = RecordNetwork(len(LEADS), truth.shape[1], features[0], course.pairs)
+    network = RecordNetwork(len(LEADS), truth.shape[1], features[0], never_together(truth, course.columns))
     steps, spread = max(len(seen) // BATCH, 1), spread_of(held)
     plan = Plan(min(EPOCHS, 3 * course.epochs), steps, seed, course.device, PEAK, averaging=0.99,
                 data=f"{held.digest} {member}")

@@ -19,7 +19,6 @@ from pipelines.ecg.leads import LEADS
 from pipelines.ecg.learning import Learned, Numbers, members_of
 from pipelines.ecg_mi.examples import Examples, batch, spread_of
 from pipelines.ecg_mi.network import Member, Shape
-from pipelines.ecg_mi.record import Pairs
 from pipelines.ecg_mi.sections import Windows
 from pipelines.learning.training import Plan, seed_everything, train
 from pipelines.validation.progress import Progress
@@ -35,8 +34,7 @@ branches would stay dumb beside the averaged beat, and evidence with them."""
 @dataclass(frozen=True, slots=True)
 class Course:
     """`outputs`: what is served; `truth` of the records holds `columns`: them, then the other stage's, then further
-    statements; `weighty`: how many of these count in full; `peak`: the highest learning rate; `pairs`: columns of
-    which at most one holds."""
+    statements; `weighty`: how many of these count in full; `peak`: the highest learning rate."""
 
     windows: Windows
     outputs: tuple[str, ...]
@@ -48,12 +46,10 @@ class Course:
     seed: int = 0
     device: str = "cpu"
     resume: bool = False
-    pairs: Pairs = ()
 
     @property
     def shape(self) -> Shape:
-        return Shape(self.windows, len(LEADS), len(self.outputs), self.truth.shape[1] - len(self.outputs),
-                     self.pairs)
+        return Shape(self.windows, len(LEADS), len(self.outputs), self.truth.shape[1] - len(self.outputs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from torch import nn
 
 from gateway.pipeline import Floats
 from pipelines.ecg.network import STEPS, EachLead
-from pipelines.ecg_mi.record import Pairs, RecordBranch, RecordNetwork, apart
+from pipelines.ecg_mi.record import RecordBranch, RecordNetwork
 from pipelines.ecg_mi.sections import SECTION, Windows
 
 TOKEN = 25
@@ -26,14 +26,12 @@ _LITTLE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`outputs`: what is served; `auxiliary`: further outputs that are only learned from; `pairs`: among all of them
-    those of which at most one holds."""
+    """`outputs`: what is served; `auxiliary`: further outputs that are only learned from."""
 
     windows: Windows
     leads: int
     outputs: int
     auxiliary: int
-    pairs: Pairs = ()
 
 
 class Residual(nn.Module):  # type: ignore[misc]
@@ -127,15 +125,14 @@ class Member(nn.Module):  # type: ignore[misc]
         (batch, outputs)."""
         seen = self.seen(self.windows(ecg, chosen))
         _, by_leads = self.each_lead(coarse(ecg))
-        told = seen + self.record(beat, features)[:, None]
-        return apart(told, self.shape.pairs), apart(seen, self.shape.pairs), by_leads
+        return seen + self.record(beat, features)[:, None], seen, by_leads
 
     def explained(self, ecg: torch.Tensor, beat: torch.Tensor,
                   features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (batch, windows, outputs), and how much each lead shows of each output over time (batch, outputs,
         leads, 50), at most 1."""
         outputs = self.shape.outputs
-        logits = apart(self.seen(self.windows(ecg)) + self.record(beat, features)[:, None], self.shape.pairs)
+        logits = self.seen(self.windows(ecg)) + self.record(beat, features)[:, None]
         seen, _ = self.each_lead(coarse(ecg))
         shown = torch.relu(seen - seen.mean(dim=3, keepdim=True))  # what stands out, not what a lead shows all along
         return logits[:, :, :outputs], shown / shown.amax(dim=(2, 3), keepdim=True).clamp_min(1e-3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from pipelines.ecg_mi.examples import Examples, examples
 from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL
 from pipelines.ecg_mi.learning import Begun, Course, learn
 from pipelines.ecg_mi.network import Ensemble
-from pipelines.ecg_mi.record import Pairs
 from pipelines.ecg_mi.sections import FEATURES, INFARCTION, RATE, SECTION, SITE, Windows
 from pipelines.ecg_mi.signs import SHAPE
-from pipelines.ecg_mi.truth import FURTHER, SITES, known_sites, never_together, told
+from pipelines.ecg_mi.truth import FURTHER, PARTS, SITES, known_sites, told
 from pipelines.learning.export import Release, Signature, write_model
 from pipelines.validation.operating import between
 from pipelines.validation.progress import Progress, silent
@@ -45,8 +44,7 @@ LOWEST, HIGHEST = 0.05, 0.5
 @dataclass(frozen=True, slots=True)
 class Stage:
     """`outputs`: what is served; `truth` (records, columns): these, then the other stage's, then further statements;
-    `columns` names them, `weighty`: how many count in full; `pairs`: columns of which at most one
-    holds."""
+    `columns` names them, `weighty`: how many count in full."""
 
     model: str
     windows: Windows
@@ -55,7 +53,6 @@ class Stage:
     truth: Floats
     weighty: int
     untrained: tuple[str, ...] = ()
-    pairs: Pairs = ()
 
 
 def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, folds: tuple[int, ...] | None = None,
@@ -75,9 +72,9 @@ def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, fo
     first, second = stages_of(learned_from)
     held = examples(chosen, progress, seed)
     course = Course(first.windows, first.outputs, first.columns, first.truth, first.weighty, epochs or EPOCHS, PEAK,
-                    seed, device, resume, first.pairs)
+                    seed, device, resume)
     folder = out / first.model / "training"
-    beside = learn_beside(held, course, folder, progress)
+    beside = learn_beside(held, with_parts(course, learned_from), folder, progress)
     found = learn(held, course, folder, progress)
     whole = together(found, beside, first.outputs)
     made = {first.model: write(first, whole, held, course, learned_from, out)}
@@ -96,7 +93,13 @@ def further_course(stage: Stage, course: Course, epochs: int | None) -> Course:
     """Of the second stage: shorter, as it goes on from the first."""
     return Course(stage.windows, stage.outputs, stage.columns, stage.truth, stage.weighty,
                   min(epochs or FURTHER_EPOCHS, FURTHER_EPOCHS), FURTHER_PEAK, course.seed, course.device,
-                  course.resume, stage.pairs)
+                  course.resume)
+
+
+def with_parts(course: Course, learned_from: Sequence[Row]) -> Course:
+    """What the networks beside learn too: the statements that a site puts together."""
+    parts = np.stack([told(row, PARTS) for row in learned_from])
+    return replace(course, columns=(*course.columns, *PARTS), truth=np.hstack([course.truth, parts]))
 
 
 def stages_of(learned_from: Sequence[Row]) -> tuple[Stage, Stage]:
@@ -114,8 +117,7 @@ def _stage(model: str, windows: Windows, outputs: tuple[str, ...], others: tuple
     columns = (*outputs, *others, *FURTHER)
     truth = np.stack([told(row, columns) for row in learned_from])
     must_be_told(truth, outputs)
-    return Stage(model, windows, outputs, columns, truth, len(outputs) + len(others), untrained,
-                 never_together(truth, columns))
+    return Stage(model, windows, outputs, columns, truth, len(outputs) + len(others), untrained)
 
 
 def write(stage: Stage, learned: Learned, held: Examples, course: Course, learned_from: Sequence[Row],

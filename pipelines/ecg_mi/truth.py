@@ -18,9 +18,10 @@ SITES: Mapping[str, frozenset[str]] = {
 """SCP-ECG has no statement of a septal infarction alone."""
 FURTHER: tuple[str, ...] = (
     "NORM", "LVH", "LAFB", "CLBBB", "CRBBB", "IRBBB", "ABQRS", "QWAVE", "NDT", "ISC_", "STD_", "NST_", "IVCD", "INVT",
-    "LOWT", "ISCAL", "ISCIN", "AFIB", "PACE", "INJAS", "IMI", "ILMI", "ALMI", "LMI")
-"""Further statements that the networks learn from and are not asked for: above all what looks like an infarction, and
-those that a site puts together."""
+    "LOWT", "ISCAL", "ISCIN", "AFIB", "PACE", "INJAS")
+"""Further statements that the networks learn from and are not asked for: above all what looks like an infarction."""
+PARTS: tuple[str, ...] = ("IMI", "ILMI", "ALMI", "LMI")
+"""Statements that a site puts together."""
 
 _NEIGHBOURS = ("anteroseptal", "anterior")
 

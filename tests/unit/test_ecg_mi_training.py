@@ -134,7 +134,7 @@ def _invented() -> tuple[Any, Any]:
     features = random.normal(0, 1, (VARIANTS, count, len(FEATURES))).astype(np.float32)
     held = Examples(waves, np.tile((0, SECTION), (VARIANTS, count, 1)), beats, features,
                     np.repeat((1, 2), BATCH).astype(np.intp))
-    return held, Course(INFARCTION, ("a", "b"), ("a", "b", "c", "d"), truth, 3, 2, pairs=((1, 2),))
+    return held, Course(INFARCTION, ("MI", "anterior"), ("MI", "anterior", "anteroseptal", "x"), truth, 3, 2)
 
 
 def _learned(held: Any, course: Any, folder: Path, progress: Any = lambda _: None) -> Any:
