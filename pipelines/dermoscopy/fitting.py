@@ -23,7 +23,9 @@ KERNEL_RIDGE, ALONE_RIDGE, TEXTURE_RIDGE = 1.0, 0.5, 3.0
 STACK_RIDGE = 2e-3
 _LEAST_SPREAD = 0.1
 """Of an axis: with few pictures some have next to none, and everything would be far away."""
-STRANGE_RIDGE, STRANGE_REACH = 0.03, 6.0
+STRANGE_WIDTH, STRANGE_RIDGE = 1e-3, 0.1
+STRANGE_DISTANCE = 0.3
+"""Weight of the distance from what was learned from beside the score of strangeness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +169,25 @@ def stack(told: Numbers, truth: Numbers) -> Stack:
     return Stack(centre, scale, found[:-3].reshape(-1, 3), found[-3:])
 
 
-def strangeness(space: Space, features: NDArray[np.float32], others: NDArray[np.float32]) -> tuple[Numbers, float]:
-    """Weights and offset of a linear score of scaled features, above 0 for what is more like the `others`."""
-    plain = np.clip((np.concatenate([features, others]) - space.centre) / space.scale, -STRANGE_REACH, STRANGE_REACH)
-    wanted = np.concatenate([np.zeros(len(features)), np.ones(len(others))])
-    weight = np.where(wanted > 0.5, 0.5 / wanted.mean(), 0.5 / (1 - wanted.mean())) / len(wanted)
+def strangeness(space: Space, features: NDArray[np.float32], others: NDArray[np.float32]) -> Numbers:
+    """Weights (features and others,) of a score by kernels, highest for what is more like the `others`. Either side
+    weighs the same."""
+    plain = np.concatenate([plain_features(features, space), plain_features(others, space)])
+    wanted = np.where(np.arange(len(plain)) < len(features), -1.0, 1.0)
+    weight = np.where(wanted > 0, 0.5 / np.mean(wanted > 0), 0.5 / np.mean(wanted < 0))
+    return np.asarray(np.linalg.solve(_strange_kernel(plain, plain) + STRANGE_RIDGE * np.diag(1 / weight), wanted))
 
-    def loss(flat: Numbers) -> tuple[float, Numbers]:
-        logits = plain @ flat[:-1] + flat[-1]
-        wrong = weight * (1 / (1 + np.exp(-np.clip(logits, -60, 60))) - wanted)
-        value = float((weight * (np.logaddexp(0, logits) - wanted * logits)).sum())
-        value += STRANGE_RIDGE * float((flat[:-1] ** 2).sum()) / 2
-        return value, np.append(plain.T @ wrong + STRANGE_RIDGE * flat[:-1], wrong.sum())
 
-    found = minimize(loss, np.zeros(plain.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    return found[:-1], float(found[-1])
+def strange_scores(space: Space, features: NDArray[np.float32], others: NDArray[np.float32], weights: Numbers,
+                   asked: NDArray[np.float32]) -> Numbers:
+    """(asked,): the score of other pictures by what `strangeness` gave."""
+    learned = np.concatenate([plain_features(features, space), plain_features(others, space)])
+    return np.asarray(_strange_kernel(plain_features(asked, space), learned) @ weights)
+
+
+def _strange_kernel(some: Numbers, others: Numbers) -> Numbers:
+    apart = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * some @ others.T
+    return np.asarray(np.exp(-STRANGE_WIDTH * np.maximum(apart, 0)))
 
 
 def kinds(truth: Numbers) -> Indices:

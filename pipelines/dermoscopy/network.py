@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipelines.dermoscopy.dictionary import SCALES, Dictionary
-from pipelines.dermoscopy.fitting import PERSON_WIDTH, STRANGE_REACH, WIDTH, Numbers, Space
+from pipelines.dermoscopy.fitting import PERSON_WIDTH, STRANGE_DISTANCE, STRANGE_WIDTH, WIDTH, Numbers, Space
 
 MAP = 36
 _STRONGEST, _FAR = 4.0, 8.0
@@ -69,7 +69,8 @@ class DermoscopyNet(nn.Module):  # type: ignore[misc]
 
     def forward(self, features: Tensor, view: Tensor, person: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         plain = (features - self.centre) / self.scale
-        near = torch.exp(-WIDTH * _apart(squashed(plain), self.supports))
+        close, away = squashed(plain), self.distance(plain)
+        near = torch.exp(-WIDTH * _apart(close, self.supports))
         same = torch.exp(-PERSON_WIDTH * _apart((person - self.person_centre) / self.person_scale, self.persons))
         texture = self.texture(view)
         scores = torch.stack([torch.cat([(near * same) @ self.with_person, texture], 1),
@@ -77,7 +78,8 @@ class DermoscopyNet(nn.Module):  # type: ignore[misc]
         logits = (scores - self.score_centre[:, None]) / self.score_scale[:, None] @ self.stacks + self.biases[:, None]
         known = (person[:, 2:].amax(1, keepdim=True) > 0.5).float()
         probabilities = known * torch.softmax(logits[0], 1) + (1 - known) * torch.softmax(logits[1], 1)
-        return probabilities, self.evidence(view), torch.cat([self.distance(plain), self.strangeness(plain)], 1)
+        strange = self.strangeness(close) + STRANGE_DISTANCE * away
+        return probabilities, self.evidence(view), torch.cat([away, strange], 1)
 
     def texture(self, view: Tensor) -> Tensor:
         return torch.cat([one(view) for one in self.textures], 1) @ self.words + self.bias
@@ -89,9 +91,12 @@ class DermoscopyNet(nn.Module):  # type: ignore[misc]
         left = ((bounded - along @ self.axes.T)**2).mean(1, keepdim=True) / self.rest
         return ((along**2 / self.spreads).mean(1, keepdim=True) / 2 + left / 2).sqrt()
 
-    def strangeness(self, plain: Tensor) -> Tensor:
-        """(n, 1): above 0 for what is more like pictures of other things than like lesions on skin."""
-        return plain.clamp(-STRANGE_REACH, STRANGE_REACH) @ self.strange[:, None] + self.strange_offset
+    def strangeness(self, close: Tensor) -> Tensor:
+        """(n, 1): the higher, the more like pictures of other things than like lesions on skin. `close` (n, FEATURES):
+        scaled and squashed. In double precision: thousands of weights nearly cancel each other."""
+        learned = torch.cat([self.supports, self.others]).double()
+        kernel = torch.exp(-STRANGE_WIDTH * _apart(close.double(), learned))
+        return (kernel @ self.strange[:, None].double()).float()
 
     def evidence(self, view: Tensor) -> Tensor:
         """(n, 2, MAP, MAP): what each place adds to the texture's scores. The sum over places is the score but for a

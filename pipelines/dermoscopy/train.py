@@ -44,6 +44,8 @@ SENSITIVITY = 0.90
 """For melanoma, at which histology is called needed."""
 _SHARPER = 1.3
 """Photographs may be so much sharper than what was learned from; drawings and print are sharper still."""
+_USUAL = 0.983
+"""Share of the pictures that the gate takes for lesions though it has not seen them."""
 VARIANTS = {"features, texture, age and sex": (True, ("features", "texture")),
             "features, age and sex": (True, ("features",)), "features and texture": (False, ("features", "texture")),
             "features alone": (False, ("features",)), "texture alone": (False, ("texture",))}
@@ -98,8 +100,9 @@ def _release(every: list[Row], pictures: Pictures, strange: Features, folder: Pa
     _write_log(folder / "log.csv", data.truth, judged.given, folds)
     network = _network(data, space, kernels, dictionaries, judged.told, strange)
     thresholds, point = _thresholds(data.truth, judged.given)
-    limits = _limits(pictures, network, data) | {"strangest": _strangest(data, space, strange, folds)}
-    undetermined = _undetermined(pictures, network, limits)
+    unseen = _strangeness(data, space, strange, folds) + fitting.STRANGE_DISTANCE * _distances(network, data.features)
+    limits = _limits(pictures, network, data) | {"strangest": round(float(np.quantile(unseen, _USUAL)), 4)}
+    undetermined = _undetermined(pictures, network, limits, unseen)
     training = {"pictures": len(every), "lesion found": len(found), "lesions": len(set(groups)), "seed": seed,
                 "folds": FOLDS, "undetermined": undetermined, "out of fold": judged.variants}
     sha256 = _write(network, pictures, found, data, folder, thresholds, point, limits, training)
@@ -185,12 +188,12 @@ def _network(data: Data, space: Space, kernels: fitting.Kernels, dictionaries: l
     middle = texture.mean(axis=0)
     size = float(np.mean(((texture - middle) ** 2).sum(axis=1)))
     words = (texture - middle).T @ heads.texture / size
-    weights, offset = fitting.strangeness(space, data.features, strange)
     stacks = [fitting.stack(told[:, fitting.columns(known)], data.truth) for known in (True, False)]
     network: DermoscopyNet = DermoscopyNet(space, dictionaries, {
         "supports": fitting.plain_features(data.features, space), "persons": (data.person - centre) / scale,
         "person_centre": centre, "person_scale": scale, "with_person": heads.with_person, "alone": heads.alone,
-        "strange": weights, "strange_offset": np.array(offset),
+        "others": fitting.plain_features(strange, space),
+        "strange": fitting.strangeness(space, data.features, strange),
         "words": words, "bias": -middle @ words, "stacks": np.stack([one.weights for one in stacks]),
         "biases": np.stack([one.bias for one in stacks]), "score_centre": np.stack([one.centre for one in stacks]),
         "score_scale": np.stack([one.scale for one in stacks])})
@@ -206,9 +209,7 @@ def _limits(pictures: Pictures, network: DermoscopyNet, data: Data) -> dict[str,
     def at(name: str, share: float) -> float:
         return round(float(np.quantile(signs[name][found], share)), 4)
 
-    with torch.no_grad():
-        plain = (torch.from_numpy(data.features) - network.centre) / network.scale
-        away = network.distance(plain).numpy()[:, 0]
+    away = _distances(network, data.features)
     return {"darkest": at("brightness", 0.001), "brightest": at("brightness", 0.999), "most_glare": at("glare", 0.998),
             "least_sharp": at("sharpness", 0.003), "least_red": at("redness", 0.0005), "most_red": at("redness", 0.998),
             "least_green": at("greenness", 0.002), "most_green": at("greenness", 0.998),
@@ -219,29 +220,35 @@ def _limits(pictures: Pictures, network: DermoscopyNet, data: Data) -> dict[str,
             "furthest": round(float(np.quantile(away, 0.998)), 4)}
 
 
-def _undetermined(pictures: Pictures, network: DermoscopyNet, limits: dict[str, float]) -> dict[str, int]:
-    """How many of the pictures the reader would not read, by reason."""
+def _undetermined(pictures: Pictures, network: DermoscopyNet, limits: dict[str, float],
+                  unseen: Numbers) -> dict[str, int]:
+    """How many of the pictures the reader would not read, by reason. `unseen`: how strange those with a lesion are to a
+    score that has not seen them."""
     told: Counter[str] = Counter()
-    with torch.no_grad():
-        plain = (torch.from_numpy(pictures.features) - network.centre) / network.scale
-        away = torch.cat([network.distance(plain), network.strangeness(plain)], 1).numpy()
+    away = np.stack([_distances(network, pictures.features), np.zeros(len(pictures.found))], axis=1)
+    away[pictures.found, 1] = unseen
     for signs, found, distance in zip(pictures.signs, pictures.found, away, strict=True):
         named = dict(zip(SIGNS, map(float, signs), strict=True))
         problems = problems_of(named if found else {name: named[name] for name in OF_PICTURE}, limits)
-        problems = problems or problems_of_distance(distance, limits)
+        problems = problems or problems_of_distance(distance.astype(np.float32), limits)
         told.update(problem.code for problem in problems)
     return dict(sorted(told.items()))
 
 
-def _strangest(data: Data, space: Space, strange: Features, folds: fitting.Indices) -> float:
-    """What nearly all pictures stay below, told by a score that has not seen them."""
-    def run(_fold: int, learned: fitting.Indices, asked: fitting.Indices) -> Numbers:
-        weights, offset = fitting.strangeness(space, data.features[learned], strange)
-        plain = np.clip((data.features[asked] - space.centre) / space.scale, -fitting.STRANGE_REACH,
-                        fitting.STRANGE_REACH)
-        return np.asarray(plain @ weights + offset)
+def _distances(network: DermoscopyNet, features: Features) -> Numbers:
+    """(n,): how far from the pictures that were learned from."""
+    with torch.no_grad():
+        plain = (torch.from_numpy(features) - network.centre) / network.scale
+        return np.asarray(network.distance(plain).numpy()[:, 0], np.float64)
 
-    return round(float(np.quantile(out_of_fold(folds, run), 0.987)), 4)
+
+def _strangeness(data: Data, space: Space, strange: Features, folds: fitting.Indices) -> Numbers:
+    """How like pictures of other things each is to a score that has not seen it."""
+    def run(_fold: int, learned: fitting.Indices, asked: fitting.Indices) -> Numbers:
+        weights = fitting.strangeness(space, data.features[learned], strange)
+        return fitting.strange_scores(space, data.features[learned], strange, weights, data.features[asked])
+
+    return out_of_fold(folds, run)
 
 
 def _write(network: DermoscopyNet, pictures: Pictures, found: fitting.Indices, data: Data, folder: Path,

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.cbook import get_sample_data
+from PIL import Image
 
 from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import Permanent, Unusable
@@ -183,6 +185,19 @@ def test_what_cannot_be_read_is_undetermined_with_the_reason(picture: Any, reaso
     assert len(analysis.result.problems) == 1
     assert analysis.result.problems[0].code in reasons
     assert analysis.result.findings == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [(0, 600, 0, 512), (60, 260, 150, 350), (100, 220, 180, 340), (150, 300, 200, 330),
+                                  (400, 600, 100, 400)], ids=["portrait", "face", "eyes", "mouth", "uniform"])
+def test_a_person_is_no_lesion(part: tuple[int, int, int, int], inference: EmbeddedInference) -> None:
+    """A portrait that comes with matplotlib (Grace Hopper, public domain), whole and in parts."""
+    top, bottom, left, right = part
+    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as portrait:
+        pixels = np.asarray(portrait.convert("RGB").crop((left, top, right, bottom)).resize((450, 400)))
+    result = reading(inference, pixels).result
+    assert result.verdict is Verdict.UNDETERMINED
+    assert {problem.code for problem in result.problems} <= {"not-skin", "no-lesion", "unknown", "too-dark"}
 
 
 @pytest.mark.slow

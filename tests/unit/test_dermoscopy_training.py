@@ -63,10 +63,11 @@ def test_joined_scores_are_probabilities_and_the_unknown_teaches_nothing() -> No
 def test_other_things_are_told_from_lesions() -> None:
     data = drawn_data()
     space = fitting.space_of(data.features)
-    others = data.features[:40] + np.array([0, 5, *[0] * 18], np.float32)
-    weights, offset = fitting.strangeness(space, data.features, others)
-    score = (np.concatenate([data.features, others]) - space.centre) / space.scale @ weights + offset
-    assert auc(np.r_[np.zeros(120), np.ones(40)], score) > 0.95
+    others = data.features[:60] + np.array([0, 5, *[0] * 18], np.float32)
+    weights = fitting.strangeness(space, data.features[:90], others[:40])
+    asked = np.concatenate([data.features[90:], others[40:]])
+    score = fitting.strange_scores(space, data.features[:90], others[:40], weights, asked)
+    assert auc(np.r_[np.zeros(30), np.ones(20)], score) > 0.95
 
 
 @pytest.mark.slow
