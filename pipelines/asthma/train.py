@@ -48,40 +48,40 @@ class Candidate:
 
 
 def train(data: Path, out: Path, *, recordings: Recordings, seed: int = 0, device: str = "cpu", resume: bool = False,
-          epochs: int | None = None, synthetic_sounds: int = SYNTHETIC,
+          epochs: int | None = None, synthetic_sounds: int = SYNTHETIC, draws: int = DRAWS,
           progress: Progress = silent) -> dict[str, Any]:
     """Train on the layout under `data` and write `asthma` into the model repository `out`.
 
     About a quarter of an hour on one core. Both kinds of network and their mean, as they have learned from synthetic
     sounds alone and from the recordings besides, are cross-validated over subjects in several draws of folds; the best
-    is exported. `epochs`: passes over the real clips, else the recipe's. Returns figures and the file's SHA-256.
-    Raises Unusable without such data, and where they lack a class.
+    is exported. `epochs`: passes over the real clips, else the recipe's; `draws`: of folds. Returns figures and the
+    file's SHA-256. Raises Unusable without such data, and where they lack a class.
     """
     torch.set_num_threads(1)
     learned = gather(data, recordings, progress)
-    draws = drawn(learned, seed)
+    folds = drawn(learned, seed, draws)
     job = Job(seed, device, Tricks(), out / MODEL / "training", resume, progress)
     made = synthetic(synthetic_sounds, seed, progress)
     every: dict[str, Candidate] = {}
     for name, recipe in RECIPES.items():
         recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
-        every |= candidates(name, recipe, learned, draws, made, job)
+        every |= candidates(name, recipe, learned, folds, made, job)
     every |= {f"{BOTH}, {way}": _mean([every[f"{name}, {way}"] for name in RECIPES]) for way in (ALONE, TUNED)}
-    found = {name: one.figures(learned, draws) for name, one in every.items()}
+    found = {name: one.figures(learned, folds) for name, one in every.items()}
     for name, values in found.items():
         progress(f"{name}: {told(values)}")
     best = max(found, key=lambda name: worth(found[name]))
-    sha256, report = _export(learned, draws, every, found, best, out / MODEL, seed)
+    sha256, report = _export(learned, folds, every, found, best, out / MODEL, seed)
     _keep_log(job.folder, out / MODEL / "log.csv")
     shutil.rmtree(job.folder, ignore_errors=True)
     progress(f"wrote {MODEL}/1/model.onnx ({best}), SHA-256 {sha256}")
     return {"sha256": sha256, **report}
 
 
-def drawn(learned: Learned, seed: int) -> list[Indices]:
+def drawn(learned: Learned, seed: int, draws: int = DRAWS) -> list[Indices]:
     """Folds of the recordings, of persons, drawn several times."""
     return [grouped_folds(learned.truth[:, :2].astype(np.float64), learned.persons, FOLDS, seed + draw)
-            for draw in range(DRAWS)]
+            for draw in range(draws)]
 
 
 def candidates(name: str, recipe: Recipe, learned: Learned, draws: list[Indices], made: Synthetic,
