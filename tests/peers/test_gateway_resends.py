@@ -127,7 +127,7 @@ def test_a_resend_heals_an_index_that_misses_the_object(tmp_path: Path) -> None:
     with receiver(tmp_path / "data") as running:
         for path in sent:
             dimse(running.port, path)
-        known = running.all_rows()
+        known = await_that(lambda: len(rows := running.all_rows()) == 2 and rows, 20, "the index knows both")
         engine = open_database(running.url)
         with engine.begin() as connection:
             connection.execute(sa.delete(instances))
