@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from gateway.pipeline import Floats, SpectrogramSheet
 from pipelines.asthma.decision import Heard
@@ -30,20 +31,21 @@ def sheet(heard: Heard, number: int, count: int) -> SpectrogramSheet:
 
 
 def attended(heard: Heard, shape: tuple[int, ...], begin: float) -> Floats:
-    """(bands, frames) in [0, 1]: the attention of the clips at their places, where they overlap the mean."""
+    """(bands, frames) in [0, 1]: by how much the attention of the clips, at their places, exceeds an even one; where
+    they overlap the mean."""
     total, counts = np.zeros(shape), np.zeros(shape[1])
     for grid, start in zip(heard.attention, heard.starts, strict=True):
         first = round((start - begin) / HOP)
         last = min(first + _FRAMES, shape[1])
         total[:, first:last] += enlarged(grid, (shape[0], _FRAMES))[:, :last - first]
         counts[first:last] += 1
-    mean = total / np.maximum(counts, 1)
+    mean = np.maximum(total / np.maximum(counts, 1) - heard.attention.mean(), 0)
     top = float(np.percentile(mean, 99.5))
     return np.asarray(np.clip(mean / max(top, 1e-12), 0, 1), dtype=np.float32)
 
 
 def enlarged(grid: Floats, shape: tuple[int, int]) -> Floats:
-    """A small map over a larger one, each cell as a block."""
-    rows = np.arange(shape[0]) * grid.shape[0] // shape[0]
-    columns = np.arange(shape[1]) * grid.shape[1] // shape[1]
-    return np.asarray(grid[np.ix_(rows, columns)], dtype=np.float32)
+    """A small map over a larger one, straight from the middle of each cell to the next."""
+    places = [np.clip((np.arange(many) + 0.5) * few / many - 0.5, 0, few - 1)
+              for few, many in zip(grid.shape, shape, strict=True)]
+    return np.asarray(map_coordinates(grid, np.meshgrid(*places, indexing="ij"), order=1), dtype=np.float32)

@@ -74,7 +74,8 @@ def _inferred(inputs: Mapping[str, Array], said: Any) -> dict[str, Array]:
     assert inputs["mel"].shape == (count, 3, 128, 250)
     assert inputs["features"].shape == (count, 3)
     probabilities = np.tile(np.asarray(said if isinstance(said, tuple) else (0.1,) * 4, np.float32), (count, 1))
-    attention = np.full((count, 16, 15), 1 / 240, np.float32)
+    attention = np.zeros((count, 16, 15), np.float32)
+    attention[:, 4:8] = 1 / 60
     return {"probabilities": probabilities, "attention": attention}
 
 
@@ -188,6 +189,8 @@ def test_the_picture_shows_sound_and_attention() -> None:
     assert sheet.heat is not None
     assert sheet.heat.shape == sheet.levels.shape
     assert (sheet.seconds, sheet.start) == (10.0, 0.0)
+    assert sheet.heat[40:56].min() == 1
+    assert sheet.heat[:28].max() == sheet.heat[72:].max() == 0
     drawn = draw_spectrogram(builders.reading("ecg"), sheet)
     plain = draw_spectrogram(builders.reading("ecg"), replace(sheet, heat=None))
     russian = draw_spectrogram(replace(builders.reading("ecg"), language="ru"), sheet)
