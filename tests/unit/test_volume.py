@@ -99,7 +99,8 @@ def test_padding_becomes_air(tmp_path: Path, kind: str, padding: int, limit: int
     assert (hu[:, 2:] == 36).all()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_order_comes_from_places_alone(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Instance numbers and the order of arrival are scrambled."""
@@ -222,7 +223,8 @@ def test_garbage_among_slices_is_left_out_and_told(tmp_path: Path, content: byte
     assert codes(load_volume((*made, bad))) == {"unreadable-slices"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(at=st.integers(132, 700), value=st.binary(min_size=1, max_size=8))
 def test_damaged_bytes_never_escape_as_other_errors(tmp_path_factory: pytest.TempPathFactory, at: int,
                                                     value: bytes) -> None:
