@@ -49,18 +49,18 @@ class Candidate:
 
 def train(data: Path, out: Path, *, recordings: Recordings, seed: int = 0, device: str = "cpu", resume: bool = False,
           epochs: int | None = None, synthetic_sounds: int = SYNTHETIC, draws: int = DRAWS,
-          progress: Progress = silent) -> dict[str, Any]:
+          beginnings: int = BEGINNINGS, progress: Progress = silent) -> dict[str, Any]:
     """Train on the layout under `data` and write `asthma` into the model repository `out`.
 
     About a quarter of an hour on one core. Both kinds of network and their mean, as they have learned from synthetic
     sounds alone and from the recordings besides, are cross-validated over subjects in several draws of folds; the best
-    is exported. `epochs`: passes over the real clips, else the recipe's; `draws`: of folds. Returns figures and the
-    file's SHA-256. Raises Unusable without such data, and where they lack a class.
+    is exported. `epochs`: passes over the real clips, else the recipe's; `draws`: of folds; `beginnings`: of each
+    kind. Returns figures and the file's SHA-256. Raises Unusable without such data, and where they lack a class.
     """
     torch.set_num_threads(1)
     learned = gather(data, recordings, progress)
     folds = drawn(learned, seed, draws)
-    job = Job(seed, device, Tricks(), out / MODEL / "training", resume, progress)
+    job = Job(seed, device, Tricks(), out / MODEL / "training", resume, progress, beginnings)
     made = synthetic(synthetic_sounds, seed, progress)
     every: dict[str, Candidate] = {}
     for name, recipe in RECIPES.items():
@@ -110,7 +110,7 @@ def _export(learned: Learned, draws: list[Indices], every: dict[str, Candidate],
     probability = 1 / (1 + np.exp(-whole.log_odds(chosen.logits, learned.features)))
     thresholds = _thresholds(learned, probability)
     report = {"network": best, "seed": seed, "subjects": len(set(learned.subjects)), "recordings": len(learned.truth),
-              "folds": FOLDS, "draws": len(draws), "beginnings": BEGINNINGS, "calibration_error": calibration(
+              "folds": FOLDS, "draws": len(draws), "beginnings": len(chosen.each), "calibration_error": calibration(
                   learned, draws[0], chosen.logits),
               "auc": {name: {way: {label: round(value, 4) for label, value in values.items()}
                              for way, values in one.items()} for name, one in found.items()},

@@ -59,6 +59,7 @@ class Job:
     folder: Path
     resume: bool
     progress: Progress
+    beginnings: int = BEGINNINGS
 
     def beginning(self, number: int) -> Job:
         return Job(self.seed + _APART * number, self.device, self.tricks, self.folder / str(number), self.resume,
@@ -78,7 +79,7 @@ class Told:
 
 def unheard(name: str, recipe: Recipe, learned: Learned, made: Synthetic, job: Job) -> Told:
     """From each beginning a network that has learned from synthetic sounds alone; without these, one that has not."""
-    networks = [_first(name, recipe, made, job.beginning(number)) for number in range(BEGINNINGS)]
+    networks = [_first(name, recipe, made, job.beginning(number)) for number in range(job.beginnings)]
     each = np.stack([logits_of(network, learned) for network in networks])
     return Told((Together(networks),), each.mean(axis=0), each)
 
