@@ -22,7 +22,6 @@ from pipelines.asthma.quality import quiet_share
 from pipelines.asthma.synthesis import add_wheezes, example
 from pipelines.learning.folds import Indices, Numbers
 from pipelines.validation.progress import Progress, track
-from pipelines.validation.ranking import auc
 
 Halves = NDArray[np.float16]
 _UNKNOWN = np.nan
@@ -83,9 +82,6 @@ class Learned:
         mean = np.bincount(number, weights=scores[:, column]) / counts
         known = ~np.isnan(truth)
         return truth[known], mean[known]
-
-    def subject_auc(self, scores: Numbers, column: int) -> float:
-        return auc(*self.by_subject(scores, column))
 
 
 def gather(data: Path, recordings: Recordings, progress: Progress) -> Learned:

@@ -65,7 +65,7 @@ def train(data: Path, out: Path, *, seed: int = 0, resume: bool = False, recordi
           progress: Progress = silent) -> dict[str, Any]:
     """Train on `images/` and `labels.csv` under `data` and write `dermoscopy` into the model repository `out`.
 
-    About eight minutes on one core, nearly all of it for preparing the pictures, which are kept until the end: with
+    About ten minutes on one core, nearly all of it for preparing the pictures, which are kept until the end: with
     `resume` the same call goes on where it was left. Returns the file's SHA-256, thresholds, and figures out of fold.
     Raises Unusable where the data are of another kind.
     """

@@ -24,8 +24,8 @@ from pipelines.validation.progress import Progress, silent
 EPOCHS = 10
 VERSION = "2.0.0"
 ANY_SENSITIVITY = 0.98
-"""Of the ECGs with one of the five, the share that is to be suspect as a whole. Higher than with twelve leads: what is
-not suspect here comes out normal, with nothing else to doubt it."""
+"""Of the ECGs with one of the five, the share that is to be suspect as a whole. Higher than with twelve leads: one lead
+has fewer measurements and gates that would doubt what is not suspect."""
 PUBLISHED = {"PVC": (0.98, 0.93), "CLBBB": (0.98, 0.91), "SBRAD": (0.95, 0.85), "STACH": (0.98, 0.90),
              "AFIB": (0.97, 0.90)}
 """Sensitivity and specificity of the published reader."""

@@ -78,6 +78,13 @@ def learn(held: Examples, course: Course, folder: Path, progress: Progress, begu
     return Learned(members, logits, member)
 
 
+def require_enough(held: Examples) -> None:
+    """Raises Unusable where what one network learns from is no batch."""
+    member = members_of(held.fold)
+    if min(np.count_nonzero(member != number) for number in range(int(member.max()) + 1)) < BATCH:
+        raise Unusable(f"at least {BATCH} records are needed to learn from", element="data")
+
+
 def _network(features: Floats, course: Course, number: int, begun: Begun | None) -> Member:
     seed_everything(course.seed * 100 + number)
     network = Member(course.shape, features)
@@ -90,8 +97,6 @@ def _member(held: Examples, chosen: Indices, course: Course, number: int, networ
             progress: Progress) -> Member:
     own, truth = held.of(chosen), course.truth[chosen]
     steps = len(chosen) // BATCH
-    if not steps:
-        raise Unusable(f"at least {BATCH} records are needed to learn from", element="data")
     plan = Plan(course.epochs, steps, course.seed * 100 + number, course.device, course.peak, averaging=0.99,
                 data=f"{own.digest} {number}")
 

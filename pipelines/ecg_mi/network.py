@@ -13,8 +13,8 @@ from torch import nn
 
 from gateway.pipeline import Floats
 from pipelines.ecg.network import STEPS, EachLead
-from pipelines.ecg_mi.record import RecordBranch, RecordNetwork
 from pipelines.ecg_mi.sections import SECTION, Windows
+from pipelines.ecg_mi.train_record import RecordBranch, RecordNetwork
 
 TOKEN = 25
 """Samples at 500 Hz of one token: 50 ms."""

@@ -19,13 +19,13 @@ from pipelines.ecg.network import STEPS
 from pipelines.ecg.ptbxl import Row
 from pipelines.ecg.tables import labelled, must_be_told
 from pipelines.ecg.training import status_of, tidy
-from pipelines.ecg_mi.beside import learn_beside, together
 from pipelines.ecg_mi.examples import Examples, examples
 from pipelines.ecg_mi.labels import INFARCTION_MODEL, MI, SITE_MODEL
-from pipelines.ecg_mi.learning import Begun, Course, learn
+from pipelines.ecg_mi.learning import Begun, Course, learn, require_enough
 from pipelines.ecg_mi.network import Ensemble
 from pipelines.ecg_mi.sections import FEATURES, INFARCTION, RATE, SECTION, SITE, Windows
 from pipelines.ecg_mi.signs import SHAPE
+from pipelines.ecg_mi.train_beside import learn_beside, together
 from pipelines.ecg_mi.truth import FURTHER, PARTS, SITES, known_sites, told
 from pipelines.learning.export import Release, Signature, write_model
 from pipelines.validation.operating import between
@@ -74,6 +74,7 @@ def train(data: Path, out: Path, *, seed: int = 0, epochs: int | None = None, fo
     course = Course(first.windows, first.outputs, first.columns, first.truth, first.weighty, epochs or EPOCHS, PEAK,
                     seed, device, resume)
     folder = out / first.model / "training"
+    require_enough(held)
     beside = learn_beside(held, with_parts(course, learned_from), folder, progress)
     found = learn(held, course, folder, progress)
     whole = together(found, beside, first.outputs)

@@ -98,6 +98,19 @@ def test_a_server_with_another_file_is_not_ready(server: Triton, tmp_path: Path)
     inference.close()
 
 
+def test_ours_replaced_is_noticed_at_once(server: Triton, tmp_path: Path) -> None:
+    """The server's answer is believed for a while, but only about the file that it was asked about."""
+    shutil.copytree(server.repository / NAME, tmp_path / NAME)
+    inference = TritonInference(server.address, tmp_path, 30)
+    old = inference.release(NAME).sha256
+    file, config = tmp_path / NAME / "1" / "model.onnx", tmp_path / NAME / "config.pbtxt"
+    file.write_bytes(file.read_bytes() + b"\0")
+    config.write_text(config.read_text().replace(old, _sha256(file)))
+    with pytest.raises(NotReady, match="another file"):
+        inference.release(NAME)
+    inference.close()
+
+
 def test_a_file_that_changes_is_hashed_again(server: Triton, tmp_path: Path) -> None:
     shutil.copytree(server.repository / NAME, tmp_path / NAME)
     inference = TritonInference(server.address, tmp_path, 30)

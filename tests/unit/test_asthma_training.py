@@ -18,6 +18,7 @@ from pipelines.asthma.labels import LABELS
 from pipelines.asthma.synthetic import breath
 from pipelines.asthma.train_clips import Learned
 from pipelines.asthma.validate import score
+from pipelines.validation.ranking import auc
 from pipelines.validation.report import report
 from tests.sounds import wav
 
@@ -88,7 +89,7 @@ def test_only_subjects_of_one_fold_are_compared() -> None:
     folds = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     scores = np.where(truth > 0, 1.0, 0.0) - 5.0 * folds[:, None]
     assert within_folds(learned, folds, scores, 0) == 1
-    assert learned.subject_auc(scores, 0) == 0.75
+    assert auc(*learned.by_subject(scores, 0)) == 0.75
     assert within_folds(learned, folds, -scores, 0) == 0
     assert np.isnan(within_folds(learned, np.arange(8), scores, 0))
 

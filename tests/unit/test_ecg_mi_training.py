@@ -93,6 +93,16 @@ def test_without_an_infarction_there_is_nothing_to_learn() -> None:
     assert second.untrained == ("septal",)
 
 
+def test_too_few_records_are_refused_before_anything_is_learned() -> None:
+    pytest.importorskip("torch", reason="training needs the train extra")
+    from pipelines.ecg_mi.learning import BATCH, require_enough
+
+    held, _ = _invented()
+    require_enough(held)
+    with pytest.raises(Unusable, match="at least 48 records"):
+        require_enough(held.of(np.arange(1, 2 * BATCH)))
+
+
 class Stopped(Exception):
     """Somebody ended the training."""
 
@@ -138,8 +148,8 @@ def _invented() -> tuple[Any, Any]:
 
 
 def _learned(held: Any, course: Any, folder: Path, progress: Any = lambda _: None) -> Any:
-    from pipelines.ecg_mi.beside import learn_beside, together
     from pipelines.ecg_mi.learning import learn
+    from pipelines.ecg_mi.train_beside import learn_beside, together
 
     beside = learn_beside(held, course, folder, progress)
     return together(learn(held, course, folder, progress), beside, course.outputs).logits
@@ -147,7 +157,7 @@ def _learned(held: Any, course: Any, folder: Path, progress: Any = lambda _: Non
 
 def test_sites_that_never_come_together_share_one_probability() -> None:
     torch = pytest.importorskip("torch", reason="training needs the train extra")
-    from pipelines.ecg_mi.record import apart
+    from pipelines.ecg_mi.train_record import apart
 
     names = ("MI", "anterior", "lateral", "anteroseptal")
     truth = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 0]], np.float32)

@@ -51,7 +51,7 @@ class Receiver(Conversation):
         """The association is established: from now on objects are taken in."""
         self._dispatched = True  # first: the upper layer's thread reads where nobody else does, once time is kept
         self._heard_at = time.monotonic()
-        self._dispatcher.join(self)
+        self._dispatch()
 
     def close(self) -> None:
         """The association is over: drop what is half received; what was answered has its file when this returns."""

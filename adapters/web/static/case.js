@@ -58,6 +58,8 @@ function rememberName() {
 async function refresh() {
   const answer = await fetch(main.dataset.follow, { headers: { Accept: "text/html" }, cache: "no-store" });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
+  // What was shown while the study was received has become a case of its own, with an address of its own.
+  if (answer.redirected) { location.replace(answer.url); return; }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
   if (!fresh) return;
   const otherViews = fresh.dataset.run !== main.dataset.run || fresh.dataset.views !== main.dataset.views;

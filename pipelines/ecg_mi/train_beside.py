@@ -20,7 +20,7 @@ from pipelines.ecg.learning import Learned, Numbers, members_of
 from pipelines.ecg_mi.examples import Examples, record_batch, spread_of
 from pipelines.ecg_mi.learning import BATCH, Course, Loss
 from pipelines.ecg_mi.network import Accompanied
-from pipelines.ecg_mi.record import RecordNetwork
+from pipelines.ecg_mi.train_record import RecordNetwork
 from pipelines.ecg_mi.truth import never_together
 from pipelines.learning.training import Plan, seed_everything, train
 from pipelines.validation.progress import Progress
@@ -74,7 +74,7 @@ def _network(held: Examples, seen: Indices, course: Course, which: tuple[int, in
     seed_everything(seed)
     features, truth = held.features[:, seen], course.truth[seen]
     network = RecordNetwork(len(LEADS), truth.shape[1], features[0], never_together(truth, course.columns))
-    steps, spread = max(len(seen) // BATCH, 1), spread_of(held)
+    steps, spread = len(seen) // BATCH, spread_of(held)
     plan = Plan(min(EPOCHS, 3 * course.epochs), steps, seed, course.device, PEAK, averaging=0.99,
                 data=f"{held.digest} {member}")
 
