@@ -164,6 +164,23 @@ def _answer(inference: TritonInference) -> tuple[Array] | None:
         return None
 
 
+def _ready(inference: TritonInference) -> bool:
+    try:
+        return bool(inference.release(NAME))
+    except NotReady:
+        return False
+
+
+def test_an_answer_about_a_model_is_believed_for_a_moment_only(server: Triton) -> None:
+    inference = TritonInference(server.address, server.repository, 30)
+    assert _ready(inference)
+    server.kill()
+    await_that(lambda: not _ready(inference), 20, "the server is asked again, and is not there")
+    server.start()
+    await_that(lambda: _ready(inference), 60, "the server that is back is believed")
+    inference.close()
+
+
 def test_a_server_killed_in_the_middle_is_transient_and_works_again_after_a_restart(server: Triton) -> None:
     inference = TritonInference(server.address, server.repository, 30)
     before = inference.infer(NAME, some_inputs(NAME), OUTPUT)["probabilities"]
