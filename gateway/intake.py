@@ -96,6 +96,15 @@ class _Reception:
         self._stream.feed(piece)
         self._incoming.write(piece)
 
+    def read(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self._stream.feed(piece)
+
+    def take(self, pieces: Sequence[Piece]) -> None:
+        uids = self.uids()
+        self._check()
+        self._incoming.take(pieces, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+
     def uids(self) -> Mapping[str, str]:
         if self._uids is None:
             self._uids = self._stream.uids()

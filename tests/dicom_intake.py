@@ -63,6 +63,13 @@ class _Noting:
     def write(self, piece: Piece) -> None:
         self.inner.write(piece)
 
+    def read(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self.inner.write(piece)
+
+    def take(self, pieces: Sequence[Piece]) -> None:
+        """Not done, as `stage`."""
+
     def uids(self) -> Mapping[str, str]:
         return self.inner.uids()
 

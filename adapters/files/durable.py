@@ -7,7 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.errors import GatewayError, StorageFull, Transient
@@ -17,6 +17,8 @@ _LIBC.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, 
 _SYNC_FILE_RANGE_WRITE = 2
 
 Piece = bytes | bytearray | memoryview
+_GATHERED = 1024
+"""Pieces that the system writes in one call (IOV_MAX)."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -67,6 +69,14 @@ class FileLayer:
         written = os.pwrite(descriptor, piece, offset)
         while written < size:
             written += os.pwrite(descriptor, memoryview(piece)[written:], offset + written)
+        return size
+
+    def gather_at(self, descriptor: int, pieces: Sequence[Piece], offset: int) -> int:
+        """All of the `pieces` (of bytes), one after another from `offset` on, in one call; returns how many bytes."""
+        size = sum(map(len, pieces))
+        written = os.pwritev(descriptor, pieces, offset) if len(pieces) <= _GATHERED else 0
+        if written < size:
+            self.write_at(descriptor, memoryview(b"".join(pieces))[written:], offset + written)
         return size
 
     def start_writing(self, descriptor: int, offset: int, size: int) -> None:

@@ -6,14 +6,14 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal, Record, Room
-from adapters.files.journal_records import BEFORE, Entry, are_held, forget, recover
+from adapters.files.journal_records import Entry, are_held, forget, recover
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
 from gateway.ports import Outcome, Piece
@@ -51,7 +51,7 @@ class Filings:
         except OSError:
             return None
 
-    def stage(self, uids: tuple[str, str], entry: Entry, content: bytearray | Room) -> Waiting | None:
+    def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room) -> Waiting | None:
         """See `Places.stage`. Two processes may both take one name: the later to file it finds the other's file."""
         name = file_name(uids[1])
         path = f"{study_folder(self._root, uids[0])}/{name}.dcm"
@@ -74,7 +74,7 @@ class Filings:
         directory, name = study_folder(self._root, uids[0]), file_name(uids[1])
         if (waiting := self._waiting.get(f"{directory}/{name}.dcm")) is not None:
             waiting.file()  # so that the two can be compared
-        if may_be_part(directory / f"{name}.dcm", memoryview(content)[BEFORE:]):
+        if may_be_part(directory / f"{name}.dcm", memoryview(content)):
             self.recover()  # of a process that has died its journal tells what it was writing
         with self._names.held(name):
             for path, outcome in candidates(directory, name, digest):
@@ -89,13 +89,12 @@ class Filings:
     def _write_small(self, path: Path, entry: Entry, content: bytearray) -> bool:
         """False where the journal takes nothing, or another process has just taken the name."""
         try:
-            record = self.journal.append(entry, content)
+            record = self.journal.append(entry, [content])
         except OSError:
             return False
         try:
             self.journal.sync(record)
-            with memoryview(content) as whole:
-                self._write_whole(str(path), whole[BEFORE:])
+            self._write_whole(str(path), content)
         except OSError as error:
             self.journal.void(record)
             if isinstance(error, FileExistsError):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal, Room
-from adapters.files.journal_records import BEFORE, Entry
+from adapters.files.journal_records import Check, Entry, value_of
 from gateway.ports import Outcome, Piece, Stored
 
 _KEPT_IN_MEMORY = 128 * 1024
 """Bytes of an object that wait in memory for more: most small ones are then one write."""
-_FREE = bytes(BEFORE)
 
 
 class Filing(Protocol):
@@ -57,7 +56,7 @@ class Places(Protocol):
         """Room in the journal for any object that may go there; None where it takes nothing now."""
         ...
 
-    def stage(self, uids: tuple[str, str], entry: Entry, content: bytearray | Room) -> Filing | None:
+    def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room) -> Filing | None:
         """Into the journal, where nothing speaks against it: its name is free, the journal takes it, and the disk has
         done what it was asked to. Raises OSError."""
         ...
@@ -74,8 +73,8 @@ class IncomingFile:
     def __init__(self, files: FileLayer, places: Places, header: bytes, longest_journaled: int) -> None:
         self._files, self._places, self._header = files, places, header
         self._longest_journaled = longest_journaled
-        self._early = bytearray().join((_FREE, header))
-        self._check = 0
+        self._early = bytearray(header)
+        self._check = Check()
         self._digest = hashlib.sha256()
         """Of the data set, for a scratch file: objects in the journal have theirs made when they are filed."""
         self._size = len(header)
@@ -88,7 +87,7 @@ class IncomingFile:
         """See `gateway.ports.Incoming.write`."""
         self._size += len(piece)
         if self._room is None and self._path is None and self._size <= _KEPT_IN_MEMORY:
-            self._check = zlib.crc32(piece, self._check)
+            self._check.update(piece)
             self._early += piece
             return
         with durable.storage_errors():
@@ -97,7 +96,7 @@ class IncomingFile:
             if self._room is not None and self._size > self._longest_journaled:
                 self._leave_journal()
             if self._room is not None:
-                self._check = zlib.crc32(piece, self._check)
+                self._check.update(piece)
                 self._places.journal.write(self._room, piece)
             else:
                 self._digest.update(piece)
@@ -107,6 +106,25 @@ class IncomingFile:
         """See `gateway.ports.Incoming.stage`."""
         with durable.storage_errors():
             self._stage((study_instance_uid, sop_instance_uid))
+
+    def take(self, pieces: Sequence[Piece], study_instance_uid: str, sop_instance_uid: str) -> None:
+        """See `gateway.ports.Incoming.take`."""
+        size = sum(map(len, pieces))
+        uids = study_instance_uid, sop_instance_uid
+        if self._size + size <= self._longest_journaled:
+            for piece in pieces:
+                self._check.update(piece)
+            entry = Entry("", self._header, size, value_of(self._check))
+            with durable.storage_errors():
+                self._filing = self._places.stage(uids, entry, [self._header, *pieces])
+            if self._filing is not None:
+                self._size += size
+                self._early = bytearray()
+                return
+            self._check = Check()
+        for piece in pieces:
+            self.write(piece)
+        self.stage(*uids)
 
     def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
         """See `gateway.ports.Incoming.finish`."""
@@ -147,7 +165,7 @@ class IncomingFile:
     close = abort
 
     def _entry(self) -> Entry:
-        return Entry("", self._header, self._size - len(self._header), self._check)
+        return Entry("", self._header, self._size - len(self._header), value_of(self._check))
 
     def _stage(self, uids: tuple[str, str]) -> None:
         """Afterwards there is a filing, or all of the object is in memory or in a scratch file."""
@@ -155,14 +173,14 @@ class IncomingFile:
             return
         room = self._room
         try:
-            self._filing = self._places.stage(uids, self._entry(), self._early if room is None else room)
+            self._filing = self._places.stage(uids, self._entry(), [self._early] if room is None else room)
         except OSError:
             self._room = None
             raise
         if self._filing is not None:
             self._early, self._room = bytearray(), None
         elif room is not None:
-            self._early = bytearray().join((_FREE, self._places.journal.read(room)))
+            self._early = bytearray(self._places.journal.read(room))
             self._room = None
             self._places.journal.leave(room)
 
@@ -182,7 +200,7 @@ class IncomingFile:
                 self._filing = None
                 return filed
             with memoryview(self._early) as early:
-                digest = hashlib.sha256(early[BEFORE + len(self._header):]).hexdigest()
+                digest = hashlib.sha256(early[len(self._header):]).hexdigest()
             placed = self._places.place_small(uids, self._entry(), self._early, digest)
             if placed is not None:
                 return *placed, digest
@@ -196,8 +214,7 @@ class IncomingFile:
         if self._room is None:
             self._open()
             return
-        with memoryview(self._early) as early:
-            self._places.journal.write(self._room, early[BEFORE:])
+        self._places.journal.write(self._room, self._early)
         self._early = bytearray()
 
     def _leave_journal(self) -> None:
@@ -206,7 +223,7 @@ class IncomingFile:
         if room is None:
             return
         try:
-            self._early = bytearray().join((_FREE, self._places.journal.read(room)))
+            self._early = bytearray(self._places.journal.read(room))
         finally:
             self._places.journal.leave(room)
         self._open()
@@ -217,7 +234,7 @@ class IncomingFile:
         self._path = path
         durable.claim(self._descriptor)
         with memoryview(self._early) as early:
-            self._digest.update(early[BEFORE + len(self._header):])
-            self._files.write(self._descriptor, early[BEFORE:])
+            self._digest.update(early[len(self._header):])
+            self._files.write(self._descriptor, early)
         self._early = bytearray()
         return path

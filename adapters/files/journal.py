@@ -133,9 +133,9 @@ class Journal:
         room.segment.pending -= 1
         self._close(room.segment)
 
-    def append(self, entry: Entry, content: Piece) -> Record:
-        """All of it at once; `content`: `BEFORE` bytes that are free, and the object. Raises OSError."""
-        span = padded(len(content))
+    def append(self, entry: Entry, pieces: Sequence[Piece]) -> Record:
+        """All of it at once; `pieces`: the object. Raises OSError."""
+        span = padded(BEFORE + entry.size)
         with self._writing:
             segment = self._room(span)
             if not fits(entry):
@@ -144,15 +144,15 @@ class Journal:
                 segment.descriptor = self._files.open(segment.path)
             segment.users += 1
             try:
-                with memoryview(content) as view:
-                    view[:BEFORE] = head_of(entry, self._round, span)
-                    self._files.write_at(segment.descriptor, view, segment.end)
+                self._files.gather_at(segment.descriptor, [head_of(entry, self._round, span), *pieces], segment.end)
+                if entry.size >= _STARTED:
+                    self._files.start_writing(segment.descriptor, segment.end, BEFORE + entry.size)
             except OSError:
                 self._close(segment)
                 raise
             segment.written += 1
             segment.pending += 1
-            record = Record(segment, segment.end, len(content) - BEFORE, segment.written)
+            record = Record(segment, segment.end, entry.size, segment.written)
             segment.end += span
         return record
 

@@ -12,25 +12,29 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import xxhash
+
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 
 BEFORE = 512
-"""Bytes of a record before its object: head and name. They are kept free before an object in memory, so that the
-record is written from where the object lies."""
+"""Bytes of a record before its object: head and name."""
 BLOCK = 4096
 _HEAD = struct.Struct("<4sB3xQHHIIII")
-"""Magic, void, round; lengths of name, of the object's header, of the whole object; bytes until the next record; CRC-32
+"""Magic, void, round; lengths of name, of the object's header, of the whole object; bytes until the next record; check
 of the data set; CRC-32 of all of this (as if it was not void), the name and the object's header."""
-_MAGIC = b"TGJ4"
+_MAGIC, _MAGIC_CRC = b"TGJ5", b"TGJ4"
+"""Data sets are checked with XXH3, which takes a tenth of the time; in journals of earlier releases with CRC-32."""
 _VOID_AT = 4
 LONGEST_HEADER = 0xFFFF
+Check = xxhash.xxh3_64
+"""Takes a data set in pieces; see `value_of`."""
 
 
 @dataclass(slots=True)
 class Entry:
     """An object for the journal. `name`: of its file, below the root; `header`: the object's bytes before the data set,
-    which has `length` bytes and the CRC-32 `check`."""
+    which has `length` bytes and the `check` of `value_of`."""
 
     name: str
     header: bytes
@@ -44,6 +48,7 @@ class Entry:
 
 
 class _Head(NamedTuple):
+    magic: bytes
     void: int
     number: int
     name: bytes
@@ -56,6 +61,16 @@ class _Head(NamedTuple):
 def fits(entry: Entry) -> bool:
     """Whether a record can hold it."""
     return len(entry.header) <= LONGEST_HEADER and len(entry.name.encode()) <= BEFORE - _HEAD.size
+
+
+def value_of(check: Check) -> int:
+    """What of a data set's check its record has room for."""
+    return check.intdigest() & 0xFFFFFFFF
+
+
+def _is_whole(head: _Head, data_set: bytes) -> bool:
+    check = zlib.crc32(data_set) if head.magic == _MAGIC_CRC else value_of(Check(data_set))
+    return check == head.check
 
 
 def padded(size: int) -> int:
@@ -81,7 +96,7 @@ def records(segment: bytes) -> Iterator[tuple[str, bytes]]:
     """(name, object) of each record of the segment's last round that is whole and not void."""
     for offset, head in _heads(lambda offset, size: segment[offset:offset + size]):
         content = segment[offset + BEFORE:offset + BEFORE + head.length]
-        if not head.void and zlib.crc32(content[head.header:]) == head.check:
+        if not head.void and _is_whole(head, content[head.header:]):
             yield head.name.decode(), content
 
 
@@ -168,11 +183,13 @@ def _heads(read: Callable[[int, int], bytes]) -> Iterator[tuple[int, _Head]]:
         if len(start) < BEFORE:
             return
         magic, void, number, name_length, header, length, span, data_check, check = _HEAD.unpack_from(start)
-        if magic != _MAGIC or number != (first := first or number) or name_length > BEFORE - _HEAD.size:
+        if magic not in {_MAGIC, _MAGIC_CRC} or number != (first := first or number):
+            return
+        if name_length > BEFORE - _HEAD.size:
             return
         name = start[_HEAD.size:_HEAD.size + name_length]
         plain = _HEAD.pack(magic, 0, number, name_length, header, length, span, data_check, 0)
         if zlib.crc32(read(offset + BEFORE, header), zlib.crc32(name, zlib.crc32(plain))) != check:
             return
-        yield offset, _Head(void, number, name, length, span, data_check, header)
+        yield offset, _Head(magic, void, number, name, length, span, data_check, header)
         offset += max(span, BLOCK)

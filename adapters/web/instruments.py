@@ -106,6 +106,14 @@ class _MeteredReception:
         with self.meter:
             self.inner.write(piece)
 
+    def read(self, pieces: Sequence[Piece]) -> None:
+        with self.meter:
+            self.inner.read(pieces)
+
+    def take(self, pieces: Sequence[Piece]) -> None:
+        with self.meter:
+            self.inner.take(pieces)
+
     def uids(self) -> Mapping[str, str]:
         with self.meter:
             return self.inner.uids()

@@ -54,6 +54,11 @@ class Incoming(Protocol):
         """More of the data set. Raises StorageFull, Transient; then only `abort` is left."""
         ...
 
+    def take(self, pieces: Sequence[Piece], study_instance_uid: str, sop_instance_uid: str) -> None:
+        """The whole data set at once, which is lent, instead of `write` and `stage`. Raises StorageFull, Transient;
+        then only `abort` is left."""
+        ...
+
     def stage(self, study_instance_uid: str, sop_instance_uid: str) -> None:
         """Do what of `finish` needs no waiting for the disk, so that several objects share the waiting. Optional."""
         ...
@@ -113,6 +118,15 @@ class Reception(Protocol):
 
     def write(self, piece: Piece) -> None:
         """More of the data set. Raises Unreadable, StorageFull, Transient; then only `abort` is left."""
+        ...
+
+    def read(self, pieces: Sequence[Piece]) -> None:
+        """The whole data set at once, which is lent, instead of `write`: `uids` may be asked for, and `take` comes
+        next. Raises Unreadable; then only `abort` is left."""
+        ...
+
+    def take(self, pieces: Sequence[Piece]) -> None:
+        """What has been read, instead of `stage`. Raises Unreadable, Unusable, StorageFull, Transient."""
         ...
 
     def uids(self) -> Mapping[str, str]:

@@ -67,7 +67,9 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
+class Course:
+    """How both networks are trained, and in which folder they are on their way."""
+
     epochs: int
     seed: int
     device: str
@@ -77,6 +79,7 @@ class _Course:
 
     def run(self, network: nn.Module, steps: int, batches: Any, loss: Loss, data: str, *,
             epochs: int = 0) -> nn.Module:
+        """The network when it has learned: for the course's epochs, or for so many."""
         name = type(network).__name__.lower()
         plan = Plan(epochs or self.epochs, steps, self.seed, self.device, peak=4e-3, weight_decay=0.01, data=data)
         return train_network(network.to(memory_format=torch.channels_last), plan, batches, loss,
@@ -105,7 +108,7 @@ def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 5, devic
     done. Returns the files' SHA-256, the calibration and what it was made from. Raises Unusable.
     """
     folder = out / ".training" / "chest_ct"
-    course = _Course(epochs, seed, device_of(device), folder, resume, progress)
+    course = Course(epochs, seed, device_of(device), folder, resume, progress)
     seed_everything(seed)
     learned = _from_synthetic(cases, course) if data is None or data.name == SYNTHETIC \
         else _from_volumes(data, recordings, course)
@@ -116,7 +119,7 @@ def train(data: Path | None, out: Path, *, seed: int = 0, epochs: int = 5, devic
     return written
 
 
-def _from_synthetic(cases: int, course: _Course) -> Learned:
+def _from_synthetic(cases: int, course: Course) -> Learned:
     slabs = train_synthetic.kept_slabs(course.seed, cases, course.folder, resume=course.resume,
                                        progress=course.progress)
     course.progress(f"{len(slabs.shown)} slabs for the classifier, {len(slabs.healthy)} for the autoencoder")
@@ -144,7 +147,7 @@ def truth_of(case: Prepared) -> list[float]:
     return [*(float(kind in case.kinds) for kind in KINDS), *[float(bool(case.kinds))] * 2]
 
 
-def _from_volumes(data: Path, recordings: Recordings | None, course: _Course) -> Learned:
+def _from_volumes(data: Path, recordings: Recordings | None, course: Course) -> Learned:
     of = train_volumes.volumes(data, recordings, course.folder / "volumes", course.seed, course.progress)
     learned_from, apart = int((~of.apart).sum()), int(of.apart.sum())
     course.progress(f"learning {', '.join(of.labels)} from {learned_from} volumes, calibrating on {apart}")

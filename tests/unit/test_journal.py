@@ -6,13 +6,15 @@ import errno
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.dicom.content import part10
-from adapters.files import filing, journal, journal_segments
+from adapters.files import filing, journal, journal_records, journal_segments
+from adapters.files import incoming as incoming_module
 from adapters.files.durable import FileLayer
 from adapters.files.incoming import IncomingFile
 from adapters.files.store import FileObjectStore
@@ -185,3 +187,57 @@ def test_a_full_journal_leaves_objects_to_files_of_their_own(store: FileObjectSt
     filed = [incoming.file(stored) for incoming, stored in waiting]
     assert len(names(tmp_path / "objects")) == most + 2
     assert {one.outcome for one in filed} == {Outcome.STORED}
+
+
+# ---------------------------------------------------------------- what comes whole
+
+
+@pytest.mark.parametrize("pieces", [[b"abc"], [b"a" * 131_060, b"b" * 131_060, b"c"], [b"x"] * 3000, []])
+def test_what_came_whole_is_as_what_came_in_pieces(store: FileObjectStore, pieces: list[bytes]) -> None:
+    incoming = store.begin(HEADER)
+    incoming.take(pieces, "1.2", "1.2.3")
+    stored = incoming.file(incoming.finish("1.2", "1.2.3"))
+    content = b"".join(pieces)
+    assert Path(stored.path).read_bytes() == HEADER + content
+    assert (stored.digest, stored.size) == (hashlib.sha256(content).hexdigest(), len(HEADER) + len(content))
+
+
+def test_what_came_whole_is_there_after_a_crash(store: FileObjectStore, tmp_path: Path) -> None:
+    incoming = store.begin(HEADER)
+    incoming.take([b"a" * 200_000, b"b"], "1.2", "1.2.3")
+    incoming.finish("1.2", "1.2.3")
+    after = FileObjectStore(crashed(tmp_path), 0)
+    assert [Path(path).read_bytes() for path in after.walk(0)] == [HEADER + b"a" * 200_000 + b"b"]
+    incoming.abort()
+
+
+@pytest.mark.parametrize("size", [10, 2_000_000])
+def test_what_came_whole_and_may_not_go_to_the_journal_is_stored_all_the_same(store: FileObjectStore,
+                                                                              size: int) -> None:
+    store.put("1.2", "1.2.3", HEADER, [b"other"])
+    incoming = store.begin(HEADER)
+    incoming.take([bytes(size)], "1.2", "1.2.3")
+    stored = incoming.finish("1.2", "1.2.3")
+    assert (stored.outcome, Path(stored.path).read_bytes()) == (Outcome.CONFLICT, HEADER + bytes(size))
+
+
+def test_a_disk_that_takes_less_than_asked_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda descriptor, pieces, at: write(descriptor, [pieces[0][:3]], at))
+    layer = FileLayer()
+    descriptor = layer.create(tmp_path / "file")
+    assert layer.gather_at(descriptor, [b"0123", b"45", b"", b"6"], 2) == 7
+    layer.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == b"\0\0" + b"0123456"
+
+
+def test_a_journal_of_an_earlier_release_is_restored(store: FileObjectStore, tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_records, "_MAGIC", b"TGJ4")
+    monkeypatch.setattr(incoming_module, "value_of", lambda _: zlib.crc32(b"data"))
+    incoming = store.begin(HEADER)
+    incoming.take([b"data"], "1.2", "1.2.3")
+    incoming.finish("1.2", "1.2.3")
+    monkeypatch.undo()
+    assert [Path(path).read_bytes() for path in FileObjectStore(crashed(tmp_path), 0).walk(0)] == [HEADER + b"data"]
+    incoming.abort()

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from adapters.dicom.content import part10
 from adapters.files import journal
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal, Record
-from adapters.files.journal_records import BEFORE, Entry, records
+from adapters.files.journal_records import Check, Entry, records, value_of
 from adapters.files.object_files import file_name
 from adapters.files.store import FileObjectStore
 from gateway.errors import Permanent, StorageFull, Transient
@@ -422,8 +421,8 @@ def test_an_object_that_was_refused_is_not_restored(tmp_path: Path, monkeypatch:
 
 def appended(journal: Journal, name: str, content: bytes) -> Record:
     """Durable in the journal."""
-    entry = Entry(name, b"", len(content), zlib.crc32(content))
-    record = journal.append(entry, bytearray(BEFORE) + content)
+    entry = Entry(name, b"", len(content), value_of(Check(content)))
+    record = journal.append(entry, [content])
     journal.sync(record)
     return record
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 
 from adapters.dicom.content import elements
 from adapters.dicom.content.elements import Data, Encoding
-from adapters.dicom.content.layout import Value
+from adapters.dicom.content.layout import Recognised, Value
 from gateway.errors import Unreadable
 
 LONGEST_VALUE = 16 * 1024 * 1024
@@ -30,9 +30,9 @@ class ElementStream:
     """Feed it a data set that is not deflated; `finish` gives what was wanted of its top level, by tag."""
 
     def __init__(self, declared: Encoding, wanted: Container[int],
-                 recognise: Callable[[Data, dict[int, Value]], int] | None = None) -> None:
-        """`recognise` is asked how many bytes of a data set that has begun are known to it already, and adds what is
-        `wanted` of them; only for explicit VR little endian."""
+                 recognise: Callable[[Data], Recognised | None] | None = None) -> None:
+        """`recognise` is asked whether it knows how a data set that has begun lies; only for explicit VR little
+        endian."""
         self._declared, self._wanted = declared, wanted
         self._recognise = recognise if declared == elements.EXPLICIT else None
         self._encoding: Encoding | None = None
@@ -48,7 +48,8 @@ class ElementStream:
         self._ended = False
         self._padding = self._count = 0
         self.found: dict[int, Value] = {}
-        """What was kept so far."""
+        """What was kept so far, without what was recognised."""
+        self.recognised: Recognised | None = None
 
     def feed(self, piece: Data) -> None:
         """Raises Unreadable where this is no DICOM."""
@@ -70,11 +71,13 @@ class ElementStream:
                 raise Unreadable("The data set begins with file meta information (group 0002).")
             self._encoding = elements.sniffed(self._pending, self._declared)
             if self._recognise is not None and self._encoding == elements.EXPLICIT:
-                self._at = self._recognise(self._pending, self.found)
+                self.recognised = self._recognise(self._pending)
+                self._at = self.recognised.size if self.recognised else 0
         self._read(self._encoding)
 
     def finish(self) -> dict[int, Value]:
-        """The wanted elements; of one that comes twice the last. Raises Unreadable where the data set was cut short."""
+        """`found` of the whole data set; of an element that comes twice the last. Raises Unreadable where the data set
+        was cut short."""
         rest = self._pending[self._at:]
         if self._skip or self._open or (not self._ended and (len(rest) >= 8 or any(rest))):
             raise Unreadable(elements.CUT)

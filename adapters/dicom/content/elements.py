@@ -22,6 +22,10 @@ LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN
 SHORT_FORM = frozenset({"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS",
                          "ST", "TM", "UI", "UL", "US"})
 SHORT_HEADS = {vr.encode(): vr for vr in SHORT_FORM}
+TEXTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR",
+                   "UT"})
+NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+"""Whatever their bytes, they can be read."""
 _NAMES = {vr.encode(): vr for vr in LONG_FORM | SHORT_FORM}
 CUT = "The data set ends within an element: cut short, or no DICOM."
 NO_ITEM = "A sequence holds something that is not an item."

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container
-from itertools import compress, repeat
 
 from adapters.dicom.content import elements
 from adapters.dicom.content.elements import Data, Encoding
@@ -15,59 +14,87 @@ Value = tuple[str, bytes, Encoding]
 written. A bare tuple: some fifty are made of every object."""
 _HEAD = struct.Struct("<HH2sH")
 _MOST = 256
+_SEVERAL = 4
+"""Layouts of one kind: numbers in a series have one digit, or two."""
 
 
 class Layout:
     """The elements with a two-byte length that come first, in explicit VR little endian (PS3.5 7.1.2)."""
 
     def __init__(self, piece: Data, wanted: Container[int]) -> None:
-        """As they lie in `piece`; of the `wanted` ones the values are kept."""
-        form, heads, names, kept, at = ["<"], [], [], [], 0
+        """As they lie in `piece`; of the `wanted` ones the values can be told."""
+        mask, high, at = bytearray(), bytearray(), 0
+        self.places: dict[int, tuple[str, int, int]] = {}
+        """Of what is wanted: tag → VR, where the value begins and ends."""
         while at + 8 <= len(piece):
             group, number, letters, length = _HEAD.unpack_from(piece, at)
             if letters not in elements.SHORT_HEADS or at + 8 + length > len(piece):
                 break
             tag = group << 16 | number
-            is_wanted = tag in wanted
-            form.append(f"8s{length}s" if is_wanted else f"8s0s{length}x")
-            heads.append(bytes(piece[at:at + 8]))
-            kept.append(is_wanted)
-            if is_wanted:
-                names.append((tag, elements.SHORT_HEADS[letters]))
+            if tag in wanted:
+                self.places[tag] = elements.SHORT_HEADS[letters], at + 8, at + 8 + length
+            mask += b"\xff" * 8 + bytes(length)
+            is_text = tag in wanted and elements.SHORT_HEADS[letters] in elements.TEXTS
+            high += bytes(8) + (b"\x80" if is_text else b"\0") * length
             at += 8 + length
-        self._struct = struct.Struct("".join(form))
-        self._heads, self._kept = tuple(heads), kept
-        self._tags, self._vrs = [tag for tag, _ in names], [vr for _, vr in names]
+        self.size = at
+        self._mask = int.from_bytes(mask, "little")
+        self._heads = self._mask & int.from_bytes(piece[:at], "little")
+        self._high = int.from_bytes(high, "little")
+        """The highest bits of what is wanted and text."""
+        self._is_plain = all(vr in elements.TEXTS | elements.NUMBERS for vr, _, _ in self.places.values())
 
-    def match(self, piece: Data, found: dict[int, Value]) -> int:
-        """Add the wanted values to `found`; how many bytes they take with the others. 0: `piece` lies otherwise."""
-        if len(piece) < self._struct.size:
-            return 0
-        fields = self._struct.unpack_from(piece)
-        if fields[0::2] != self._heads:
-            return 0
-        values = compress(fields[1::2], self._kept)
-        found.update(zip(self._tags, zip(self._vrs, values, repeat(elements.EXPLICIT)), strict=False))
-        return self._struct.size
+    def recognise(self, piece: Data) -> Recognised | None:
+        """Where the data set that begins with `piece` lies like this."""
+        head = bytes(piece[:self.size])
+        number = int.from_bytes(head, "little")
+        if len(head) < self.size or number & self._mask != self._heads:
+            return None
+        return Recognised(self, head, is_plain=self._is_plain and not number & self._high)
 
+
+class Recognised:
+    """The beginning of a data set, the first `layout.size` bytes of it, that lies as one before."""
+
+    __slots__ = ("_head", "_layout", "is_plain")
+
+    def __init__(self, layout: Layout, head: bytes, *, is_plain: bool) -> None:
+        """`is_plain`: whether reading the wanted values cannot fail: no characters but ASCII, no VR to be guessed."""
+        self._layout, self._head, self.is_plain = layout, head, is_plain
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data set."""
+        return len(self._head)
+
+    def get(self, tag: int) -> Value | None:
+        """None where it is not in this part."""
+        place = self._layout.places.get(tag)
+        return (place[0], self._head[place[1]:place[2]], elements.EXPLICIT) if place else None
+
+    def values(self) -> dict[int, Value]:
+        """All that are wanted, by tag."""
+        head = self._head
+        return {tag: (vr, head[start:end], elements.EXPLICIT)
+                for tag, (vr, start, end) in self._layout.places.items()}
 
 class Layouts:
-    """The last layout of each kind of object. Several threads may use it."""
+    """The last layouts of each kind of object. Several threads may use it."""
 
     def __init__(self, wanted: Container[int]) -> None:
         self._wanted = wanted
-        self._known: dict[object, Layout] = {}
+        self._known: dict[object, tuple[Layout, ...]] = {}
         self._missed: dict[object, int] = {}
 
-    def match(self, kind: object, piece: Data, found: dict[int, Value]) -> int:
-        """See `Layout.match`; where it does not match, it may be learnt."""
-        layout = self._known.get(kind)
-        size = layout.match(piece, found) if layout else 0
-        if size:
-            self._missed[kind] = 0
-        else:
-            self._learn(kind, piece)
-        return size
+    def recognise(self, kind: object, piece: Data) -> Recognised | None:
+        """The beginning of a data set that lies like one of the last of its kind; where it does not, it may be
+        learnt."""
+        for layout in self._known.get(kind, ()):
+            if (recognised := layout.recognise(piece)) is not None:
+                self._missed[kind] = 0
+                return recognised
+        self._learn(kind, piece)
+        return None
 
     def _learn(self, kind: object, piece: Data) -> None:
         """The more seldom the more often it was in vain: in some series every object lies in its own way."""
@@ -76,4 +103,6 @@ class Layouts:
         missed = self._missed.get(kind, 0) + 1
         self._missed[kind] = missed
         if not missed & (missed - 1):
-            self._known[kind] = Layout(piece, self._wanted)
+            layout = Layout(piece, self._wanted)
+            if layout.size:
+                self._known[kind] = (layout, *self._known.get(kind, ())[:_SEVERAL - 1])

@@ -40,9 +40,6 @@ _SHARED = 0x52009229
 _WAVEFORM = 0x54000100
 """Waveform Sequence."""
 _CHANNELS, _SAMPLES, _FREQUENCY = 0x003A0005, 0x003A0010, 0x003A001A
-_TEXTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR",
-                    "UT"})
-_NEVER_UNREADABLE = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _UNTOLD = frozenset({"", "UN"})
 _PIXEL_MEASURES, _PLANE_ORIENTATION = 0x00289110, 0x00209116
 
@@ -85,7 +82,7 @@ class TagStream:
         self._wanted = _table(tuple(extra_keywords))
         kind = (meta.sop_class_uid, meta.source_ae_title)
         self._elements = ElementStream(_encoding(self._syntax), self._wanted,
-                                       partial(layouts.match, kind) if layouts else None)
+                                       partial(layouts.recognise, kind) if layouts else None)
         self._inflater = Inflater(self._elements.feed) if self._syntax == DEFLATED_LITTLE_ENDIAN else None
         self._tags: dict[str, Any] | None = None
 
@@ -97,14 +94,14 @@ class TagStream:
         """See `gateway.ports.TagStream.uids`; what of the tags may be unreadable has been read after it."""
         if self._inflater:
             self._inflater.finish()
-        found = self._elements.finish()
-        if not _are_plain(found.values()):
+        found, recognised = self._elements.finish(), self._elements.recognised
+        if not _are_plain(found.values()) or (recognised and not recognised.is_plain):
             return self.tags()
         uids = {}
         for tag, keyword in _UIDS.items():
-            if tag in found:
-                vr, raw, encoding = found[tag]
-                uids[keyword] = _remembered(tag, vr, raw, encoding, values.DEFAULT_CHARSET)
+            value = found.get(tag) or (recognised.get(tag) if recognised else None)
+            if value is not None:
+                uids[keyword] = _remembered(tag, *value, values.DEFAULT_CHARSET)
         _require(uids)
         return uids
 
@@ -117,7 +114,9 @@ class TagStream:
     def _read_tags(self) -> dict[str, Any]:
         if self._inflater:
             self._inflater.finish()
-        found = self._elements.finish()
+        found, recognised = self._elements.finish(), self._elements.recognised
+        if recognised is not None:
+            found = recognised.values() | found
         charset = _charset(found.get(_SPECIFIC_CHARACTER_SET))
         tags: dict[str, Any] = {"TransferSyntaxUID": self._syntax}
         keywords = self._wanted
@@ -199,8 +198,8 @@ def _entry(tag: int) -> _Wanted:
 
 def _are_plain(found: Collection[Value]) -> bool:
     """Whether reading them cannot fail: no sequence, no characters but ASCII, no VR to be guessed."""
-    texts = [value[1] for value in found if value[0] in _TEXTS]
-    plain = len(texts) + len([value for value in found if value[0] in _NEVER_UNREADABLE])
+    texts = [value[1] for value in found if value[0] in elements.TEXTS]
+    plain = len(texts) + len([value for value in found if value[0] in elements.NUMBERS])
     return plain == len(found) and b"".join(texts).isascii()
 
 

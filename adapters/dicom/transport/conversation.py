@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -33,6 +33,10 @@ class Store(Protocol):
         """More of the data set; never raises what the peer may be answered."""
         ...
 
+    def take(self, pieces: Sequence[memoryview]) -> None:
+        """The whole data set at once, which is lent, instead of `write` and `stage`."""
+        ...
+
     def stage(self) -> None:
         """The whole data set has come: do what of `finish` needs no waiting for the disk. Optional."""
         ...
@@ -56,6 +60,8 @@ class Conversation:
         self._store: Store | None = None
         self._size = 0
         """Bytes of the current message's data set so far."""
+        self._pieces: list[memoryview] = []
+        """Of them, those that the store has not got: what came with one reading."""
         self._context = 0
         self._is_whole = False
         """Whether the current object has come whole, and is not answered."""
@@ -89,9 +95,15 @@ class Conversation:
                 raise ProtocolError("the data set of a message that is no C-STORE is too long")
             self._forward(_DATA_LAST if data.last else _DATA, bytes(data.piece))
             return
-        self._store.write(data.piece)
+        self._pieces.append(data.piece)
         if data.last:
             self._whole(self._store)
+
+    def _pass_on(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if self._store is not None:
+            for piece in pieces:
+                self._store.write(piece)
 
     def _respond(self, store: Store) -> None:
         command = store.finish()
@@ -139,7 +151,7 @@ class Conversation:
 
     def _drop(self) -> None:
         store, self._store = self._store, None
-        self._is_whole = False
+        self._is_whole, self._pieces = False, []
         if store is not None:
             store.abort()
 

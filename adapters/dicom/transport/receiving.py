@@ -210,6 +210,7 @@ class Receiver(Conversation):
             if self._is_whole:
                 self._dispatcher.answer()  # a sender that does not wait for answers gets them in order
             if self._belongs_elsewhere(event):
+                self._pass_on()
                 self._lend(events[number:])
                 return True
             if isinstance(event, Data):
@@ -219,6 +220,7 @@ class Receiver(Conversation):
             else:
                 self._hand_over(event)
                 return False
+        self._pass_on()
         if self._reader.broken is not None:
             raise self._reader.broken
         return True
@@ -238,9 +240,18 @@ class Receiver(Conversation):
 
     def _whole(self, store: Store) -> None:
         if self._dispatched:
-            store.stage()
+            self._stage(store)
             self._is_whole = True
             self._dispatcher.is_whole(self)
         else:
+            self._pass_on()
             self._respond(store)
             self._drop()
+
+    def _stage(self, store: Store) -> None:
+        if store.size:
+            self._pass_on()
+            store.stage()
+        else:
+            pieces, self._pieces = self._pieces, []
+            store.take(pieces)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -77,6 +77,13 @@ class StoreRequest:
             reception = self._reception
             self._guarded(lambda: reception.write(piece))
 
+    def take(self, pieces: Sequence[memoryview]) -> None:
+        """See `Store.take`."""
+        self.size += sum(map(len, pieces))
+        if self._reception is not None and self._failure is None:
+            reception = self._reception
+            self._guarded(lambda: self._take(reception, pieces))
+
     def stage(self) -> None:
         """See `Store.stage`."""
         if self._failure is None:
@@ -116,6 +123,12 @@ class StoreRequest:
 
     def _open(self, intake: Intake, header: bytes) -> None:
         self._reception = intake.receive(self._tally.sender, header)
+
+    def _take(self, reception: Reception, pieces: Sequence[memoryview]) -> None:
+        reception.read(pieces)
+        self._require_announced(reception.uids())
+        reception.take(pieces)
+        self._staged = True
 
     def _stage(self) -> None:
         if self._reception is not None:
