@@ -31,7 +31,7 @@ from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore
 from adapters.receiver.processes import ReceiverProcesses, Told
 from adapters.receiver.wire import Orders
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unreadable
 from gateway.intake import Gate, ObjectIntake
 from gateway.logs import configure_logs
 from gateway.settings import DicomSettings, LogSettings
@@ -285,6 +285,14 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(part10.split(path.read_bytes())[1]).hexdigest()
 
 
+def _digest_so_far(path: Path) -> str:
+    """Empty for a file that has just begun."""
+    try:
+        return digest_of(path)
+    except Unreadable:
+        return ""
+
+
 def nothing_is_lost(running: Receiver, kept: dict[str, str], checked: set[str]) -> None:
     """Every acknowledged object has its file, with the bytes that were sent, and its row. `checked`: those whose bytes
     have been compared before; only their rows and files are looked for."""
@@ -308,7 +316,7 @@ def nothing_half_written(running: Receiver, working: list[Sender], before: set[P
     found = [path for path in running.objects.glob("[0-9a-f][0-9a-f]/*/*") if str(path) not in checked]
     assert all(path.suffix == ".dcm" for path in found), "a file is no object"
     # One may be being written at this moment, before anybody is told of it.
-    await_that(lambda: {digest_of(path) for path in found} <= set(tried(working).values()), 5,
+    await_that(lambda: {_digest_so_far(path) for path in found} <= set(tried(working).values()), 5,
                "every file holds what was sent")
     checked |= set(map(str, found))
 
