@@ -11,7 +11,7 @@ from pipelines.ecg.contacts import problems_of_beats, problems_of_contact, probl
 from pipelines.ecg.delineation import SHORTEST_SECONDS, Delineation, delineate_beats
 from pipelines.ecg.leads import LEADS
 from pipelines.ecg.preprocess import band_pass, fill_gaps, resample
-from pipelines.ecg.quality import SHORTEST, problems_of_prepared, problems_of_source
+from pipelines.ecg.quality import SHORTEST, problems_of_limb_leads, problems_of_prepared, problems_of_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,10 @@ def check(signal: Floats, rate: float, missing: tuple[str, ...], leads: tuple[st
     problems = problems_of_source(signal, rate, missing, leads, shortest)
     filled = fill_gaps(signal)
     if not 1 <= rate < 1e6 or filled.shape[1] < min(shortest, SHORTEST_SECONDS) * rate:
-        return Checked(problems, filled, filled[:, :0], None, None)
+        return Checked(problems or problems_of_limb_leads(signal, leads), filled, filled[:, :0], None, None)
     prepared = band_pass(resample(filled, rate))
-    problems = problems or problems_of_prepared(prepared, leads) or problems_of_contact(prepared, leads)
+    problems = (problems or problems_of_prepared(prepared, leads) or problems_of_contact(prepared, leads)
+                or problems_of_limb_leads(signal, leads))
     beats = find_beats(filled, rate)
     waves = None if beats is None else delineate_beats(beats)
     problems = wrong_gain(problems, beats, filled, rate)

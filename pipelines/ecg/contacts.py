@@ -10,11 +10,17 @@ from gateway.result import Problem
 from pipelines.ecg.beats import BEFORE, Beats, find_beats
 from pipelines.ecg.delineation import Delineation
 from pipelines.ecg.leads import LEADS
+from pipelines.ecg.preprocess import RATE
 from pipelines.ecg.quality import named
 from pipelines.ecg.rhythm import quick, r_peaks
 
 HEARTBEAT = 1.2
 """How much steeper a lead is at the beats than between them (5-25 Hz); PTB-XL's worst chest lead 1.35."""
+DOUBTED, REPEATED = 1.4, 0.15
+"""So little steeper, a lead is off too where its beats are so little alike: mean correlation of each with each other
+(5-25 Hz). Noise has 0.13 at most, leads I to III of PTB-XL below 1.4 at least 0.21."""
+LONGEST_GAP, GAP_SHARE = 4.0, 0.3
+"""Seconds without a beat, and their share of the recording: beyond both it was lost (PTB-XL: at most 2.1 s)."""
 ALIKE = 0.65
 """Median correlation of the beats with the median beat: noise has 0.6 at most, PTB-XL's worst lead I 0.73."""
 NO_HEARTBEAT = Problem("no-heartbeat", "No heartbeat was found in the recording.")
@@ -28,26 +34,64 @@ TINY = 0.005
 """mV (standard deviation of the middle lead): volts, or counts of a converter, that were taken for mV."""
 OPPOSED = -0.5
 """Correlation of the QRS in I with V6, below which the arms are suspected."""
+UP_LEAST, UP_TOGETHER = (0.3, -0.5, -0.3), 1.0
+"""How far P, QRS and T each point away from the left leg (cosines), and together, where it is exchanged with the right
+arm: found in 67 of 100 records of PTB-XL exchanged so (41 of the 45 with NORM), and in 10 of the 2,519 as they are."""
 UNUSUAL = 90
 """Degrees: the P wave (without one the T wave) points to the right."""
 _QRS = slice(BEFORE - 40, BEFORE + 50)
 _NEAR = 8
+_EDGE, _BESIDE = 30, 15
+"""Samples at 100 Hz: where filters swing at the ends, and of a beat beside its middle."""
 
 
 def problems_of_contact(prepared: Floats, leads: tuple[str, ...] = LEADS) -> tuple[Problem, ...]:
-    """Leads of (leads, samples) mV at 100 Hz, band-passed, in which no heart beats while it does in others."""
+    """Leads of (leads, samples) mV at 100 Hz, band-passed, in which no heart beats while it does in others; and a
+    recording in which it is lost for long."""
     beats = r_peaks(prepared)
     steep = quick(prepared)
+    inside = np.zeros(prepared.shape[1], bool)
+    inside[_EDGE:-_EDGE] = True
     near = np.zeros(prepared.shape[1], bool)
     for beat in beats:
         near[max(beat - _NEAR, 0):beat + _NEAR + 1] = True
-    if not near.any() or near.all():
+    if not (near & inside).any() or not (~near & inside).any():
         return (NO_HEARTBEAT,)
-    share = np.sqrt((steep[:, near]**2).mean(axis=1)) / (np.sqrt((steep[:, ~near]**2).mean(axis=1)) + 1e-4)
-    off = share < HEARTBEAT
-    if leads == LEADS and off[:3].sum() < 2:  # one of I, II, III may be at right angles to the heart
-        off[:6] = False
-    return (Problem("lead-off", f"No heartbeat in leads {named(off, leads)}: electrode off?"),) if off.any() else ()
+    if (gap := _longest_gap(beats, prepared.shape[1])) > max(LONGEST_GAP, GAP_SHARE * prepared.shape[1] / RATE):
+        return (Problem("no-heartbeat", f"No heartbeat was found for {gap:.1f} s of the recording."),)
+    share = _strength(steep[:, near & inside]) / (_strength(steep[:, ~near & inside]) + 1e-4)
+    noise = (share < DOUBTED) & (_repetition(steep, beats) < REPEATED)
+    off = (share < HEARTBEAT) | noise
+    if leads != LEADS or off[:3].sum() > 1:
+        return (_off(off, leads, "electrode off?"),) if off.any() else ()
+    off[:3], off[3:6] = noise[:3], False  # one of I, II, III may be at right angles to the heart: it still repeats
+    told = "electrode off, or exchanged with that of the right leg?" if off[:3].any() else "electrode off?"
+    return (_off(off, leads, told),) if off.any() else ()
+
+
+def _off(off: NDArray[np.bool_], leads: tuple[str, ...], told: str) -> Problem:
+    return Problem("lead-off", f"No heartbeat in leads {named(off, leads)}: {told}")
+
+
+def _longest_gap(beats: NDArray[np.intp], samples: int) -> float:
+    """Seconds."""
+    return float(np.diff(np.concatenate(([0], beats, [samples]))).max()) / RATE
+
+
+def _strength(steep: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt((steep**2).mean(axis=1)))
+
+
+def _repetition(steep: NDArray[np.float64], beats: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean correlation of each beat with each other, lead by lead; 1 with fewer than three that lie inside."""
+    whole = [b for b in beats if _EDGE + _BESIDE <= b < steep.shape[1] - _EDGE - _BESIDE]
+    if len(whole) < 3:
+        return np.ones(len(steep))
+    each = np.stack([steep[:, b - _BESIDE:b + _BESIDE + 1] for b in whole])
+    each -= each.mean(axis=-1, keepdims=True)
+    each /= np.sqrt((each**2).sum(axis=-1, keepdims=True)) + 1e-9
+    count = len(whole)
+    return np.asarray(((each.sum(axis=0) ** 2).sum(axis=-1) - count) / (count * (count - 1)))
 
 
 def problems_of_beats(beats: Beats) -> tuple[Problem, ...]:
@@ -94,11 +138,15 @@ def problems_of_placement(beats: Beats, waves: Delineation) -> tuple[Problem, ..
     if told is not None and _alike(lead_one, chest) < OPPOSED and abs(told) > UNUSUAL:
         return (Problem("limb-leads-swapped", "Right and left arm seem exchanged: lead I is upside down against V6, "
                         "P or T against what is usual."),)
-    axes = (waves.p_axis, waves.qrs_axis, waves.t_axis)
-    if all(axis is not None and np.cos(np.radians(axis + 120)) > least
-           for axis, least in zip(axes, (0.5, 0.0, 0.5), strict=True)):
+    up = [_along_avr(axis) for axis in (waves.p_axis, waves.qrs_axis, waves.t_axis)]
+    if waves.p_axis is not None and all(np.greater(up, UP_LEAST)) and sum(up) > UP_TOGETHER:
         return (Problem("limb-leads-swapped", "Right arm and left leg seem exchanged: P, QRS and T point up in aVR."),)
     return ()
+
+
+def _along_avr(axis: float | None) -> float:
+    """Cosine of the angle between a wave and halfway from aVR to III (-120 degrees); 0 for a wave that is not there."""
+    return 0.0 if axis is None else float(np.cos(np.radians(axis + 120)))
 
 
 def _alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

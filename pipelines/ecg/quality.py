@@ -16,9 +16,9 @@ SHORTEST = 8.0
 LOWEST_RATE = 99.0
 """Hz."""
 MISSING_SHARE = 0.05
-FLAT_RANGE = 0.012
-"""mV: a second of less is flat (two steps of a 5 µV converter, and a little)."""
-FLAT_SHARE = 0.3
+FLAT_RANGE = 0.02
+"""mV: a second of less is flat (four steps of a 5 µV converter; the noise of an open amplifier)."""
+FLAT_SHARE = 0.25
 LARGEST = 20.0
 """mV from the lead's median: no heart and no electrode gives as much, so it is counted in something else than mV."""
 CLIPPED_SHARE, CLIPPED_FROM = 0.05, 0.1
@@ -26,6 +26,9 @@ CLIPPED_SHARE, CLIPPED_FROM = 0.05, 0.1
 PLATEAU_SECONDS, PLATEAUS, STEP_SHARE = 0.01, 3, 0.04
 """A trace that is cut off stays at one same extreme for so long, so often, and got there by a step of so large a share
 of its range: a rounded top is no plateau."""
+PLATEAU_RIPPLE, COARSE_STEPS = 0.007, 2.5
+"""Share of the range within which a plateau is still one, and how many steps of the converter the edge must have: tops
+that a coarse one rounds are none."""
 HUM = 0.1
 """mV of a tone at 50 or 60 Hz: more than twice the worst of PTB-XL."""
 _FAST = butter(2, 15.0, "highpass", fs=RATE, output="sos")
@@ -34,13 +37,15 @@ NOISE = 0.06
 NOISY_LEADS = 3
 CONTRADICTION = 0.25
 """RMS of what the limb leads should add up to and do not, against that of II and III (PTB-XL: at most 0.04)."""
+ROUNDED, COARSEST = 0.6, 0.05
+"""RMS of the sum of three leads rounded to steps of 1, and a little; the coarsest step, mV, that is allowed for."""
 
 
 def problems_of_source(signal: Floats, rate: float, missing: tuple[str, ...],
                        leads: tuple[str, ...] = LEADS, shortest: float = SHORTEST) -> tuple[Problem, ...]:
     """What is wrong with (leads, samples) mV at `rate` Hz, NaN where nothing was recorded; empty when fit to be read.
 
-    `leads`: the names of the rows. What the limb leads must add up to is looked at where all six are there.
+    `leads`: the names of the rows.
     """
     if missing:
         return (Problem("missing-leads", f"Leads missing and not derivable: {', '.join(missing)}."),)
@@ -53,10 +58,13 @@ def problems_of_source(signal: Floats, rate: float, missing: tuple[str, ...],
         return (large,)
     checks = (_missing_samples(signal, leads), _flat(signal, rate, leads), _saturated(signal, rate, leads),
               _hum(signal, rate, leads))
-    found = tuple(problem for problem in checks if problem is not None)
-    if found or leads[:6] != LEADS[:6]:
-        return found
-    contradiction = _contradicting(signal)
+    return tuple(problem for problem in checks if problem is not None)
+
+
+def problems_of_limb_leads(signal: Floats, leads: tuple[str, ...] = LEADS) -> tuple[Problem, ...]:
+    """What the limb leads of (leads, samples) mV must add up to and do not, where all six are there. Asked after noise
+    and electrodes: what spoils one lead alone contradicts the others too."""
+    contradiction = _contradicting(signal) if leads[:6] == LEADS[:6] else None
     return () if contradiction is None else (contradiction,)
 
 
@@ -113,19 +121,26 @@ def _saturated(signal: Floats, rate: float, leads: tuple[str, ...]) -> Problem |
 def _clipped(row: NDArray[np.float64], rate: float) -> bool:
     """Much of it, or several plateaus with edges, at its highest or lowest value."""
     shortest = max(3, round(PLATEAU_SECONDS * rate))
-    step = STEP_SHARE * float(np.ptp(row))
+    extent = float(np.ptp(row))
+    step = max(STEP_SHARE * extent, COARSE_STEPS * _converter_step(row))
     for sign in (1.0, -1.0):
         end = float((sign * row).max())
-        at_end = np.concatenate(([False], sign * row == end, [False]))
         if end <= CLIPPED_FROM:
             continue
-        if at_end.mean() > CLIPPED_SHARE:
+        if (sign * row == end).mean() > CLIPPED_SHARE:
             return True
+        at_end = np.concatenate(([False], sign * row >= end - PLATEAU_RIPPLE * extent, [False]))
         edges = np.flatnonzero(np.diff(at_end.astype(np.int8))).reshape(-1, 2)
         long = [begin for begin, stop in edges if stop - begin >= shortest and begin > 0]
         if sum(end - sign * row[begin - 1] > step for begin in long) >= PLATEAUS:
             return True
     return False
+
+
+def _converter_step(row: NDArray[np.float64]) -> float:
+    """The smallest difference between two values that occur; 0 where there is one value only."""
+    between = np.diff(np.unique(row))
+    return float(between.min()) if between.size else 0.0
 
 
 def _hum(signal: Floats, rate: float, leads: tuple[str, ...]) -> Problem | None:
@@ -141,12 +156,18 @@ def _hum(signal: Floats, rate: float, leads: tuple[str, ...]) -> Problem | None:
 
 
 def _contradicting(signal: Floats) -> Problem | None:
-    one, two, three, right, left, foot = (np.nan_to_num(row - np.nanmedian(row)) for row in signal[:6])
-    size = CONTRADICTION * max(float(np.sqrt((two**2).mean() + (three**2).mean())), 0.05)
-    if np.sqrt(((one + three - two) ** 2).mean()) > size:
+    one, two, three, right, left, foot = signal[:6].astype(np.float64)
+    rounded = min(max(_converter_step(row[np.isfinite(row)]) for row in (one, two, three)), COARSEST)
+    size = CONTRADICTION * max(float(np.hypot(_rms(two), _rms(three))), 0.05) + ROUNDED * rounded
+    if _rms(one + three - two) > size:
         return Problem("leads-contradict", "Leads I, II and III contradict each other (I + III is not II).")
     wanted = {"aVR": right + (one + two) / 2, "aVL": left - (one - two / 2), "aVF": foot - (two - one / 2)}
-    wrong = [name for name, rest in wanted.items() if np.sqrt((rest**2).mean()) > size]
+    wrong = [name for name, rest in wanted.items() if _rms(rest) > size]
     if not wrong:
         return None
     return Problem("leads-contradict", f"What leads I and II say of {', '.join(wrong)} is not what was recorded there.")
+
+
+def _rms(row: NDArray[np.float64]) -> float:
+    """About its median; what is missing counts as that."""
+    return float(np.sqrt((np.nan_to_num(row - np.nanmedian(row)) ** 2).mean()))

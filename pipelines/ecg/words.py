@@ -67,6 +67,9 @@ RUSSIAN: dict[str, str] = {
     "Mains hum of {} Hz in leads {}.": "Сетевая наводка {} Гц, отведения: {}.",
     "No heartbeat was found in the recording.": "В записи не найдено сердечных сокращений.",
     "No heartbeat in leads {}: electrode off?": "Нет сердечных сокращений в отведениях {}: отошёл электрод?",
+    "No heartbeat in leads {}: electrode off, or exchanged with that of the right leg?":
+        "Нет сердечных сокращений в отведениях {}: отошёл электрод или перепутан с электродом правой ноги?",
+    "No heartbeat was found for {} s of the recording.": "На протяжении {} с записи не найдено сердечных сокращений.",
     "Right and left arm seem exchanged: lead I is upside down against V6, P or T against what is usual.":
         "Похоже, перепутаны электроды правой и левой руки: отведение I перевёрнуто относительно V6, P или T "
         "направлены необычно.",

@@ -70,6 +70,47 @@ def test_an_arm_electrode_that_is_off() -> None:
     assert codes(from_electrodes(drifting, left, foot, chest)) in (["lead-off"], ["too-noisy"])
 
 
+def told(signal: Signal) -> list[tuple[str, str]]:
+    return [(problem.code, problem.text) for problem in check(signal.astype(np.float32), 500.0, ()).problems]
+
+
+def test_the_left_arm_electrode_that_is_off_leaves_lead_one_without_beats() -> None:
+    right, left, foot, chest = electrodes()
+    random = np.random.default_rng(1)
+    drifting = np.cumsum(random.normal(0, 0.02, left.shape)) + random.normal(0, 0.03, left.shape)
+    ((code, text),) = told(from_electrodes(right, drifting, foot, chest))
+    assert code == "lead-off"
+    assert "leads I:" in text
+
+
+def test_the_right_arm_exchanged_with_the_right_leg_leaves_lead_two_without_beats() -> None:
+    _, left, foot, chest = electrodes()
+    ((code, text),) = told(from_electrodes(foot + np.random.default_rng(1).normal(0, 0.005, foot.shape), left, foot,
+                                           chest))
+    assert code == "lead-off"
+    assert "leads II:" in text
+    assert "right leg" in text
+
+
+def test_a_chest_lead_of_nothing_but_hum_is_off() -> None:
+    for phase in np.arange(0, 6, 0.5):
+        signal = synthesise("normal", 5)
+        signal[8] = 0.05 * np.sin(2 * np.pi * 50 * np.arange(signal.shape[1]) / 500 + phase)
+        assert codes(signal) == ["lead-off"], phase
+
+
+def test_a_heartbeat_that_is_lost_for_half_of_the_recording() -> None:
+    signal = synthesise("normal", 5)
+    signal[:, 2500:] = np.random.default_rng(1).normal(0, 0.02, signal[:, 2500:].shape)
+    ((code, text),) = told(signal)
+    assert code == "no-heartbeat"
+    assert " s of the recording" in text
+
+
+def test_noise_that_spoils_the_sum_of_the_limb_leads_is_named_noise() -> None:
+    assert codes(synthesise("normal", 5) + np.random.default_rng(1).normal(0, 0.4, (12, 5000))) == ["too-noisy"]
+
+
 @pytest.mark.parametrize("factor", [1000.0, 10.0, 0.1, 0.001])
 def test_another_unit_than_millivolts(factor: float) -> None:
     recording = synthesise("normal", 5) + RANDOM.normal(0, 0.01, (12, 5000))

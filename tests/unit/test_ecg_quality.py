@@ -7,7 +7,7 @@ import pytest
 
 from gateway.pipeline import Floats
 from pipelines.ecg.preprocess import band_pass, resample
-from pipelines.ecg.quality import problems_of_prepared, problems_of_source
+from pipelines.ecg.quality import problems_of_limb_leads, problems_of_prepared, problems_of_source
 from pipelines.ecg.synthetic import KINDS, synthesise
 
 
@@ -100,16 +100,46 @@ def test_the_still_baseline_of_a_simulator_is_no_clipping() -> None:
     assert codes(still.astype(np.float32)) == []
 
 
+def contradicting(signal: Floats) -> list[str]:
+    return [problem.text for problem in problems_of_limb_leads(signal.astype(np.float32))]
+
+
 def test_limb_leads_that_contradict_each_other(signal: Floats) -> None:
-    swapped = signal[[6, 0, 9, 3, 4, 5, 1, 7, 8, 2, 10, 11]]
-    assert codes(swapped) == ["leads-contradict"]
+    assert contradicting(signal) == []
+    (told,) = contradicting(signal[[6, 0, 9, 3, 4, 5, 1, 7, 8, 2, 10, 11]])
+    assert "I, II and III" in told
 
 
 def test_a_derived_lead_that_is_another_is_named(signal: Floats) -> None:
-    exchanged = signal[[0, 1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11]]
-    (problem,) = problems_of_source(exchanged, 500.0, ())
-    assert problem.code == "leads-contradict"
-    assert "aVR, aVL" in problem.text
+    (told,) = contradicting(signal[[0, 1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11]])
+    assert "aVR, aVL" in told
+
+
+def test_a_wandering_electrode_contradicts_nobody(signal: Floats) -> None:
+    """The medians of leads that wander do not add up, though the leads do."""
+    time = np.arange(signal.shape[1]) / 500
+    foot = 8 + 2.5 * np.maximum(np.sin(0.9 * time), 0) ** 4
+    moved = signal[:6] + np.outer([0, 1, 1, -0.5, -0.5, 1], foot)
+    assert contradicting(moved) == []
+
+
+@pytest.mark.parametrize("step", [0.025, 0.04])
+def test_a_converter_of_eight_bits_neither_contradicts_nor_saturates(signal: Floats, step: float) -> None:
+    rounded = (np.round(0.3 * signal / step) * step).astype(np.float32)
+    assert contradicting(rounded) == []
+    assert codes((np.round(signal / step) * step).astype(np.float32)) == []
+
+
+def test_a_trace_cut_off_before_a_little_noise(signal: Floats) -> None:
+    highest = float(signal[10].max())
+    signal[10] = np.minimum(signal[10], 0.6 * highest) + np.random.default_rng(0).normal(0, 5e-4, signal.shape[1])
+    assert codes(signal) == ["saturated"]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.002])
+def test_leads_lost_for_the_last_three_seconds_are_flat(signal: Floats, noise: float) -> None:
+    signal[6:, 3500:] = np.random.default_rng(0).normal(0, noise, (6, 1500))
+    assert codes(signal) == ["flat-leads"]
 
 
 def test_noise() -> None:
