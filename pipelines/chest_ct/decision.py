@@ -17,6 +17,7 @@ from gateway.result import (
     risk_of,
 )
 from pipelines.chest_ct.calibration import Curve
+from pipelines.chest_ct.gates import FAULTY
 from pipelines.chest_ct.labels import ABNORMAL, LABELS, UNUSUAL
 from pipelines.chest_ct.measures import DENSITY, VOLUME
 
@@ -77,11 +78,14 @@ def findings(scores: Scores, regions: dict[str, ImageRegion | None]) -> tuple[Fi
 
 def decide(found: tuple[Finding, ...], measurements: tuple[Measurement, ...], problems: tuple[Problem, ...],
            doubts: tuple[Problem, ...], provenance: Provenance, evidence: tuple[str, ...]) -> Result:
-    """Pathology when any finding is present; normal only when none is and nothing casts doubt; else undetermined.
+    """Undetermined while the stack itself is faulty (`gates.FAULTY`); pathology when any finding is present; normal
+    only when none is and nothing casts doubt; else undetermined.
 
     `problems`: all that was noticed, `doubts` among them or beside them.
     """
-    if any(finding.present for finding in found):
+    if any(doubt.code in FAULTY for doubt in doubts):
+        verdict = Verdict.UNDETERMINED
+    elif any(finding.present for finding in found):
         verdict = Verdict.PATHOLOGY
     else:
         verdict = Verdict.UNDETERMINED if doubts else Verdict.NORMAL
@@ -104,8 +108,12 @@ def _summary(verdict: Verdict, found: tuple[Finding, ...], measurements: tuple[M
     lungs = f" Lung volume {measured[VOLUME]:.0f} mL, mean density {measured[DENSITY]:.0f} HU."
     if verdict is Verdict.NORMAL:
         return f"None of the {len(found) - 1} findings looked for, and lungs of usual appearance.{lungs}"
-    if verdict is Verdict.UNDETERMINED:
-        return f"Nothing found, but not called normal: {' '.join(doubt.text for doubt in doubts)}{lungs}"
     present = sorted((f for f in found if f.present), key=lambda f: -f.probability * f.acuity)
     named = [f for f in present if f.label != ABNORMAL] or present
-    return f"{'; '.join(f'{f.display} (probability {f.probability:.2f})' for f in named)}.{lungs}"
+    told = f"{'; '.join(f'{f.display} (probability {f.probability:.2f})' for f in named)}."
+    if verdict is Verdict.PATHOLOGY:
+        return f"{told}{lungs}"
+    reasons = " ".join(doubt.text for doubt in doubts)
+    if present:
+        return f"No verdict is given: {reasons} Seen all the same: {told}{lungs}"
+    return f"Nothing found, but not called normal: {reasons}{lungs}"

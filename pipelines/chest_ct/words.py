@@ -68,6 +68,9 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "The lung bases are not in the pictures.": "Основания лёгких не попали в изображения.",
     "The lung apices are not in the pictures.": "Верхушки лёгких не попали в изображения.",
     "The lung bases and apices are not in the pictures.": "Основания и верхушки лёгких не попали в изображения.",
+    "Motion: slices are shifted against each other by {} mm.":
+        "Движение: срезы смещены относительно друг друга на {} мм.",
+    "{} slices between the others show nothing.": "Срезов без изображения между остальными: {}.",
     "Hardly any air was found in the right lung.": "В правом лёгком почти не найдено воздуха.",
     "Hardly any air was found in the left lung.": "В левом лёгком почти не найдено воздуха.",
 }}

@@ -64,6 +64,9 @@ def test_doubt_keeps_from_normal_and_is_told() -> None:
     assert doubted.problems == (doubt, note)
     assert "missing" in doubted.summary
     assert decide(findings(scores(effusion=4), {}), MEASURED, (doubt,), (doubt,), WHO,
+                  ("1.2",)).verdict is Verdict.UNDETERMINED
+    cut = Problem("lungs-cut-off", "The lung bases are not in the pictures.")
+    assert decide(findings(scores(effusion=4), {}), MEASURED, (cut,), (cut,), WHO,
                   ("1.2",)).verdict is Verdict.PATHOLOGY
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 
 from adapters.inference.embedded import EmbeddedInference
 from gateway.errors import Permanent, Unusable
-from gateway.pipeline import Analysis, Array, KeyImage, Volume
+from gateway.pipeline import Analysis, Array, Floats, KeyImage, Volume
 from gateway.result import ImageRegion, ModelRelease, Problem, Verdict
 from gateway.study import Study
 from pipelines.chest_ct import PIPELINE, synthetic
@@ -162,13 +162,38 @@ def test_lungs_that_are_abnormal_without_a_name_show_where(inference: EmbeddedIn
 
 
 @pytest.mark.parametrize("problem", ["gap", "unreadable-slices"])
-def test_a_faulty_stack_is_never_normal_but_may_be_sick(problem: str, inference: EmbeddedInference) -> None:
+def test_a_faulty_stack_gets_no_verdict_and_what_is_seen_is_told(problem: str, inference: EmbeddedInference) -> None:
     volume = replace(of_sample("normal-like"), problems=(Problem(problem, "Something is missing."),))
     healthy = analysed(volume, Given(inference)).result
     assert healthy.verdict is Verdict.UNDETERMINED
     assert [p.code for p in healthy.problems] == [problem]
     assert healthy.findings
-    assert analysed(volume, Given(inference, "effusion")).result.verdict is Verdict.PATHOLOGY
+    sick = analysed(volume, Given(inference, "effusion")).result
+    assert sick.verdict is Verdict.UNDETERMINED
+    assert sick.risk > 0.1
+    assert "Something is missing. Seen all the same: Pleural effusion" in sick.summary
+
+
+def _shifted(hu: Floats) -> Floats:
+    steps = np.random.default_rng(0).integers(-8, 9, len(hu))
+    return np.stack([np.roll(plane, int(step), axis=1) for plane, step in zip(hu, steps, strict=True)])
+
+
+def _shuffled(hu: Floats) -> Floats:
+    return np.random.default_rng(0).permutation(hu)
+
+
+def _emptied(hu: Floats) -> Floats:
+    return np.where((np.arange(len(hu)) // 4 == 7)[:, None, None], np.float32(-1024), hu)
+
+
+@pytest.mark.parametrize(("spoil", "code"), [(_shifted, "motion"), (_shuffled, "motion"), (_emptied, "blank-slices")])
+def test_slices_that_do_not_follow_each_other_get_no_verdict(spoil: Callable[[Floats], Floats], code: str,
+                                                             inference: EmbeddedInference) -> None:
+    volume = of_sample("normal-like")
+    result = analysed(replace(volume, hu=np.asarray(spoil(volume.hu), np.float32)), Given(inference)).result
+    assert result.verdict is Verdict.UNDETERMINED
+    assert code in [p.code for p in result.problems]
 
 
 def test_a_harmless_fault_is_told_and_stays_normal(inference: EmbeddedInference) -> None:
