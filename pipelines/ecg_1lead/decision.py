@@ -13,6 +13,7 @@ from pipelines.ecg.delineation import Delineation
 from pipelines.ecg.disagreement import disagreements
 from pipelines.ecg.intervals import HEART_RATE, MILLISECONDS, PER_MINUTE, QRS
 from pipelines.ecg.labels import NORM
+from pipelines.ecg.leads import LEADS as STANDARD
 from pipelines.ecg.normality import normal_probability, verdict_of
 from pipelines.ecg.telling import Scores
 from pipelines.ecg_1lead.labels import LABELS, NAMES, OUTPUTS
@@ -41,9 +42,13 @@ def decide(scores: Scores, ecg: Ecg, waves: Delineation | None, beats: Beats | N
     findings = tuple(telling.finding_of(label, counting, ecg, waves) for label in LABELS)
     differing = disagreements(findings, waves)
     verdict, doubts = verdict_of(scores, findings, differing, waves)
+    read = ONE_LEAD
+    if "I" not in ecg.leads and ecg.leads[0] in STANDARD:
+        read = Problem("other-lead", f"Lead {ecg.leads[0]} was read, the model has learned from lead I: never normal.")
+        verdict = Verdict.UNDETERMINED if verdict is Verdict.NORMAL else verdict
     return Result(verdict, risk_of(findings), findings, provenance, (ecg.sop_instance_uid,),
                   (*measurements(waves, beats), normal_probability(scores)),
-                  (*ecg.problems, *differing, *doubts, ONE_LEAD), _summary(verdict, findings, waves))
+                  (*ecg.problems, *differing, *doubts, read), _summary(verdict, findings, waves))
 
 
 def measurements(waves: Delineation | None, beats: Beats | None) -> tuple[Measurement, ...]:

@@ -16,6 +16,8 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "Standard deviation of R-R intervals": "Стандартное отклонение интервалов RR (SDNN)",
     # problems
     "The study holds no ECG waveform.": "В исследовании нет записи ЭКГ.",
+    "Lead {} was read, the model has learned from lead I: never normal.":
+        "Прочитано отведение {}, а модель обучена на отведении I: нормой не считается.",
     "Lead I alone was read: what only other leads show is not excluded.":
         "Прочитано только отведение I: то, что видно лишь в других отведениях, не исключено.",
 }}

@@ -99,9 +99,9 @@ def test_premature_beats_count_where_they_are_and_fibrillation_by_its_mean() -> 
     assert pooled(given)[NORM] == pytest.approx(0.1)
 
 
-def decided(waves: Delineation | None = None, **probabilities: float) -> Result:
+def decided(waves: Delineation | None = None, name: str = "I", **probabilities: float) -> Result:
     given = dict.fromkeys(OUTPUTS, 0.01) | probabilities
-    ecg = Ecg(np.zeros((1, 5000), np.float32), 500.0, ("I",), "1.2.3", ((1, 1),))
+    ecg = Ecg(np.zeros((1, 5000), np.float32), 500.0, (name,), "1.2.3", ((1, 1),))
     return decide(Scores(given, dict.fromkeys(OUTPUTS, 0.3) | {NORM: 0.8, "ANY": 0.1}), ecg, waves, None,
                   Provenance("ecg_1lead", "1"))
 
@@ -114,6 +114,14 @@ def test_none_of_the_five_is_normal_only_where_the_whole_looks_normal() -> None:
     assert [problem.code for problem in other.problems] == ["other-abnormality-not-excluded", "one-lead-only"]
     assert other.summary == "None of the 5 syndromes found in lead I, another abnormality is not excluded."
     assert [(m.code.value, m.value) for m in other.measurements] == [("PNORMECG", 0.799)]
+
+
+def test_another_lead_than_the_first_is_never_normal_and_told() -> None:
+    second, unnamed = decided(name="II", NORM=0.9), decided(name="ECG", NORM=0.9)
+    assert (second.verdict, unnamed.verdict) == (Verdict.UNDETERMINED, Verdict.NORMAL)
+    assert [problem.code for problem in second.problems] == ["other-lead"]
+    assert "Lead II was read" in second.problems[0].text
+    assert decided(name="II", AFIB=0.9).verdict is Verdict.PATHOLOGY
 
 
 def test_a_wide_qrs_is_never_normal_and_a_finding_always_counts() -> None:
