@@ -35,7 +35,7 @@ class ChestCt:
     """Reader of axial chest CT for opacities, nodules, effusions, emphysema and lungs unlike healthy ones."""
 
     name = "chest_ct"
-    version = "1.1.0"
+    version = "1.2.0"
     title = "Chest CT: opacity, nodule or mass, pleural effusion, emphysema"
     models: tuple[str, ...] = (CLASSIFIER, AUTOENCODER)
     procedure = ("25045-6", "LN", "CT unspecified body region")

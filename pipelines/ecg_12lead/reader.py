@@ -29,7 +29,7 @@ class Ecg12Lead:
     """Reader of resting 12-lead ECGs for eleven syndromes and for normal against abnormal."""
 
     name = "ecg_12lead"
-    version = "2.2.0"
+    version = "2.3.0"
     title = "12-lead ECG: eleven syndromes, normal against abnormal"
     models: tuple[str, ...] = (MODEL,)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")

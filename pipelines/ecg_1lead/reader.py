@@ -41,7 +41,7 @@ class Ecg1Lead:
     abnormal."""
 
     name = "ecg_1lead"
-    version = "2.0.0"
+    version = "2.1.0"
     title = "One-lead ECG: five syndromes, normal against abnormal"
     models: tuple[str, ...] = (MODEL,)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")

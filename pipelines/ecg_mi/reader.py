@@ -33,7 +33,7 @@ class EcgMi:
     """Reader of 12-lead ECGs of any length for infarction, and in a second stage for its site."""
 
     name = "ecg_mi"
-    version = "1.0.0"
+    version = "1.1.0"
     title = "12-lead ECG: infarction and its site"
     models: tuple[str, ...] = (INFARCTION_MODEL, SITE_MODEL)
     procedure = ("29303009", "SCT", "Electrocardiographic procedure")

@@ -20,6 +20,8 @@ LEAST_PIXELS = 48
 MOST_MISFIT_MM = 6.0
 MOST_ZIGZAG_MM = 2.5
 MOST_GHOST = 0.1
+BLANK_SHARE = 0.1
+"""Of the contrast that a slice usually has."""
 _SCALP_MM = 24.0
 """From the brain to the air, at most."""
 BRIGHT_FLUID = 1.7
@@ -57,8 +59,11 @@ def problems_of_fit(fit: Fit) -> tuple[Problem, ...]:
 
 
 def doubts(volume: MrVolume, brain: Mask, fit: Fit, what: str) -> tuple[Problem, ...]:
-    """Why no verdict is given whatever the network says: gaps, motion, too little of the brain, another contrast."""
+    """Why no verdict is given whatever the network says: gaps, blank slices, motion, too little of the brain, another
+    contrast."""
     found = [p for p in volume.problems if p.code in ("gap", "unreadable-slices", "irregular-spacing")]
+    if blank := blank_slices(volume.values):
+        found.append(Problem("blank-slices", f"{blank} slices between the others show nothing."))
     shown = np.flatnonzero(brain.any((1, 2)))
     extent = shown.size * volume.spacing[0]
     if extent < LEAST_EXTENT_MM:
@@ -72,6 +77,13 @@ def doubts(volume: MrVolume, brain: Mask, fit: Fit, what: str) -> tuple[Problem,
     if fluid is not None and fluid > BRIGHT_FLUID:
         found.append(Problem("wrong-contrast", f"Fluid is bright on what is named {what}: another contrast (T2)."))
     return tuple(found)
+
+
+def blank_slices(values: Floats) -> int:
+    """How many slices between the first and the last that show something show nothing."""
+    low, high = np.percentile(values, (1, 99), axis=(1, 2))
+    shown = np.flatnonzero(high - low > BLANK_SHARE * np.median(high - low))
+    return int(shown[-1] - shown[0] + 1 - shown.size) if shown.size else 0
 
 
 def zigzag(brain: Mask, spacing: tuple[float, float, float]) -> float:

@@ -47,6 +47,7 @@ WORDS: dict[str, dict[str, str]] = {"ru": {
     "What was found has not the shape of a brain (off by {} mm).":
         "Найденное по форме не похоже на головной мозг (расхождение {} мм).",
     "{} shows the brain over {} mm only.": "На {} мозг виден только на протяжении {} мм.",
+    "{} slices between the others show nothing.": "Срезов без изображения между остальными: {}.",
     "Motion: slices of {} are shifted against each other by {} mm.":
         "Движение: срезы {} смещены друг относительно друга на {} мм.",
     "Motion: ghosts of the head lie beside it on {}.": "Движение: на {} рядом с головой видны её повторения.",

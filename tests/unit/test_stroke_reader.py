@@ -127,10 +127,18 @@ def _air(values: NDArray[np.int16]) -> NDArray[Any]:
     return np.random.default_rng(0).integers(0, 20, values.shape)
 
 
+def _lost(values: NDArray[np.int16]) -> NDArray[Any]:
+    """Four slices in the middle of the brain hold noise."""
+    out = values.copy()
+    middle = len(values) // 2
+    out[middle:middle + 4] = np.random.default_rng(0).integers(0, 8, out[:4].shape)
+    return out
+
+
 @pytest.mark.parametrize(("series", "change", "code"), [
-    (1, _shift_every_other, "motion"), (0, _ghosts, "motion"),
+    (1, _shift_every_other, "motion"), (0, _ghosts, "motion"), (0, _lost, "blank-slices"), (1, _lost, "blank-slices"),
     (1, _ball, "no-brain"), (1, _air, "no-brain"), (1, lambda v: v * 0, "invalid-pixels")],
-    ids=["shifted", "ghosts", "limb", "air", "empty"])
+    ids=["shifted", "ghosts", "lost of the one", "lost of the other", "limb", "air", "empty"])
 def test_a_bad_study_is_undetermined_by_name(series: int, change: Callable[[Any], Any], code: str,
                                              tmp_path: Path) -> None:
     bad = with_values(both()[0].series[series], change)
