@@ -277,7 +277,8 @@ def test_everything_is_said_in_russian() -> None:
     (lambda x: np.where(np.arange(12)[:, None] == 7, np.nan, x), "missing-samples"),
     (lambda x: x + 0.3 * np.sin(2 * np.pi * 50 * np.arange(5000) / 500), "mains-hum"),
     (lambda x: np.vstack([-x[0], x[2], x[1], x[4], x[3], x[5], x[6:]]), "limb-leads-swapped"),
-    (lambda x: np.random.default_rng(0).normal(0, 0.04, x.shape), "leads-contradict")])
+    (lambda x: np.vstack([x[:2], x[6:7], x[3:]]), "leads-contradict"),
+    (lambda x: np.random.default_rng(0).normal(0, 0.04, x.shape), "lead-off")])
 def test_each_gate_names_its_reason_and_nothing_is_asked(spoil: Callable[[Floats], Floats], code: str) -> None:
     class NoModel:
         def infer(self, *_: object) -> dict[str, Any]:
