@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ from adapters.cli.services import CliServices, SendRequest, SentFile
 from adapters.files.conversion import Conversion
 from adapters.files.wfdb_bundle import wrap_record
 from adapters.web.archive import NOT_DICOM, WFDB_SUFFIXES, Bytes, is_dicom, members
-from adapters.web.recordings import usable
+from adapters.web.recordings import segments, usable
 from gateway.errors import GatewayError, Rejected
 
 LARGEST_ZIP_BYTES = 64 * 1024**3
@@ -79,9 +79,12 @@ def expand(paths: Iterable[Path], scratch: Path, convert: Conversion) -> Packing
     never used.
     """
     packing = Packing(scratch, convert)
-    for path in _walk(paths):
+    found = list(_walk(paths))
+    parts = {part for path in found if path.suffix.lower() == ".hea" for part in _segments(path)}
+    for path in found:
         if path.suffix.lower() == ".hea":
-            packing.wrap(path)
+            if path not in parts:
+                packing.wrap(path)
         elif not _part_of_record(path):
             packing.take(path)
     return packing
@@ -96,6 +99,14 @@ def _walk(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
+
+
+def _segments(header: Path) -> list[Path]:
+    """The headers of its segments; none of a header that cannot be read: `wrap` says why."""
+    try:
+        return [header.parent / PurePath(name).name for name in segments(header.read_bytes())]
+    except OSError:
+        return []
 
 
 def _part_of_record(path: Path) -> bool:

@@ -57,13 +57,18 @@ def read_wfdb(header: Path, *, zone: tzinfo = UTC) -> EcgSource:
 def _check_length(header: Path) -> None:
     """Before anything is allocated: a header may claim any length. (wfdb itself refuses file names with a path.)"""
     head = wfdb.rdheader(str(header.with_suffix("")))
+    if "~" in (getattr(head, "seg_name", None) or ()):
+        raise Unusable("the WFDB record has a gap between its segments: send the segments one by one")
     if (head.sig_len or 0) * (head.n_sig or 0) > _MOST_SAMPLES:
         raise Unusable("the WFDB record is too long to be a resting ECG", element="sig_len")
 
 
 def _signals(record: Any) -> tuple[tuple[str, ...], Floats, float]:
     """The voltages of the highest rate in the record, (leads, samples) mV."""
-    rates = [float(record.fs) * per_frame for per_frame in record.samps_per_frame]
+    # of a record in segments wfdb makes one with a single rate
+    per_frames = record.samps_per_frame if record.e_p_signal is not None else [1] * record.n_sig
+    signals = record.e_p_signal if record.e_p_signal is not None else list(record.p_signal.T)
+    rates = [float(record.fs) * per_frame for per_frame in per_frames]
     voltages = [i for i, unit in enumerate(record.units) if unit and unit.lower() in _MILLIVOLTS and unit != "MV"]
     if not voltages:
         raise Unusable("no signal of the WFDB record is a voltage", element="units")
@@ -71,7 +76,7 @@ def _signals(record: Any) -> tuple[tuple[str, ...], Floats, float]:
     kept = [i for i in voltages if rates[i] == rate]
     names = _unique([lead_of_text(record.sig_name[i]) or record.sig_name[i] for i in kept])
     order = in_standard_order(names)
-    rows = [_row(record.e_p_signal[kept[i]], record.units[kept[i]]) for i in order]
+    rows = [_row(signals[kept[i]], record.units[kept[i]]) for i in order]
     return tuple(names[i] for i in order), np.stack(rows), rate
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -63,14 +63,16 @@ def _converted(member: Member, convert: Convert) -> Iterator[Member]:
 
 
 def _records(folder: Mapping[str, Member], convert: Convert) -> Iterator[Member]:
-    """One object for each header; what no header names is refused."""
+    """One object for each header that is no segment of another's record; what no header names is refused."""
     named: set[str] = set()
-    for name, member in folder.items():
-        if name.lower().endswith(".hea"):
-            content = bytes(member.content)
-            files = {n: bytes(folder[n].content) for n in (name, *signal_files(content)) if n in folder}
+    headers = {name: bytes(member.content) for name, member in folder.items() if name.lower().endswith(".hea")}
+    parts = {part for content in headers.values() for part in segments(content)}
+    for name, content in headers.items():
+        if name not in parts:
+            wanted = (name, *files_beside(content, lambda part: headers.get(part, b"")))
+            files = {n: bytes(folder[n].content) for n in wanted if n in folder}
             named |= files.keys()
-            yield _wrapped(member, name, files, convert)
+            yield _wrapped(folder[name], name, files, convert)
     yield from (replace(member, content=b"", reason="No WFDB header (.hea) beside this file names it.")
                 for name, member in folder.items() if name not in named)
 
@@ -82,7 +84,27 @@ def _wrapped(member: Member, name: str, files: Mapping[str, bytes], convert: Con
         return replace(member, content=b"", reason=error.reason)
 
 
+def files_beside(header: bytes, other: Callable[[str], bytes]) -> tuple[str, ...]:
+    """The names of all files that a record needs besides its header. `other`: another header, by its name; empty where
+    there is none."""
+    parts = segments(header)
+    return (*signal_files(header), *parts, *(name for part in parts for name in signal_files(other(part))))
+
+
 def signal_files(header: bytes) -> tuple[str, ...]:
-    """The names in the first column of the signal lines."""
-    lines = [line.split() for line in header.decode("ascii", "replace").splitlines() if not line.startswith("#")]
-    return tuple(dict.fromkeys(words[0] for words in lines[1:] if words))
+    """The names in the first column of the signal lines; none of a record in segments."""
+    record, names = _lines(header)
+    return () if "/" in record else names
+
+
+def segments(header: bytes) -> tuple[str, ...]:
+    """The headers that hold the segments of a record (WFDB header(5)); none of an undivided one."""
+    record, names = _lines(header)
+    return tuple(f"{name}.hea" for name in names if name != "~") if "/" in record else ()
+
+
+def _lines(header: bytes) -> tuple[str, tuple[str, ...]]:
+    """The first words of the record line, and of those below."""
+    words = [line.split()[0] for line in header.decode("ascii", "replace").splitlines()
+             if line.strip() and not line.startswith("#") and PurePosixPath(line.split()[0]).name]
+    return (words[0], tuple(dict.fromkeys(words[1:]))) if words else ("", ())

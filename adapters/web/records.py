@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +10,7 @@ from typing import IO, Protocol
 from zipfile import ZipInfo
 
 from adapters.web.archive import WFDB_SUFFIXES, Member, beginning, is_dicom, member, members, opened
-from adapters.web.recordings import Convert, signal_files, usable
+from adapters.web.recordings import Convert, files_beside, segments, usable
 from gateway.errors import Rejected
 from gateway.ports import TagReader
 
@@ -102,6 +102,7 @@ def _tidy(path: str) -> str:
 def _grouped(infos: Sequence[ZipInfo], begin: _Begin, reading: Reading) -> list[Record]:
     """One record for each WFDB header, converted file and DICOM study; other files are none."""
     single: dict[str, Record] = {}
+    headers: dict[str, bytes] = {}
     studies: dict[str, list[str]] = {}
     for info in infos:
         head, reason = begin(info)
@@ -110,13 +111,25 @@ def _grouped(infos: Sequence[ZipInfo], begin: _Begin, reading: Reading) -> list[
         if reason:
             single[name] = Record(name, reason=reason)
         elif path.suffix.lower() == ".hea":
-            beside = [str(path.with_name(PurePosixPath(one).name)) for one in signal_files(head)]
-            single[name] = Record(str(path.with_suffix("")), (name, *beside))
+            single[name] = Record(str(path.with_suffix("")))
+            headers[name] = head
         elif is_dicom(head):
             studies.setdefault(reading.study_of(head) or name, []).append(name)
         elif path.suffix.lower() not in WFDB_SUFFIXES and reading.convert.kind(head):
             single[name] = Record(name, (name,))
-    return [*single.values(), *_study_records(studies)]
+    parts = {_beside(name, part) for name, head in headers.items() for part in segments(head)}
+    recorded = {name: _of_header(name, headers) for name in headers if name not in parts}
+    return [*(recorded.get(name, record) for name, record in single.items() if name not in parts),
+            *_study_records(studies)]
+
+
+def _of_header(name: str, headers: Mapping[str, bytes]) -> Record:
+    names = files_beside(headers[name], lambda part: headers.get(_beside(name, part), b""))
+    return Record(str(PurePosixPath(name).with_suffix("")), (name, *(_beside(name, one) for one in names)))
+
+
+def _beside(path: str, name: str) -> str:
+    return str(PurePosixPath(path).with_name(PurePosixPath(name).name))
 
 
 def _study_records(studies: dict[str, list[str]]) -> list[Record]:
@@ -167,9 +180,8 @@ class FolderRecords(Source):
             return Record(name, tuple(files), "" if files else "The folder is empty.")
         beside: tuple[str, ...] = ()
         if path.suffix.lower() == ".hea":
-            with path.open("rb") as file:
-                names = signal_files(file.read(_ENOUGH_FOR_UIDS))
-            beside = tuple(str(PurePosixPath(inside).with_name(PurePosixPath(one).name)) for one in names)
+            names = files_beside(_head(path), lambda one: _head(path.with_name(PurePosixPath(one).name)))
+            beside = tuple(_beside(inside, one) for one in names)
         return Record(name, (inside, *beside))
 
     def _inside(self, name: str) -> Path | None:
@@ -185,3 +197,12 @@ class FolderRecords(Source):
 
 def _dated(found: Member, path: Path) -> Member:
     return Member(found.name, found.content, found.reason, path.stat().st_mtime, found.made_of)
+
+
+def _head(header: Path) -> bytes:
+    """Empty where it is not there."""
+    try:
+        with header.open("rb") as file:
+            return file.read(_ENOUGH_FOR_UIDS)
+    except OSError:
+        return b""

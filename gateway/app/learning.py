@@ -30,13 +30,14 @@ def validate(settings: Settings, wanted: ValidateRequest) -> Mapping[str, Any]:
     """Score, write what was asked for, return the report."""
     from pipelines.validation import outputs  # jinja2 and more: the other commands need none of it
 
+    asked = _outputs(wanted)  # first: what cannot be asked for is told before an hour of scoring
     check_models(settings)
     score = part_of_pipeline(wanted.pipeline, "validate").score
     inference = with_site_thresholds(open_inference(settings.inference, settings.model_repository), settings.models)
     given = _given(score, {"folds": wanted.folds})
     given |= _offered(score, {"recordings": RecordingFiles()})
     scored = score(wanted.data, inference, progress=TerminalProgress(), **given)
-    return outputs.write(scored, _outputs(wanted), title=discover_pipelines()[wanted.pipeline].title,
+    return outputs.write(scored, asked, title=discover_pipelines()[wanted.pipeline].title,
                          data=wanted.data.name or str(wanted.data), made_at=datetime.now(UTC))
 
 

@@ -27,7 +27,7 @@ from gateway.errors import NotReady, Rejected, Transient, Unreadable, Unusable
 from gateway.settings import BatchSettings
 from tests.archives import zipped
 from tests.unit.test_conversion import aecg, npy
-from tests.unit.test_wfdb_upload import record
+from tests.unit.test_wfdb_upload import in_segments, record
 from tests.waveforms import beats
 from tests.web_fakes import FakeIntake
 
@@ -125,6 +125,16 @@ def test_the_records_of_a_zip_are_its_headers_arrays_and_studies(tmp_path: Path)
     assert kinds == {"w/rec": ["wfdb"], "n/1.npy": ["npy"], "e.xml": ["aecg"], "d/same.dcm": ["dicom"],
                      "d/other.dcm": ["dicom"]}
     assert [(one.name, bool(one.reason)) for one in named] == [("w/rec", False), ("n/1", False), ("gone", True)]
+
+
+def test_segments_are_one_record(tmp_path: Path) -> None:
+    files = in_segments(tmp_path)
+    with ZipRecords(zip_file(tmp_path, {f"w/{n}": c for n, c in files.items()}), READING) as records:
+        zipped_record, = records.plan(None)
+        assert (zipped_record.name, len(list(records.objects(zipped_record)))) == ("w/whole", 1)
+    folder = FolderRecords(tmp_path, READING)
+    told, = folder.plan(["whole"])
+    assert [(member.made_of, member.reason) for member in folder.objects(told)] == [("wfdb", "")]
 
 
 def test_a_folder_of_the_configuration_is_never_left(tmp_path: Path) -> None:

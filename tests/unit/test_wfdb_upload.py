@@ -35,6 +35,14 @@ def record(folder: Path, name: str = "rec", *, dated: bool = True) -> dict[str, 
     return {path.name: path.read_bytes() for path in sorted(folder.glob(f"{name}.*"))}
 
 
+def in_segments(folder: Path) -> dict[str, bytes]:
+    """One recording of twice the length, in two segments with files of their own."""
+    files = record(folder, "one") | record(folder, "two")
+    files["whole.hea"] = b"whole/2 12 500 10000 03:04:05 02/01/2020\none 5000\ntwo 5000\n"
+    (folder / "whole.hea").write_bytes(files["whole.hea"])
+    return files
+
+
 def parts(files: dict[str, bytes]) -> Parts:
     return [("file", told) for told in files.items()]
 
@@ -116,3 +124,22 @@ def test_the_terminal_wraps_headers_and_leaves_their_signal_files(tmp_path: Path
     assert sorted(found.values()) == [f"{source / 'all.zip'}:sub/rec.hea", str(source / "rec.hea")]
     assert [name for name, _ in refused] == [str(source / "broken.hea")]
     assert {dcmread(path).SOPInstanceUID for path in found} == {dcmread(next(iter(found))).SOPInstanceUID}
+
+
+def test_segments_are_one_recording(client: httpx.Client, world: World, tmp_path: Path) -> None:
+    told = client.post("/api/studies", files=parts(in_segments(tmp_path))).json()
+    assert (told["stored"], told["refused"]) == (1, [])
+    ecg = dcmread(io.BytesIO(b"".join(world.intake.taken[0][1:])))
+    assert ecg.WaveformSequence[0].NumberOfWaveformSamples == 10_000
+    packing = expand([tmp_path], tmp_path, Conversion())
+    assert (list(packing.files.values()), packing.refused) == ([str(tmp_path / "whole.hea")], [])
+
+
+def test_a_gap_between_segments_is_refused_in_words(tmp_path: Path) -> None:
+    files = in_segments(tmp_path)
+    files["whole.hea"] = b"whole/3 12 500 10100\none 5000\n~ 100\ntwo 5000\n"
+    assert "gap between its segments" in next(usable(members_of(files), Conversion())).reason
+
+
+def members_of(files: dict[str, bytes]) -> list[Member]:
+    return [Member(name, content, modified=AT) for name, content in files.items()]
