@@ -64,9 +64,11 @@ def test_validate_writes_the_page_the_curves_and_the_sites_thresholds(
     assert "chest_ct_classifier" in (tmp_path / "o.thresholds.yaml").read_text()
     assert "Chest CT" in (tmp_path / "r.html").read_text()
     assert (tmp_path / "plots" / "roc.png").is_file()
+    asked.clear()
     wrong = run("validate", "chest_ct", "--data", tmp_path, "--json", tmp_path / "o.json", "--operating-point", "0.9",
                 validate=learning.validate)
     assert (wrong.exit_code, "sens=0.95" in wrong.output) == (1, True)
+    assert not asked, "told before the records are scored"
 
 
 def test_train_is_given_what_it_has_a_name_for_and_refuses_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
