@@ -67,6 +67,8 @@ _RECORDINGS = {
     "The WFDB records are longer than the {} bytes taken at once.":
         "Записи WFDB длиннее {} байт, которые берутся за раз.",
     "the WFDB record is too long to be a resting ECG": "запись WFDB слишком длинна для ЭКГ покоя",
+    "the WFDB record has a gap between its segments: send the segments one by one":
+        "между сегментами записи WFDB есть пропуск: отправьте сегменты по одному",
     "no signal of the WFDB record is a voltage": "ни один сигнал записи WFDB не является напряжением",
     "a signal file that the WFDB header names is missing: send it together with the .hea file":
         "нет файла сигналов, названного в заголовке WFDB: пришлите его вместе с файлом .hea",
