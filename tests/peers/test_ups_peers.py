@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import (
     CTImageStorage,
     ModalityPerformedProcedureStep,
@@ -31,6 +32,7 @@ from gateway.identity import workitem_uid
 from gateway.settings import DicomSettings
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import part10_bytes, slice_dataset
+from tests.peers.gateway_process import await_that
 from tests.unit.test_ups import COMING, LINES, SICK, WELL, Held, Worklist
 
 pytestmark = pytest.mark.peer
@@ -39,6 +41,24 @@ pytestmark = pytest.mark.peer
 class Unreachable(Worklist):
     def worklist(self, *_: Any, **__: Any) -> Any:
         raise Transient("the database did not answer")
+
+
+class UntilCancelled(Worklist):
+    """Its second page comes when the peer's C-CANCEL has: a peer that is sent thousands of matches reads before it
+    sends."""
+
+    pages = 0
+
+    def worklist(self, *asked: Any, **named: Any) -> Any:
+        self.pages += 1
+        if self.pages == 2:
+            await_that(_cancelled, 20, "the C-CANCEL has come")
+        return super().worklist(*asked, **named)
+
+
+def _cancelled() -> bool:
+    return any(isinstance(thread, Association) and thread.is_acceptor and bool(thread.dimse.cancel_req)
+               for thread in threading.enumerate())
 
 
 @contextmanager
@@ -121,7 +141,7 @@ def test_cyrillic_names_arrive(tmp_path: Path) -> None:
 
 def test_a_query_is_broken_off_when_cancelled(tmp_path: Path) -> None:
     many = [replace(WELL, case_id=f"{n:020x}") for n in range(3000)]
-    with served(tmp_path, Worklist(many, page=200)) as port, association(port) as made:
+    with served(tmp_path, UntilCancelled(many, page=200)) as port, association(port) as made:
         statuses = []
         for status, _ in made.send_c_find(query(), UnifiedProcedureStepPull, msg_id=7):
             if not statuses:
