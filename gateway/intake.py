@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from gateway.errors import StorageFull
+from gateway.errors import StorageFull, Unusable
 from gateway.ports import Incoming, ObjectStore, Outcome, Piece, Reception, Stored, TagStream, TagStreamer
 from gateway.study import Instance, Sender
 
@@ -67,6 +67,15 @@ class ObjectIntake:
         tags = self._stream_tags(header)
         return _Reception(self._store.begin(header), tags, self.check, self._clock, partial(self._note, sender))
 
+    def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
+        self.check()
+        tags = self._stream_tags(header)
+        tags.feed_whole(dataset)
+        uids = tags.uids()
+        require_uids(uids, announced)
+        incoming = self._store.take(header, dataset, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+        return _Reception(incoming, tags, self.check, self._clock, partial(self._note, sender), uids)
+
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         reception = self.receive(sender, header)
         try:
@@ -87,23 +96,15 @@ class _Reception:
     """Implements gateway.ports.Reception."""
 
     def __init__(self, incoming: Incoming, stream: TagStream, check: Callable[[], None], clock: Callable[[], datetime],
-                 note: Callable[[Mapping[str, Any], Stored, datetime], None]) -> None:
+                 note: Callable[[Mapping[str, Any], Stored, datetime], None],
+                 uids: Mapping[str, str] | None = None) -> None:
         self._incoming, self._stream, self._check, self._clock, self._note = incoming, stream, check, clock, note
-        self._uids: Mapping[str, str] | None = None
+        self._uids = uids
         self._stored: tuple[Stored, datetime] | None = None
 
     def write(self, piece: Piece) -> None:
         self._stream.feed(piece)
         self._incoming.write(piece)
-
-    def read(self, pieces: Sequence[Piece]) -> None:
-        for piece in pieces:
-            self._stream.feed(piece)
-
-    def take(self, pieces: Sequence[Piece]) -> None:
-        uids = self.uids()
-        self._check()
-        self._incoming.take(pieces, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
 
     def uids(self) -> Mapping[str, str]:
         if self._uids is None:
@@ -132,6 +133,14 @@ class _Reception:
             self._stored = None
             self._note(self.tags(), stored, at)
         self._incoming.abort()
+
+
+def require_uids(uids: Mapping[str, str], announced: Mapping[str, str]) -> None:
+    """Only for what comes over DIMSE (PS3.4 B.2.2): in files the two often differ, and the data set counts. Raises
+    Unusable."""
+    for keyword, uid in announced.items():
+        if uids[keyword] != uid:
+            raise Unusable(f"{keyword} of the data set is not the one announced.", element=keyword)
 
 
 def is_beside(instance: Instance) -> bool:

@@ -36,6 +36,12 @@ class StoreIntake:
         intake = ObjectIntake(self.store, TagStream, _Nowhere(), Gate())
         return _Noting(intake.receive(sender, header), partial(self._note, sender))
 
+    def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
+        if self.failure:
+            raise self.failure
+        intake = ObjectIntake(self.store, TagStream, _Nowhere(), Gate())
+        return _Noting(intake.bring(sender, header, dataset, announced), partial(self._note, sender))
+
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         reception = self.receive(sender, header)
         try:
@@ -62,13 +68,6 @@ class _Noting:
 
     def write(self, piece: Piece) -> None:
         self.inner.write(piece)
-
-    def read(self, pieces: Sequence[Piece]) -> None:
-        for piece in pieces:
-            self.inner.write(piece)
-
-    def take(self, pieces: Sequence[Piece]) -> None:
-        """Not done, as `stage`."""
 
     def uids(self) -> Mapping[str, str]:
         return self.inner.uids()

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from adapters.dicom.content import part10
@@ -36,7 +37,8 @@ class Filings:
         """By the path that they are to get: in the journal, and not in a file yet."""
         self._behind_until = 0.0
         """Until when senders are told at once, because files could not be written."""
-        self._root_length = len(str(root)) + 1
+        self._root_text = str(root)
+        self._root_length = len(self._root_text) + 1
         self.prepare, self.close = self.journal.prepare, self.journal.close
 
     def _is_behind(self) -> bool:
@@ -54,8 +56,11 @@ class Filings:
     def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room) -> Waiting | None:
         """See `Places.stage`. Two processes may both take one name: the later to file it finds the other's file."""
         name = file_name(uids[1])
-        path = f"{study_folder(self._root, uids[0])}/{name}.dcm"
-        if path in self._waiting or self._is_behind() or os.path.lexists(path):
+        folder = _folder_of(self._root_text, uids[0])
+        path = f"{folder}/{name}.dcm"
+        # Whether there is a folder the system mostly remembers; a name that was never there it has to look for.
+        if path in self._waiting or self._is_behind() or (
+                os.access(folder, os.F_OK) and os.access(path, os.F_OK, follow_symlinks=False)):
             return None
         entry.name = path[self._root_length:]
         if isinstance(content, Room):
@@ -245,6 +250,11 @@ class Waiting:
     def drop(self) -> None:
         """See `Filing.drop`."""
         self._filings.drop(self)
+
+
+@lru_cache(maxsize=1024)
+def _folder_of(root: str, study_instance_uid: str) -> str:
+    return str(study_folder(Path(root), study_instance_uid))
 
 
 def _bare(stem: str) -> str:

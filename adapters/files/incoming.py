@@ -67,6 +67,50 @@ class Places(Protocol):
         ...
 
 
+class WholeObject:
+    """Implements `gateway.ports.Incoming` for an object that is whole, and staged in the journal."""
+
+    __slots__ = ("_filing", "_size")
+
+    def __init__(self, filing: Filing, size: int) -> None:
+        self._filing: Filing | None = filing
+        self._size = size
+
+    def write(self, _piece: Piece) -> None:
+        """There is no more."""
+        raise RuntimeError("the object is whole")
+
+    def stage(self, _study_instance_uid: str, _sop_instance_uid: str) -> None:
+        """It is."""
+
+    def finish(self, _study_instance_uid: str, _sop_instance_uid: str) -> Stored:
+        """See `gateway.ports.Incoming.finish`."""
+        filing = self._filing
+        if filing is None:
+            raise RuntimeError("the object is over")
+        try:
+            filing.commit()
+        except OSError as error:
+            self._filing = None
+            raise durable.as_gateway_error(error) from error
+        return Stored(filing.path, "", self._size, Outcome.STORED)
+
+    def file(self, stored: Stored) -> Stored:
+        """See `gateway.ports.Incoming.file`."""
+        if self._filing is None:
+            return stored
+        with durable.storage_errors():
+            path, outcome, digest = self._filing.file()
+        self._filing = None
+        return Stored(path, digest, stored.size, outcome)
+
+    def abort(self) -> None:
+        """See `gateway.ports.Incoming.abort`."""
+        filing, self._filing = self._filing, None
+        if filing is not None:
+            filing.drop()
+
+
 class IncomingFile:
     """Implements `gateway.ports.Incoming`."""
 
@@ -81,7 +125,8 @@ class IncomingFile:
         self._room: Room | None = None
         self._path: Path | None = None
         self._descriptor = -1
-        self._filing: Filing | None = None
+        self._whole: WholeObject | None = None
+        """Once it is staged in the journal."""
 
     def write(self, piece: Piece) -> None:
         """See `gateway.ports.Incoming.write`."""
@@ -107,31 +152,11 @@ class IncomingFile:
         with durable.storage_errors():
             self._stage((study_instance_uid, sop_instance_uid))
 
-    def take(self, pieces: Sequence[Piece], study_instance_uid: str, sop_instance_uid: str) -> None:
-        """See `gateway.ports.Incoming.take`."""
-        size = sum(map(len, pieces))
-        uids = study_instance_uid, sop_instance_uid
-        if self._size + size <= self._longest_journaled:
-            for piece in pieces:
-                self._check.update(piece)
-            entry = Entry("", self._header, size, value_of(self._check))
-            with durable.storage_errors():
-                self._filing = self._places.stage(uids, entry, [self._header, *pieces])
-            if self._filing is not None:
-                self._size += size
-                self._early = bytearray()
-                return
-            self._check = Check()
-        for piece in pieces:
-            self.write(piece)
-        self.stage(*uids)
-
     def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
         """See `gateway.ports.Incoming.finish`."""
+        if self._whole is not None:
+            return self._whole.finish(study_instance_uid, sop_instance_uid)
         with durable.storage_errors():
-            if self._filing is not None:
-                self._commit(self._filing)
-                return Stored(self._filing.path, "", self._size, Outcome.STORED)
             try:
                 path, outcome, digest = self._finish((study_instance_uid, sop_instance_uid))
             finally:
@@ -140,18 +165,12 @@ class IncomingFile:
 
     def file(self, stored: Stored) -> Stored:
         """See `gateway.ports.Incoming.file`."""
-        if self._filing is None:
-            return stored
-        with durable.storage_errors():
-            path, outcome, digest = self._filing.file()
-        self._filing = None
-        return Stored(path, digest, stored.size, outcome)
+        return stored if self._whole is None else self._whole.file(stored)
 
     def abort(self) -> None:
         """See `gateway.ports.Incoming.abort`."""
-        filing, self._filing = self._filing, None
-        if filing is not None:
-            filing.drop()
+        if self._whole is not None:
+            self._whole.abort()
         room, self._room = self._room, None
         if room is not None:
             self._places.journal.leave(room)
@@ -173,32 +192,24 @@ class IncomingFile:
             return
         room = self._room
         try:
-            self._filing = self._places.stage(uids, self._entry(), [self._early] if room is None else room)
+            filing = self._places.stage(uids, self._entry(), [self._early] if room is None else room)
         except OSError:
             self._room = None
             raise
-        if self._filing is not None:
+        if filing is not None:
+            self._whole = WholeObject(filing, self._size)
             self._early, self._room = bytearray(), None
         elif room is not None:
             self._early = bytearray(self._places.journal.read(room))
             self._room = None
             self._places.journal.leave(room)
 
-    def _commit(self, filing: Filing) -> None:
-        try:
-            filing.commit()
-        except OSError:
-            self._filing = None
-            raise
-
     def _finish(self, uids: tuple[str, str]) -> tuple[str | Path, Outcome, str]:
         if self._path is None:
             self._stage(uids)
-            if self._filing is not None:
-                self._commit(self._filing)
-                filed = self._filing.file()
-                self._filing = None
-                return filed
+            if self._whole is not None:
+                filed = self._whole.file(self._whole.finish(*uids))
+                return filed.path, filed.outcome, filed.digest
             with memoryview(self._early) as early:
                 digest = hashlib.sha256(early[len(self._header):]).hexdigest()
             placed = self._places.place_small(uids, self._entry(), self._early, digest)

@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from adapters.files.durable import FileLayer, Piece
-from adapters.files.journal_records import BEFORE, Entry, fits, head_of, padded, placeholder, records, void
+from adapters.files.journal_records import BEFORE, Entry, head_of, padded, placeholder, records, void
 from adapters.files.journal_segments import SEGMENT, Segment, Segments
 
 AHEAD = 4
@@ -44,7 +44,7 @@ class Room:
     """Of which the disk has begun to write."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One complete object; `Journal.done` or `Journal.void` ends it."""
 
@@ -115,8 +115,6 @@ class Journal:
                 segment.end -= room.span - used
                 room.span = used
             try:
-                if not fits(entry):
-                    raise OSError("no record can hold this object")
                 self._files.write_at(segment.descriptor, head_of(entry, room.number, room.span), room.offset)
             except OSError:
                 self._leave(room)
@@ -135,24 +133,23 @@ class Journal:
 
     def append(self, entry: Entry, pieces: Sequence[Piece]) -> Record:
         """All of it at once; `pieces`: the object. Raises OSError."""
-        span = padded(BEFORE + entry.size)
+        size = entry.size
+        span = padded(BEFORE + size)
         with self._writing:
             segment = self._room(span)
-            if not fits(entry):
-                raise OSError("no record can hold this object")
             if segment.descriptor < 0:
                 segment.descriptor = self._files.open(segment.path)
             segment.users += 1
             try:
                 self._files.gather_at(segment.descriptor, [head_of(entry, self._round, span), *pieces], segment.end)
-                if entry.size >= _STARTED:
-                    self._files.start_writing(segment.descriptor, segment.end, BEFORE + entry.size)
+                if size >= _STARTED:
+                    self._files.start_writing(segment.descriptor, segment.end, BEFORE + size)
             except OSError:
                 self._close(segment)
                 raise
             segment.written += 1
             segment.pending += 1
-            record = Record(segment, segment.end, entry.size, segment.written)
+            record = Record(segment, segment.end, size, segment.written)
             segment.end += span
         return record
 
@@ -170,8 +167,9 @@ class Journal:
                 self._close(segment)
 
     def _close(self, segment: Segment) -> None:
+        """Somebody has done with it: the current one stays open."""
         segment.users -= 1
-        if not segment.users:
+        if not segment.users and segment is not self._current and segment.descriptor >= 0:
             self._files.close(segment.descriptor)
             segment.descriptor = -1
 
@@ -225,7 +223,12 @@ class Journal:
             self._worker.join()
         if self._segments.claim is not None:
             self.settle()
-        self._segments.close(empty=not self._sealed and (self._current is None or not self._current.end))
+        with self._writing:
+            last, self._current = self._current, None
+            if last is not None:
+                last.users += 1
+                self._close(last)
+        self._segments.close(empty=not self._sealed and (last is None or not last.end))
 
     # ------------------------------------------------------------ segments
 
@@ -253,8 +256,10 @@ class Journal:
 
     def _seal(self) -> None:
         if self._current is not None and self._current.end:
-            self._sealed.append(self._current)
-            self._current = None
+            sealed, self._current = self._current, None
+            self._sealed.append(sealed)
+            sealed.users += 1
+            self._close(sealed)
 
     def _empty(self, segment: Segment) -> None:
         descriptor = self._files.open(segment.path)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import xxhash
 
 from adapters.files import durable
-from adapters.files.durable import FileLayer
+from adapters.files.durable import FileLayer, Piece
 
 BEFORE = 512
 """Bytes of a record before its object: head and name."""
@@ -58,14 +58,17 @@ class _Head(NamedTuple):
     header: int
 
 
-def fits(entry: Entry) -> bool:
-    """Whether a record can hold it."""
-    return len(entry.header) <= LONGEST_HEADER and len(entry.name.encode()) <= BEFORE - _HEAD.size
-
-
 def value_of(check: Check) -> int:
     """What of a data set's check its record has room for."""
     return check.intdigest() & 0xFFFFFFFF
+
+
+def check_of(data_set: Sequence[Piece]) -> int:
+    """The `check` of an Entry."""
+    check = Check()
+    for piece in data_set:
+        check.update(piece)
+    return value_of(check)
 
 
 def _is_whole(head: _Head, data_set: bytes) -> bool:
@@ -78,10 +81,14 @@ def padded(size: int) -> int:
 
 
 def head_of(entry: Entry, number: int, span: int) -> bytes:
-    """What stands before the object in a record of the round with that number, which has `span` bytes."""
-    name = entry.name.encode()
-    head = _HEAD.pack(_MAGIC, 0, number, len(name), len(entry.header), entry.size, span, entry.check, 0)
-    check = zlib.crc32(entry.header, zlib.crc32(name, zlib.crc32(head)))
+    """What stands before the object in a record of the round with that number, which has `span` bytes. Raises OSError
+    where no record can hold it."""
+    name, header = entry.name.encode(), entry.header
+    length = len(header)
+    if length > LONGEST_HEADER or len(name) > BEFORE - _HEAD.size:
+        raise OSError("no record can hold this object")
+    head = _HEAD.pack(_MAGIC, 0, number, len(name), length, length + entry.length, span, entry.check, 0)
+    check = zlib.crc32(header, zlib.crc32(name, zlib.crc32(head)))
     return (head[:-4] + check.to_bytes(4, "little") + name).ljust(BEFORE, b"\0")
 
 

@@ -6,18 +6,19 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.filing import LONGEST_JOURNALED, Filings
-from adapters.files.incoming import IncomingFile
+from adapters.files.incoming import IncomingFile, WholeObject
+from adapters.files.journal_records import Entry, check_of
 from adapters.files.journal_segments import SEGMENT
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, study_folder
 from gateway.errors import Permanent, StorageFull
-from gateway.ports import Outcome, Stored
+from gateway.ports import Outcome, Piece, Stored
 
 _SCRATCH = ".incoming"
 _LOCKS = "names"
@@ -44,6 +45,8 @@ class FileObjectStore:
         self._numbers = itertools.count()
         self._durable: set[Path] = set()
         self._space: tuple[float, os.statvfs_result] | None = None
+        self._roomy_until = 0.0
+        """Until when it is not looked again whether there is room."""
         with durable.storage_errors():
             durable.make_directories(self._scratch, self._files)
             self._names = NameLocks(self._scratch / _LOCKS)
@@ -55,9 +58,38 @@ class FileObjectStore:
 
     def begin(self, header: bytes) -> IncomingFile:
         """See `gateway.ports.ObjectStore.begin`. Raises StorageFull below the floor."""
+        self._require_room()
+        return IncomingFile(self._files, self, header, LONGEST_JOURNALED)
+
+    def take(self, header: bytes, dataset: Sequence[Piece], study_instance_uid: str,
+             sop_instance_uid: str) -> IncomingFile | WholeObject:
+        """See `gateway.ports.ObjectStore.take`. Raises StorageFull below the floor."""
+        self._require_room()
+        uids, size = (study_instance_uid, sop_instance_uid), sum(map(len, dataset))
+        if len(header) + size <= LONGEST_JOURNALED:
+            try:
+                filing = self.stage(uids, Entry("", header, size, check_of(dataset)), [header, *dataset])
+            except OSError as error:
+                raise durable.as_gateway_error(error) from error
+            if filing is not None:
+                return WholeObject(filing, len(header) + size)
+        incoming = self.begin(header)
+        try:
+            for piece in dataset:
+                incoming.write(piece)
+            incoming.stage(*uids)
+        except BaseException:
+            incoming.abort()
+            raise
+        return incoming
+
+    def _require_room(self) -> None:
+        now = time.monotonic()
+        if now < self._roomy_until:
+            return
         if self.free_bytes() < self._floor:
             raise StorageFull("The free-space floor is reached.")
-        return IncomingFile(self._files, self, header, LONGEST_JOURNALED)
+        self._roomy_until = (self._space[0] if self._space else now) + _STAT_SECONDS
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
         """Store one object; see `gateway.ports.ObjectStore.put`. The digest is the data set's SHA-256 (hex)."""

@@ -67,6 +67,11 @@ class _MeteredIntake:
         with meter:
             return _MeteredReception(self.inner.receive(sender, header), meter)
 
+    def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
+        meter = _Meter(self.count, sender.protocol)
+        with meter:
+            return _MeteredReception(self.inner.bring(sender, header, dataset, announced), meter)
+
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         with _Meter(self.count, sender.protocol) as meter:
             return meter.stored(self.inner.take(sender, header, dataset))
@@ -105,14 +110,6 @@ class _MeteredReception:
     def write(self, piece: Piece) -> None:
         with self.meter:
             self.inner.write(piece)
-
-    def read(self, pieces: Sequence[Piece]) -> None:
-        with self.meter:
-            self.inner.read(pieces)
-
-    def take(self, pieces: Sequence[Piece]) -> None:
-        with self.meter:
-            self.inner.take(pieces)
 
     def uids(self) -> Mapping[str, str]:
         with self.meter:

@@ -50,20 +50,15 @@ Piece = bytes | bytearray | memoryview
 class Incoming(Protocol):
     """An object that is being written. One thread at a time; ends with `finish` or `abort`."""
 
-    def write(self, piece: Piece) -> None:
+    def write(self, piece: Piece, /) -> None:
         """More of the data set. Raises StorageFull, Transient; then only `abort` is left."""
         ...
 
-    def take(self, pieces: Sequence[Piece], study_instance_uid: str, sop_instance_uid: str) -> None:
-        """The whole data set at once, which is lent, instead of `write` and `stage`. Raises StorageFull, Transient;
-        then only `abort` is left."""
-        ...
-
-    def stage(self, study_instance_uid: str, sop_instance_uid: str) -> None:
+    def stage(self, study_instance_uid: str, sop_instance_uid: str, /) -> None:
         """Do what of `finish` needs no waiting for the disk, so that several objects share the waiting. Optional."""
         ...
 
-    def finish(self, study_instance_uid: str, sop_instance_uid: str) -> Stored:
+    def finish(self, study_instance_uid: str, sop_instance_uid: str, /) -> Stored:
         """Returns once it is durable, after `stage` perhaps without its file. Raises StorageFull, Transient; then
         nothing stays."""
         ...
@@ -83,6 +78,11 @@ class ObjectStore(Protocol):
 
     def begin(self, header: bytes) -> Incoming:
         """`header`: preamble, DICM and group 2. Raises StorageFull, Transient."""
+        ...
+
+    def take(self, header: bytes, dataset: Sequence[Piece], study_instance_uid: str,
+             sop_instance_uid: str) -> Incoming:
+        """A whole object, which is lent: as `begin`, `write` and `stage`. Raises StorageFull, Transient."""
         ...
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
@@ -118,15 +118,6 @@ class Reception(Protocol):
 
     def write(self, piece: Piece) -> None:
         """More of the data set. Raises Unreadable, StorageFull, Transient; then only `abort` is left."""
-        ...
-
-    def read(self, pieces: Sequence[Piece]) -> None:
-        """The whole data set at once, which is lent, instead of `write`: `uids` may be asked for, and `take` comes
-        next. Raises Unreadable; then only `abort` is left."""
-        ...
-
-    def take(self, pieces: Sequence[Piece]) -> None:
-        """What has been read, instead of `stage`. Raises Unreadable, Unusable, StorageFull, Transient."""
         ...
 
     def uids(self) -> Mapping[str, str]:
@@ -172,6 +163,13 @@ class Intake(Protocol):
         """
         ...
 
+    def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
+        """An object that has come whole, which is lent: as `receive`, `write` and `stage`.
+
+        `announced`: what SOPClassUID and SOPInstanceUID must be. Raises Unreadable, Unusable, StorageFull, Transient.
+        """
+        ...
+
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         """Store one object durably and hand it to the index; returns after the bytes are on disk.
 
@@ -186,6 +184,10 @@ class TagStream(Protocol):
 
     def feed(self, piece: Piece) -> None:
         """Raises Unreadable."""
+        ...
+
+    def feed_whole(self, pieces: Sequence[Piece]) -> None:
+        """The whole data set at once, instead of `feed`. Raises Unreadable."""
         ...
 
     def uids(self) -> Mapping[str, str]:

@@ -14,7 +14,6 @@ import pytest
 
 from adapters.dicom.content import part10
 from adapters.files import filing, journal, journal_records, journal_segments
-from adapters.files import incoming as incoming_module
 from adapters.files.durable import FileLayer
 from adapters.files.incoming import IncomingFile
 from adapters.files.store import FileObjectStore
@@ -194,8 +193,7 @@ def test_a_full_journal_leaves_objects_to_files_of_their_own(store: FileObjectSt
 
 @pytest.mark.parametrize("pieces", [[b"abc"], [b"a" * 131_060, b"b" * 131_060, b"c"], [b"x"] * 3000, []])
 def test_what_came_whole_is_as_what_came_in_pieces(store: FileObjectStore, pieces: list[bytes]) -> None:
-    incoming = store.begin(HEADER)
-    incoming.take(pieces, "1.2", "1.2.3")
+    incoming = store.take(HEADER, pieces, "1.2", "1.2.3")
     stored = incoming.file(incoming.finish("1.2", "1.2.3"))
     content = b"".join(pieces)
     assert Path(stored.path).read_bytes() == HEADER + content
@@ -203,8 +201,7 @@ def test_what_came_whole_is_as_what_came_in_pieces(store: FileObjectStore, piece
 
 
 def test_what_came_whole_is_there_after_a_crash(store: FileObjectStore, tmp_path: Path) -> None:
-    incoming = store.begin(HEADER)
-    incoming.take([b"a" * 200_000, b"b"], "1.2", "1.2.3")
+    incoming = store.take(HEADER, [b"a" * 200_000, b"b"], "1.2", "1.2.3")
     incoming.finish("1.2", "1.2.3")
     after = FileObjectStore(crashed(tmp_path), 0)
     assert [Path(path).read_bytes() for path in after.walk(0)] == [HEADER + b"a" * 200_000 + b"b"]
@@ -215,8 +212,7 @@ def test_what_came_whole_is_there_after_a_crash(store: FileObjectStore, tmp_path
 def test_what_came_whole_and_may_not_go_to_the_journal_is_stored_all_the_same(store: FileObjectStore,
                                                                               size: int) -> None:
     store.put("1.2", "1.2.3", HEADER, [b"other"])
-    incoming = store.begin(HEADER)
-    incoming.take([bytes(size)], "1.2", "1.2.3")
+    incoming = store.take(HEADER, [bytes(size)], "1.2", "1.2.3")
     stored = incoming.finish("1.2", "1.2.3")
     assert (stored.outcome, Path(stored.path).read_bytes()) == (Outcome.CONFLICT, HEADER + bytes(size))
 
@@ -234,10 +230,45 @@ def test_a_disk_that_takes_less_than_asked_is_asked_again(tmp_path: Path, monkey
 def test_a_journal_of_an_earlier_release_is_restored(store: FileObjectStore, tmp_path: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_records, "_MAGIC", b"TGJ4")
-    monkeypatch.setattr(incoming_module, "value_of", lambda _: zlib.crc32(b"data"))
-    incoming = store.begin(HEADER)
-    incoming.take([b"data"], "1.2", "1.2.3")
+    monkeypatch.setattr(journal_records, "value_of", lambda _: zlib.crc32(b"data"))
+    incoming = store.take(HEADER, [b"data"], "1.2", "1.2.3")
     incoming.finish("1.2", "1.2.3")
     monkeypatch.undo()
     assert [Path(path).read_bytes() for path in FileObjectStore(crashed(tmp_path), 0).walk(0)] == [HEADER + b"data"]
     incoming.abort()
+
+
+def test_a_whole_object_that_is_dropped_is_nowhere(store: FileObjectStore, tmp_path: Path) -> None:
+    store.take(HEADER, [b"data"], "1.2", "1.2.3").abort()
+    assert list(store.walk(0)) == []
+    assert list(FileObjectStore(crashed(tmp_path), 0).walk(0)) == []
+
+
+def test_a_whole_object_whose_name_was_taken_in_the_journal_or_on_disk_is_compared(store: FileObjectStore) -> None:
+    first = store.take(HEADER, [b"data"], "1.2", "1.2.3")
+    first.finish("1.2", "1.2.3")
+    for content, outcome in ((b"data", Outcome.DUPLICATE), (b"other", Outcome.CONFLICT)):
+        again = store.take(HEADER, [content], "1.2", "1.2.3")
+        assert again.finish("1.2", "1.2.3").outcome is outcome
+        again.abort()
+
+
+def test_no_more_of_the_journal_is_open_than_the_segment_that_is_written(tmp_path: Path,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
+    store = FileObjectStore(tmp_path / "objects", 0)
+
+    def is_open(path: Path) -> bool:
+        return any(opened.exists() and opened.samefile(path) for opened in Path("/proc/self/fd").iterdir())
+
+    for number in range(2 * journal_segments.SEGMENT // SLICE + 2):
+        coming = store.take(HEADER, [bytes(SLICE)], "1.2", f"1.2.{number}")
+        coming.finish("1.2", f"1.2.{number}")
+        coming.abort()
+    segments = sorted((tmp_path / "objects" / "journal").glob("*/*.seg"))
+    assert len(segments) == 3
+    assert sum(map(is_open, segments)) == 1
+    store.journal.settle()
+    assert sum(map(is_open, segments)) <= 1
+    store.close()
+    assert not list((tmp_path / "objects" / "journal").glob("*"))

@@ -17,7 +17,9 @@ from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_STORE
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
-from adapters.dicom.content.pdu_reader import LONGEST_COMMAND, Command, Data, Event, OtherPdu, PduReader, ProtocolError
+from adapters.dicom.content.familiar import Familiar
+from adapters.dicom.content.pdu_events import Command, Data, Event, OtherPdu
+from adapters.dicom.content.pdu_reader import LONGEST_COMMAND, PduReader, ProtocolError
 from adapters.dicom.content.upper_layer import AFFECTED_SOP_INSTANCE, COMMAND_FIELD, MESSAGE_ID
 
 CLASS = "1.2.840.10008.5.1.4.1.1.2"
@@ -201,3 +203,70 @@ def test_a_message_of_four_gigabytes_takes_no_memory() -> None:
     assert passed == 200 * len(piece)
     assert peak < 1024 * 1024
     assert not reader.idle
+
+
+# ---------------------------------------------------------------- what is like what came before
+
+
+class Slow(PduReader):
+    """Reads everything byte by byte, as if it was the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._familiar = Nothing()
+
+
+class Nothing(Familiar):
+    def read(self, received: memoryview) -> None:
+        """Nothing is familiar."""
+
+
+def whole(reader: PduReader, pieces: Sequence[bytes]) -> list[tuple[object, ...]]:
+    told: list[tuple[object, ...]] = []
+    for piece in pieces:
+        for event in reader.feed(memoryview(piece)):
+            if isinstance(event, Command):
+                told.append((event.context, event.fields, event.encoded))
+            else:
+                told.append((bytes(event.piece), event.last) if isinstance(event, Data) else (event.encoded,))
+        told.append((str(reader.broken), reader.idle))
+    return told
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 3, 3]), st.sampled_from([20, 20, 300, 301]), st.binary(max_size=2)),
+                min_size=2, max_size=8),
+       st.sampled_from([64, 256, 0]), st.integers(1, 3), st.data())
+def test_what_is_familiar_reads_as_what_is_not(requests: list[tuple[int, int, bytes]], longest: int, values: int,
+                                               data: st.DataObject) -> None:
+    pieces = list[bytes]()
+    for number, (context, size, more) in enumerate(requests, 10):
+        stream, _ = encoded([("store", context, bytes(size) + more)], longest, values)
+        stream = stream.replace(b"1.2.1\0", f"1.2.{number % 10}\0".encode())
+        if data.draw(st.integers(0, 9)) == 0:
+            at = data.draw(st.integers(0, len(stream) - 1))
+            stream = stream[:at] + data.draw(st.binary(min_size=1, max_size=1)) + stream[at + 1:]
+        cut = data.draw(st.sampled_from([0, 0, 0, 1, len(stream) // 2, max(0, stream.find(b"\x04\0", 1))]))
+        pieces += [stream[:cut], stream[cut:]] if cut else [stream]
+    assert whole(PduReader(), pieces) == whole(Slow(), pieces)
+
+
+def test_requests_that_are_alike_are_familiar() -> None:
+    reader = PduReader()
+    stream, _ = encoded([("store", 3, bytes(5000))], 1000, 1)
+    for uid in (b"1.2.1", b"1.2.9", b"1.2.8"):
+        reader.feed(memoryview(stream.replace(b"1.2.1", uid)))
+    familiar = reader._familiar.read(memoryview(stream))
+    assert familiar is not None
+    assert len(familiar.events) == 7
+    assert familiar.dataset_of is None
+
+
+def test_a_value_that_only_seems_to_end_with_its_fragment_is_not_familiar() -> None:
+    """Two values in one fragment are six bytes shorter, an empty fragment six bytes longer: both together are not what
+    they seem."""
+    command, _ = encoded([("store", 1, b"xx")], 0, 1)
+    head = command[:command.index(b"\x04\0", 1)]
+    data = struct.pack(">BxI", 4, 20) + 2 * (struct.pack(">IBB", 6, 1, 0) + b"abcd") + struct.pack(">BxI", 4, 0)
+    last = struct.pack(">BxIIBB", 4, 10, 6, 1, 2) + b"wxyz"
+    pieces = [head + data + last] * 3
+    assert whole(PduReader(), pieces) == whole(Slow(), pieces)

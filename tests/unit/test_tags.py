@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -13,10 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from adapters.dicom.content import elements, part10
-from adapters.dicom.content.tags import identity, read_tags, require_announced, tag_streamer
+from adapters.dicom.content.tags import TagStream, identity, read_tags, require_announced, tag_streamer
 from gateway.errors import Rejected, Unreadable, Unusable
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, inflated, part10_bytes, slice_dataset
 
@@ -206,6 +208,61 @@ def test_what_is_recognised_reads_as_what_is_read_element_by_element(
         assert dict(uids) == {keyword: told[keyword] for keyword in uids}
         assert {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"} <= uids.keys()
         assert stream.tags() == told
+
+
+def lain(size: int, uid: str, name: str, item: str, syntax: UID, undefined: bool) -> tuple[bytes, bytes]:
+    """Header and data set with a sequence that nobody wants, and one long element."""
+    dataset = slice_dataset(charset="ISO_IR 192", name=name)
+    dataset.SOPInstanceUID = uid
+    inner = Dataset()
+    inner.ReferencedSOPInstanceUID = item
+    inner.is_undefined_length_sequence_item = undefined
+    dataset.ReferencedImageSequence = Sequence([inner])
+    dataset["ReferencedImageSequence"].is_undefined_length = undefined
+    dataset.PixelData = bytes(size)
+    return part10.split(part10_bytes(dataset, syntax))
+
+
+def whole(stream: TagStream, pieces: list[bytes]) -> tuple[dict[str, str], dict[str, object]]:
+    stream.feed_whole(pieces)
+    return dict(stream.uids()), stream.tags()
+
+
+@given(st.lists(st.tuples(st.sampled_from([512, 512, 3000]), st.sampled_from(["1.2.3", "1.2.4", "1.2.34", "1.2.x"]),
+                          st.sampled_from(["Doe^Jane", "Roe^Jane", "Müller^Jörg"]), st.sampled_from(["1.5", "1.6"]),
+                          st.integers(0, 40)), min_size=2, max_size=8),
+       st.sampled_from([ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]), st.booleans(),
+       st.integers(1, 3), st.data())
+def test_what_comes_whole_reads_as_what_is_read_element_by_element(
+        objects: list[tuple[int, str, str, str, int]], syntax: UID, undefined: bool, fragments: int,
+        data: st.DataObject) -> None:
+    streamer = tag_streamer()
+    for size, uid, name, item, missing in objects:
+        header, content = lain(size, uid, name, item, syntax, undefined)
+        cut = len(content) - (missing if data.draw(st.integers(0, 3)) == 0 else 0)
+        ends = [cut * part // fragments for part in range(fragments + 1)]
+        pieces = [content[start:end] for start, end in itertools.pairwise(ends)]
+        try:
+            told = read_tags(header, pieces)
+        except (Unreadable, Unusable) as error:
+            with pytest.raises(type(error), match=re.escape(error.reason)):
+                whole(streamer(header), pieces)
+            continue
+        uids, tags = whole(streamer(header), pieces)
+        assert tags == told
+        assert {keyword: told[keyword] for keyword in uids} == uids
+        assert {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"} <= uids.keys()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=lambda uid: uid.name)
+def test_one_comparison_knows_a_slice_like_the_last(syntax: UID) -> None:
+    streamer = tag_streamer()
+    for uid, known in (("1.2.3", False), ("1.2.4", True), ("1.2.5", True)):
+        header, content = lain(3000, uid, "Doe^Jane", "1.5", syntax, True)
+        stream = streamer(header)
+        stream.feed_whole([content])
+        assert (stream._whole is not None) is known
+        assert stream.uids()["SOPInstanceUID"] == uid
 
 
 @pytest.mark.parametrize("broken", [b"\xff" * 8, b"", b"\x08\x00\x18\x00UI\x06\x00"])

@@ -31,10 +31,10 @@ class ElementStream:
 
     def __init__(self, declared: Encoding, wanted: Container[int],
                  recognise: Callable[[Data], Recognised | None] | None = None) -> None:
-        """`recognise` is asked whether it knows how a data set that has begun lies; only for explicit VR little
-        endian."""
+        """`recognise` is asked whether it knows how a data set that has begun lies, where that is written as declared;
+        not for big endian."""
         self._declared, self._wanted = declared, wanted
-        self._recognise = recognise if declared == elements.EXPLICIT else None
+        self._recognise = None if declared.big_endian else recognise
         self._encoding: Encoding | None = None
         self._pending: Data = b""
         """What has come and is not understood yet, or belongs to a value that is being kept."""
@@ -70,7 +70,7 @@ class ElementStream:
             if bytes(self._pending[:2]) == _FILE_META:
                 raise Unreadable("The data set begins with file meta information (group 0002).")
             self._encoding = elements.sniffed(self._pending, self._declared)
-            if self._recognise is not None and self._encoding == elements.EXPLICIT:
+            if self._recognise is not None and self._encoding == self._declared:
                 self.recognised = self._recognise(self._pending)
                 self._at = self.recognised.size if self.recognised else 0
         self._read(self._encoding)

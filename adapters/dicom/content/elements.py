@@ -26,7 +26,7 @@ TEXTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "
                    "UT"})
 NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 """Whatever their bytes, they can be read."""
-_NAMES = {vr.encode(): vr for vr in LONG_FORM | SHORT_FORM}
+NAMES = {vr.encode(): vr for vr in LONG_FORM | SHORT_FORM}
 CUT = "The data set ends within an element: cut short, or no DICOM."
 NO_ITEM = "A sequence holds something that is not an item."
 TOO_DEEP = f"Sequences are nested more than {DEEPEST} deep."
@@ -71,7 +71,7 @@ def sniffed(data: Data, declared: Encoding) -> Encoding:
     """
     if declared.big_endian or len(data) < 8:
         return declared
-    return EXPLICIT if bytes(data[4:6]) in _NAMES else IMPLICIT
+    return EXPLICIT if bytes(data[4:6]) in NAMES else IMPLICIT
 
 
 def walk(data: Data, encoding: Encoding, start: int = 0, end: int | None = None) -> Iterator[Element]:
@@ -84,6 +84,15 @@ def walk(data: Data, encoding: Encoding, start: int = 0, end: int | None = None)
             return  # zeros after the last element: padding that some archives leave behind
         element, offset = _bounded(data, encoding, _head(data, encoding, offset, end), end, 0)
         yield element
+
+
+def ends(data: Data, encoding: Encoding, start: int) -> Iterator[int]:
+    """Where each of the elements ends that follow one another from `start` on, with its delimiter. Raises Unreadable
+    where one reaches beyond the data."""
+    offset = start
+    while offset < len(data):
+        _, offset = _bounded(data, encoding, _head(data, encoding, offset, len(data)), len(data), 0)
+        yield offset
 
 
 def items(data: Data, sequence: Element) -> Iterator[tuple[int, int]]:
@@ -160,7 +169,7 @@ def head(data: Data, encoding: Encoding, offset: int, end: int) -> Head | None:
     big = encoding.big_endian
     group, number, letters, short = struct.unpack_from(">HH2sH" if big else "<HH2sH", data, offset)
     tag = group << 16 | number
-    vr = _NAMES.get(letters)
+    vr = NAMES.get(letters)
     if vr in SHORT_FORM:
         return Head(tag, vr, offset + 8, short)
     if vr is None and not (letters.isalpha() and letters.isupper()):

@@ -39,25 +39,30 @@ class Header(bytes):
 
 def build(meta: FileMeta) -> Header:
     """A header ready to stand before the data set."""
-    before, after = _around_instance(meta.sop_class_uid, meta.transfer_syntax_uid, meta.source_ae_title)
-    group = before + _element(_SOP_INSTANCE, b"UI", _padded(meta.sop_instance_uid, b"\0")) + after
-    header = Header(_PREFIX + _element(0x00020000, b"UL", struct.pack("<I", len(group))) + group)
+    before, after = _around_instance(meta.sop_class_uid, meta.transfer_syntax_uid, meta.source_ae_title,
+                                     len(meta.sop_instance_uid))
+    header = Header(b"".join((before, meta.sop_instance_uid.encode("ascii", "replace"), after)))
     header.meta = meta
     return header
 
 
-@lru_cache(maxsize=256)
-def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str) -> tuple[bytes, bytes]:
-    """What stands before and after the SOP Instance UID: the same for most objects of a sender."""
+@lru_cache(maxsize=1024)
+def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str,
+                     length: int) -> tuple[bytes, bytes]:
+    """What stands before and after a SOP Instance UID of that length: the same for most objects of a sender."""
     after = [
+        b"\0" * (length % 2),
         _element(_TRANSFER_SYNTAX, b"UI", _padded(transfer_syntax_uid, b"\0")),
         _element(0x00020012, b"UI", _padded(IMPLEMENTATION_CLASS_UID, b"\0")),
         _element(0x00020013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
     ]
     if source_ae_title:
         after.append(_element(_SOURCE, b"AE", _padded(source_ae_title, b" ")))
-    before = _element(0x00020001, b"OB", b"\0\1") + _element(_SOP_CLASS, b"UI", _padded(sop_class_uid, b"\0"))
-    return before, b"".join(after)
+    instance = _element(_SOP_INSTANCE, b"UI", bytes(length + length % 2))
+    before = (_element(0x00020001, b"OB", b"\0\1") + _element(_SOP_CLASS, b"UI", _padded(sop_class_uid, b"\0"))
+              + instance[:len(instance) - length - length % 2])
+    size = len(before) + length + sum(map(len, after))
+    return _PREFIX + _element(0x00020000, b"UL", struct.pack("<I", size)) + before, b"".join(after)
 
 
 def parse(header: bytes) -> FileMeta:

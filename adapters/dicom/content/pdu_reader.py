@@ -7,17 +7,10 @@ data sets as they pass, and every other PDU whole. Memory stays bounded by what 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
-from adapters.dicom.content.upper_layer import (
-    ABORT,
-    ASSOCIATE_RQ,
-    DATA_SET_TYPE,
-    NO_DATA_SET,
-    P_DATA,
-    Malformed,
-    decode_command,
-)
+from adapters.dicom.content.familiar import Familiar
+from adapters.dicom.content.pdu_events import Command, Data, Event, OtherPdu
+from adapters.dicom.content.upper_layer import ABORT, ASSOCIATE_RQ, P_DATA, Malformed, decode_command
 
 LONGEST_COMMAND = 64 * 1024
 """Bytes of a command set; the standard's longest have some hundreds."""
@@ -29,38 +22,6 @@ _PDU, _PDV = struct.Struct(">BxI"), struct.Struct(">IBB")
 
 class ProtocolError(Malformed):
     """The peer's bytes are no DICOM upper layer, or come in an order that PS3.7 and PS3.8 forbid."""
-
-
-@dataclass(slots=True)
-class Command:
-    """A whole command set. `fields`: element number in group 0 → value. `encoded`: as it came."""
-
-    context: int
-    fields: dict[int, int | str]
-    encoded: bytes
-
-    @property
-    def has_dataset(self) -> bool:
-        return self.fields.get(DATA_SET_TYPE, NO_DATA_SET) != NO_DATA_SET
-
-
-@dataclass(slots=True)
-class Data:
-    """A piece of the data set of the last command; a view of what was fed."""
-
-    piece: memoryview
-    last: bool
-
-
-@dataclass(slots=True)
-class OtherPdu:
-    """A PDU that is no P-DATA-TF, with its head."""
-
-    kind: int
-    encoded: bytes
-
-
-Event = Command | Data | OtherPdu
 
 
 class PduReader:
@@ -81,21 +42,32 @@ class PduReader:
         """The context whose data set must follow."""
         self.broken: ProtocolError | None = None
         """What the peer did, after the events that were given before it."""
+        self._familiar = Familiar()
 
     @property
     def idle(self) -> bool:
         """Between two messages and two PDUs: nothing has begun."""
-        return not (self._head or self._pdu_left or self._pdv_left or self._command
-                    or self._other is not None or self._dataset_of is not None)
+        return self._dataset_of is None and self._is_between
+
+    @property
+    def _is_between(self) -> bool:
+        """Between two PDUs."""
+        return not (self._head or self._pdu_left or self._pdv_left or self._command or self._other is not None)
 
     def feed(self, received: memoryview) -> list[Event]:
         """What `received` completes, in order; see `broken` after it."""
+        was_idle = self.idle and self.broken is None
+        if was_idle and (familiar := self._familiar.read(received)) is not None:
+            self._dataset_of = familiar.dataset_of
+            return familiar.events
         events: list[Event] = []
         try:
             if self.broken is None:
                 self._feed(received, events)
         except ProtocolError as error:
             self.broken = error
+        if was_idle and self._is_between and self.broken is None:
+            self._familiar.learn(received, events)
         return events
 
     def _feed(self, received: memoryview, events: list[Event]) -> None:

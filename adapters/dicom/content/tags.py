@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 
 from adapters.dicom.content import elements, part10, values
 from adapters.dicom.content.element_stream import ElementStream
-from adapters.dicom.content.elements import Data, Element, Encoding
+from adapters.dicom.content.elements import Data, Encoding
 from adapters.dicom.content.keywords import KEYWORDS
-from adapters.dicom.content.layout import Layouts, Value
+from adapters.dicom.content.layout import Layouts, Recognised, Value
+from adapters.dicom.content.tag_values import (
+    LONGEST_REMEMBERED,
+    SHARED,
+    WAVEFORM,
+    from_shared_groups,
+    from_waveform,
+    read_value,
+    remembered,
+)
 from adapters.dicom.content.uids import LONGEST_UID
 from gateway.errors import Unreadable, Unusable
 
@@ -28,29 +36,11 @@ MOST_INFLATED = 1024**3
 
 _IN_UIDS = str.maketrans("", "", "0123456789.")
 _INFLATED_AT_ONCE = 256 * 1024
-_LONGEST_REMEMBERED = 128
 
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _UIDS = _IDENTITY | {0x0020000E: "SeriesInstanceUID"}
 _SPECIFIC_CHARACTER_SET = 0x00080005
-_ISSUER = "IssuerOfAccessionNumberSequence"
-_SHARED = 0x52009229
-"""Shared Functional Groups Sequence."""
-_WAVEFORM = 0x54000100
-"""Waveform Sequence."""
-_CHANNELS, _SAMPLES, _FREQUENCY = 0x003A0005, 0x003A0010, 0x003A001A
-_UNTOLD = frozenset({"", "UN"})
-_PIXEL_MEASURES, _PLANE_ORIENTATION = 0x00289110, 0x00209116
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One keyword's dictionary entry. `several`: at least two values by the dictionary, so always a list."""
-
-    keyword: str
-    vr: str
-    several: bool
 
 
 def read_tags(header: bytes, dataset: Iterable[bytes], extra_keywords: Iterable[str] = ()) -> dict[str, Any]:
@@ -77,32 +67,44 @@ class TagStream:
     def __init__(self, header: bytes, extra_keywords: Iterable[str] = (), layouts: Layouts | None = None) -> None:
         """`layouts`: of objects read before, with the same keywords. Raises Unreadable where `header` has no file meta
         information."""
-        meta = part10.parse(header)
-        self._syntax = meta.transfer_syntax_uid
+        self._meta = part10.parse(header)
         self._wanted = _table(tuple(extra_keywords))
-        kind = (meta.sop_class_uid, meta.source_ae_title)
-        self._elements = ElementStream(_encoding(self._syntax), self._wanted,
-                                       partial(layouts.recognise, kind) if layouts else None)
-        self._inflater = Inflater(self._elements.feed) if self._syntax == DEFLATED_LITTLE_ENDIAN else None
+        self._layouts = layouts
+        self._whole: Recognised | None = None
+        """All that is wanted, where the whole data set was recognised."""
+        self._stream: ElementStream | None = None
+        self._inflater: Inflater | None = None
         self._tags: dict[str, Any] | None = None
 
     def feed(self, piece: Data) -> None:
         """Raises Unreadable."""
-        (self._inflater or self._elements).feed(piece)
+        if self._stream is None:
+            self._stream = self._begin()
+        (self._inflater or self._stream).feed(piece)
+
+    def feed_whole(self, pieces: Sequence[Data]) -> None:
+        """See `gateway.ports.TagStream.feed_whole`."""
+        encoding = _encoding(self._meta.transfer_syntax_uid)
+        if self._layouts and pieces and not encoding.big_endian and elements.sniffed(pieces[0], encoding) == encoding:
+            recognised = self._layouts.known(self._kind(), pieces[0])
+            if recognised and recognised.is_plain and recognised.layout.is_all(pieces[0], sum(map(len, pieces))):
+                self._whole = recognised
+                return
+        for piece in pieces:
+            self.feed(piece)
 
     def uids(self) -> Mapping[str, str]:
         """See `gateway.ports.TagStream.uids`; what of the tags may be unreadable has been read after it."""
-        if self._inflater:
-            self._inflater.finish()
-        found, recognised = self._elements.finish(), self._elements.recognised
+        found, recognised = self._finish()
         if not _are_plain(found.values()) or (recognised and not recognised.is_plain):
             return self.tags()
         uids = {}
         for tag, keyword in _UIDS.items():
             value = found.get(tag) or (recognised.get(tag) if recognised else None)
             if value is not None:
-                uids[keyword] = _remembered(tag, *value, values.DEFAULT_CHARSET)
-        _require(uids)
+                uids[keyword] = _plain_uid(value[1]) or _required_uid(keyword, tag, *value)
+        if len(uids) < len(_UIDS):
+            _require(uids)
         return uids
 
     def tags(self) -> dict[str, Any]:
@@ -111,24 +113,43 @@ class TagStream:
             self._tags = self._read_tags()
         return self._tags
 
-    def _read_tags(self) -> dict[str, Any]:
+    def _kind(self) -> object:
+        return self._meta.sop_class_uid, self._meta.source_ae_title, self._meta.transfer_syntax_uid
+
+    def _begin(self) -> ElementStream:
+        syntax = self._meta.transfer_syntax_uid
+        encoding = _encoding(syntax)
+        recognise = partial(self._layouts.recognise, self._kind(), encoding=encoding) if self._layouts else None
+        stream = ElementStream(encoding, self._wanted, recognise)
+        self._inflater = Inflater(stream.feed) if syntax == DEFLATED_LITTLE_ENDIAN else None
+        return stream
+
+    def _finish(self) -> tuple[dict[int, Value], Recognised | None]:
+        """What was found one by one, and what was recognised."""
+        if self._whole is not None:
+            return {}, self._whole
+        if self._stream is None:
+            self._stream = self._begin()
         if self._inflater:
             self._inflater.finish()
-        found, recognised = self._elements.finish(), self._elements.recognised
+        return self._stream.finish(), self._stream.recognised
+
+    def _read_tags(self) -> dict[str, Any]:
+        found, recognised = self._finish()
         if recognised is not None:
             found = recognised.values() | found
         charset = _charset(found.get(_SPECIFIC_CHARACTER_SET))
-        tags: dict[str, Any] = {"TransferSyntaxUID": self._syntax}
+        tags: dict[str, Any] = {"TransferSyntaxUID": self._meta.transfer_syntax_uid}
         keywords = self._wanted
         for tag, (vr, raw, encoding) in found.items():
-            value = (_remembered if len(raw) <= _LONGEST_REMEMBERED else _read)(tag, vr, raw, encoding, charset)
+            value = (remembered if len(raw) <= LONGEST_REMEMBERED else read_value)(tag, vr, raw, encoding, charset)
             if value is not None:
                 tags[keywords[tag]] = value
-        if _SHARED in found:
-            for keyword, value in _from_shared_groups(found[_SHARED], charset):
+        if SHARED in found:
+            for keyword, value in from_shared_groups(found[SHARED], charset):
                 tags.setdefault(keyword, value)
-        if _WAVEFORM in found:
-            tags |= _from_waveform(found[_WAVEFORM], charset)
+        if WAVEFORM in found:
+            tags |= from_waveform(found[WAVEFORM], charset)
         _require(tags)
         return tags
 
@@ -189,15 +210,10 @@ def _table(extra_keywords: tuple[str, ...]) -> Mapping[int, str]:
     return table
 
 
-@lru_cache(maxsize=1024)
-def _entry(tag: int) -> _Wanted:
-    # "US or SS" reads as US where the encoding does not tell: only PixelPaddingValue may care, and it is read again
-    # with the pixels
-    return _Wanted(keyword_for_tag(tag), dictionary_VR(tag).split()[0], dictionary_VM(tag).split("-")[0] not in "01")
-
-
 def _are_plain(found: Collection[Value]) -> bool:
     """Whether reading them cannot fail: no sequence, no characters but ASCII, no VR to be guessed."""
+    if not found:
+        return True
     texts = [value[1] for value in found if value[0] in elements.TEXTS]
     plain = len(texts) + len([value for value in found if value[0] in elements.NUMBERS])
     return plain == len(found) and b"".join(texts).isascii()
@@ -207,84 +223,30 @@ def _charset(value: Value | None) -> tuple[str, ...]:
     return tuple(values.charset(value[1])) if value else values.DEFAULT_CHARSET
 
 
-def _read(tag: int, vr: str, raw: bytes, encoding: Encoding, charset: tuple[str, ...]) -> Any:
-    """None where the element is empty."""
-    if tag in (_SHARED, _WAVEFORM):
-        return None
-    wanted = _entry(tag)
-    if wanted.vr == "SQ":
-        return _sequence((vr, raw, encoding), wanted.keyword, charset)
-    found = values.decode(vr if vr not in _UNTOLD else wanted.vr, raw, encoding.big_endian, charset)
-    if not found:
-        return None
-    return found if wanted.several or len(found) > 1 else found[0]
-
-
-_remembered = lru_cache(maxsize=8192)(_read)
-"""The slices of a series repeat nearly all of their values; nobody changes one."""
-
-
-def _sequence(value: Value, keyword: str, charset: tuple[str, ...]) -> Any:
-    read = [_item(value, charset, start, end) for start, end in elements.items(value[1], _whole(value))]
-    if keyword == _ISSUER:
-        issuer = read[0] if read else {}
-        return issuer.get("UniversalEntityID") or issuer.get("LocalNamespaceEntityID")
-    return read or None
-
-
-def _whole(sequence: Value) -> Element:
-    vr, raw, encoding = sequence
-    return Element(0, vr, 0, len(raw), encoding)
-
-
-def _item(sequence: Value, charset: tuple[str, ...], start: int, end: int) -> dict[str, Any]:
-    """One item as keyword → value, private and unknown elements left out."""
-    tags = {}
-    _, raw, encoding = sequence
-    for element in elements.walk(raw, encoding, start, end):
-        if keyword_for_tag(element.tag):
-            value = _read(element.tag, *_value(raw, element), charset)
-            if value is not None:
-                tags[keyword_for_tag(element.tag)] = value
-    return tags
-
-
-def _value(data: bytes, element: Element) -> Value:
-    return element.vr, data[element.start:element.end], element.encoding
-
-
-def _from_shared_groups(shared: Value, charset: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Geometry from the Pixel Measures and Plane Orientation macros."""
-    _, raw, encoding = shared
-    for start, end in elements.items(raw, _whole(shared)):
-        for element in elements.walk(raw, encoding, start, end):
-            if element.tag in {_PIXEL_MEASURES, _PLANE_ORIENTATION}:
-                macro = _value(raw, element)
-                for item_start, item_end in elements.items(macro[1], _whole(macro)):
-                    yield from _item(macro, charset, item_start, item_end).items()
-
-
-def _from_waveform(sequence: Value, charset: tuple[str, ...]) -> dict[str, Any]:
-    """Channels of all multiplex groups together; samples and frequency of the first (PS3.3 C.10.9)."""
-    _, raw, encoding = sequence
-    groups = []
-    for start, end in elements.items(raw, _whole(sequence)):
-        told = (e for e in elements.walk(raw, encoding, start, end) if e.tag in (_CHANNELS, _SAMPLES, _FREQUENCY))
-        read = {keyword_for_tag(e.tag): _read(e.tag, *_value(raw, e), charset) for e in told}
-        groups.append({keyword: value for keyword, value in read.items() if value is not None})
-    channels = sum(group.get("NumberOfWaveformChannels", 0) for group in groups)
-    return {**(groups[0] if groups else {}), **({"NumberOfWaveformChannels": channels} if channels else {})}
-
-
 def _require(tags: Mapping[str, Any]) -> None:
     for keyword in _REQUIRED:
-        uid = tags.get(keyword)
-        if not uid:
-            raise Unusable(f"The data set has no {keyword}.", element=keyword)
-        if not isinstance(uid, str) or len(uid) > LONGEST_UID:
-            raise Unusable(f"{keyword} is no single UID of at most {LONGEST_UID} characters.", element=keyword)
-        if uid.translate(_IN_UIDS):
-            raise Unusable(f"{keyword} is no UID: it has other characters than digits and dots.", element=keyword)
+        _require_uid(keyword, tags.get(keyword))
+
+
+def _require_uid(keyword: str, uid: Any) -> str:
+    if not uid:
+        raise Unusable(f"The data set has no {keyword}.", element=keyword)
+    if not isinstance(uid, str) or len(uid) > LONGEST_UID:
+        raise Unusable(f"{keyword} is no single UID of at most {LONGEST_UID} characters.", element=keyword)
+    if uid.translate(_IN_UIDS):
+        raise Unusable(f"{keyword} is no UID: it has other characters than digits and dots.", element=keyword)
+    return uid
+
+
+@lru_cache(maxsize=8192)
+def _plain_uid(raw: bytes) -> str:
+    """Where there is nothing to be read but one UID; else empty."""
+    uid = raw.rstrip(b"\0")
+    return uid.decode() if len(uid) <= LONGEST_UID and not uid.translate(None, b"0123456789.") else ""
+
+
+def _required_uid(keyword: str, tag: int, vr: str, raw: bytes, encoding: Encoding) -> str:
+    return _require_uid(keyword, read_value(tag, vr, raw, encoding, values.DEFAULT_CHARSET))
 
 
 def identity(header: bytes, dataset: Iterable[bytes]) -> dict[str, str]:

@@ -25,6 +25,7 @@ MOVE_ORIGINATOR = 0x1030
 _TEXTS = frozenset({AFFECTED_SOP_CLASS, ERROR_COMMENT, AFFECTED_SOP_INSTANCE, MOVE_ORIGINATOR})
 
 _COMMAND, _LAST = 1, 2
+_FRAGMENT = struct.Struct(">BxIIBB")
 _ELEMENT = struct.Struct("<HHI")
 _REASONS = {(1, 1): "no reason given", (1, 2): "application context name not supported",
             (1, 3): "calling AE title not recognised", (1, 7): "called AE title not recognised",
@@ -119,6 +120,16 @@ def command_pdus(context: int, command: bytes, longest: int) -> Iterator[bytes]:
     yield from _fragments(context, command, longest, _COMMAND)
 
 
+def command_pdu(context: int, command: bytes) -> bytes:
+    """A command set in one P-DATA-TF."""
+    return _head(context, len(command), _COMMAND | _LAST) + command
+
+
+def fragment_head(context: int, length: int, *, last: bool) -> bytes:
+    """What stands before so many bytes of a data set in a P-DATA-TF of their own."""
+    return _head(context, length, _LAST if last else 0)
+
+
 def dataset_pdus(context: int, dataset: bytes, longest: int) -> Iterator[bytes]:
     """P-DATA-TF with a data set, its bytes as they are."""
     yield from _fragments(context, dataset, longest, 0)
@@ -162,9 +173,13 @@ def decode_command(data: bytes) -> dict[int, int | str]:
         if offset > end:
             raise Malformed("the command set is cut short")
         raw = data[start:offset]
-        values[number] = (raw.decode("ascii", "replace").strip("\0 ") if number in _TEXTS
-                          else int.from_bytes(raw, "little"))
+        values[number] = text_of(raw) if number in _TEXTS else int.from_bytes(raw, "little")
     return values
+
+
+def text_of(raw: bytes) -> str:
+    """Of an element of a command set."""
+    return raw.decode("ascii", "replace").strip("\0 ")
 
 
 def _fragments(context: int, data: bytes, longest: int, control: int) -> Iterator[bytes]:
@@ -172,9 +187,12 @@ def _fragments(context: int, data: bytes, longest: int, control: int) -> Iterato
     view = memoryview(data)
     for start in range(0, max(len(view), 1), size):
         fragment = view[start:start + size]
-        last = _LAST if start + size >= len(view) else 0
-        head = struct.pack(">BxIIBB", P_DATA, len(fragment) + 6, len(fragment) + 2, context, control | last)
-        yield head + fragment
+        yield _head(context, len(fragment), control | (_LAST if start + size >= len(view) else 0)) + fragment
+
+
+def _head(context: int, length: int, control: int) -> bytes:
+    """What stands before the only value of a P-DATA-TF."""
+    return _FRAGMENT.pack(P_DATA, length + 6, length + 2, context, control)
 
 
 def _title(title: str) -> bytes:

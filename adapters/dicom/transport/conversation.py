@@ -12,7 +12,8 @@ import structlog
 from pynetdicom.pdu_primitives import P_DATA
 
 from adapters.dicom.content import upper_layer
-from adapters.dicom.content.pdu_reader import Command, Data, OtherPdu, ProtocolError
+from adapters.dicom.content.pdu_events import Command, Data, OtherPdu
+from adapters.dicom.content.pdu_reader import ProtocolError
 from adapters.dicom.transport.reactor import Wakeup
 
 LONGEST_MESSAGE = 64 * 1024 * 1024
@@ -108,7 +109,10 @@ class Conversation:
     def _respond(self, store: Store) -> None:
         command = store.finish()
         longest = self._association.requestor.maximum_length
-        self._send(b"".join(upper_layer.command_pdus(self._context, command, longest)))
+        if len(command) + 6 <= (longest or len(command) + 6):
+            self._send(upper_layer.command_pdu(self._context, command))
+        else:
+            self._send(b"".join(upper_layer.command_pdus(self._context, command, longest)))
 
     def _send(self, response: bytes) -> None:
         sent = 0

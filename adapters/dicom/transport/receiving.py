@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adapters.dicom.content.pdu_reader import Command, Data, Event, PduReader, ProtocolError
+from adapters.dicom.content.pdu_events import Command, Data, Event
+from adapters.dicom.content.pdu_reader import PduReader, ProtocolError
 from adapters.dicom.transport.conversation import CLOSED, INVALID, Conversation, Store, is_store
 from adapters.dicom.transport.dispatch import Answered, Dispatcher
 from adapters.dicom.transport.reactor import LOOK_SECONDS, Wakeup
@@ -23,6 +24,8 @@ LONGEST_DISPATCHED = 512 * 1024 + 128 * 1024
 BUFFER = 512 * 1024
 PROGRESS = 4096
 """Bytes of a message that must come within the DIMSE time-out."""
+_BREATH_SECONDS = 0.001
+"""Between two looks whether the library ends its thread, which tells nobody."""
 _NEGOTIATING, _ESTABLISHED, _CLOSING = "Sta3", "Sta6", "Sta13"
 
 
@@ -105,6 +108,7 @@ class Receiver(Conversation):
         """Whether something happened, as the library's method of this name; waits for it a while."""
         connection, state = self._dul.socket.socket, self._dul.state_machine.current_state
         if connection is None or self.over:
+            time.sleep(_BREATH_SECONDS)
             return bool(self._library_reads())
         if state == _ESTABLISHED:
             if not self._dispatched and self._heard_at:
@@ -114,6 +118,8 @@ class Receiver(Conversation):
         if state == _CLOSING:
             return self._drain(connection)
         if state == _NEGOTIATING:
+            if self._dul.to_provider_queue.empty() and self._dul.event_queue.empty():
+                self._wakeup.wait_woken(LOOK_SECONDS)
             return False  # what comes before our answer is read after it
         if self._dul.event_queue.empty():
             self._wakeup.wait(LOOK_SECONDS)

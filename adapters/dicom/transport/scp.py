@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +15,7 @@ from pynetdicom import evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from adapters.dicom.content.association_request import HEAD, abstract_syntaxes, announced
-from adapters.dicom.content.pdu_reader import Command
+from adapters.dicom.content.pdu_events import Command
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.dispatch import Dispatcher
 from adapters.dicom.transport.late_events import forgive_late_events
@@ -44,6 +44,8 @@ class _Session:
 
     receiver: Receiver
     tally: Tally
+    contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Of those that objects have come in: storage SOP class ("" where it is none), transfer syntax."""
 
 
 class DicomServer:
@@ -205,12 +207,15 @@ class DicomServer:
                        released=released, objects=tally.statuses[f"0x{SUCCESS:04X}"], statuses=dict(tally.statuses))
 
     def _begin(self, association: Any, context: Any, command: Command) -> StoreRequest:
-        abstract_syntax = str(context.abstract_syntax)
-        storage_class = abstract_syntax if abstract_syntax in self._storage_classes else ""
+        session = self._sessions[association]
+        known = session.contexts.get(command.context)
+        if known is None:
+            abstract_syntax = str(context.abstract_syntax)
+            storage_class = abstract_syntax if abstract_syntax in self._storage_classes else ""
+            known = session.contexts[command.context] = storage_class, str(context.transfer_syntax[0])
         with self._change:
             self._busy += 1
-        return StoreRequest(self._intake, self._sessions[association].tally, command, storage_class,
-                            str(context.transfer_syntax[0]), self._ended)
+        return StoreRequest(self._intake, session.tally, command, *known, self._ended)
 
     def _ended(self) -> None:
         with self._change:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple, ParamSpec
 
 import structlog
 
 from adapters.dicom.content import part10, upper_layer
-from adapters.dicom.content.pdu_reader import Command
+from adapters.dicom.content.pdu_events import Command
 from adapters.dicom.content.uids import is_uid
-from gateway.errors import GatewayError, Rejected, Transient, Unreadable, Unusable
+from gateway.errors import GatewayError, Rejected, Transient, Unreadable
+from gateway.intake import require_uids
 from gateway.ports import Intake, Reception
 from gateway.study import Sender
 
+P = ParamSpec("P")
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 INVALID_INSTANCE = 0x0117
@@ -55,34 +59,30 @@ class StoreRequest:
     def __init__(self, intake: Intake, tally: Tally, command: Command, abstract_syntax: str, transfer_syntax: str,
                  ended: Callable[[], None]) -> None:
         """`ended` is called once, when it has been answered or given up."""
-        self._tally, self._command, self._ended = tally, command, ended
+        self._intake, self._tally, self._command, self._ended = intake, tally, command, ended
         self._sop_class = str(command.fields.get(upper_layer.AFFECTED_SOP_CLASS, ""))
         self._sop_instance = str(command.fields.get(upper_layer.AFFECTED_SOP_INSTANCE, ""))
         self._reception: Reception | None = None
+        self._uids: Mapping[str, str] = {}
         self.size = 0
-        self._staged = False
         self._remark = ""
         self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
         if self._failure:
             self._tell(*self._failure)
-        else:
-            header = part10.build(part10.FileMeta(self._sop_class, self._sop_instance, transfer_syntax,
-                                                  tally.sender.name))
-            self._guarded(lambda: self._open(intake, header))
+        self._header = part10.build(part10.FileMeta(self._sop_class, self._sop_instance, transfer_syntax,
+                                                    tally.sender.name))
 
     def write(self, piece: memoryview) -> None:
         """See `Store.write`. What comes after a failure is read and dropped."""
         self.size += len(piece)
-        if self._reception is not None and self._failure is None:
-            reception = self._reception
-            self._guarded(lambda: reception.write(piece))
+        if self._failure is None:
+            self._guarded(self._write, piece)
 
     def take(self, pieces: Sequence[memoryview]) -> None:
         """See `Store.take`."""
         self.size += sum(map(len, pieces))
-        if self._reception is not None and self._failure is None:
-            reception = self._reception
-            self._guarded(lambda: self._take(reception, pieces))
+        if self._failure is None:
+            self._guarded(self._take, pieces)
 
     def stage(self) -> None:
         """See `Store.stage`."""
@@ -121,41 +121,43 @@ class StoreRequest:
             return CANNOT_UNDERSTAND, "The request has no data set."
         return None
 
-    def _open(self, intake: Intake, header: bytes) -> None:
-        self._reception = intake.receive(self._tally.sender, header)
+    def _open(self) -> Reception:
+        if self._reception is None:
+            self._reception = self._intake.receive(self._tally.sender, self._header)
+        return self._reception
 
-    def _take(self, reception: Reception, pieces: Sequence[memoryview]) -> None:
-        reception.read(pieces)
-        self._require_announced(reception.uids())
-        reception.take(pieces)
-        self._staged = True
+    def _write(self, piece: memoryview) -> None:
+        self._open().write(piece)
+
+    def _take(self, pieces: Sequence[memoryview]) -> None:
+        reception = self._intake.bring(self._tally.sender, self._header, pieces, self._announced())
+        self._reception, self._uids = reception, reception.uids()
 
     def _stage(self) -> None:
-        if self._reception is not None:
-            self._require_announced(self._reception.uids())
-            self._reception.stage()
-            self._staged = True
+        reception = self._open()
+        self._require_announced(reception)
+        reception.stage()
 
     def _store(self) -> None:
-        if self._reception is not None:
-            uids = self._reception.uids()
-            if not self._staged:
-                self._require_announced(uids)
-            # PS3.4 Table B.2-1 has no warning for it, and the object is safe: success, with words for who reads them
-            self._remark = self._reception.finish().remark
-            if self._tally.own not in (self._command.fields.get(upper_layer.MOVE_ORIGINATOR), ""):
-                self._tally.studies.add(uids["StudyInstanceUID"])
+        reception = self._open()
+        if not self._uids:
+            self._require_announced(reception)
+        # PS3.4 Table B.2-1 has no warning for it, and the object is safe: success, with words for who reads them
+        self._remark = reception.finish().remark
+        if self._tally.own not in (self._command.fields.get(upper_layer.MOVE_ORIGINATOR), ""):
+            self._tally.studies.add(self._uids["StudyInstanceUID"])
 
-    def _require_announced(self, uids: Mapping[str, str]) -> None:
-        """PS3.4 B.2.2; only for what comes over DIMSE: in files the two often differ, and the data set counts."""
-        for keyword, announced in (("SOPClassUID", self._sop_class), ("SOPInstanceUID", self._sop_instance)):
-            if uids[keyword] != announced:
-                raise Unusable(f"{keyword} of the data set is not the one announced.", element=keyword)
+    def _announced(self) -> dict[str, str]:
+        return {"SOPClassUID": self._sop_class, "SOPInstanceUID": self._sop_instance}
 
-    def _guarded(self, act: Callable[[], None]) -> None:
+    def _require_announced(self, reception: Reception) -> None:
+        self._uids = reception.uids()
+        require_uids(self._uids, self._announced())
+
+    def _guarded(self, act: Callable[P, None], *what: P.args, **how: P.kwargs) -> None:
         """Never raises, since the peer waits for an answer."""
         try:
-            act()
+            act(*what, **how)
         except GatewayError as error:
             self._fail(failure_status(error), str(error))
             self._tell(failure_status(error), str(error))
@@ -168,14 +170,40 @@ class StoreRequest:
                                        address=self._tally.sender.address, status=f"0x{status:04X}", reason=reason)
 
     def _response(self, status: int, comment: str) -> bytes:
-        fields: dict[int, int | str] = {
-            upper_layer.AFFECTED_SOP_CLASS: self._sop_class, upper_layer.COMMAND_FIELD: upper_layer.C_STORE_RSP,
-            upper_layer.RESPONDED_TO: self._command.fields.get(upper_layer.MESSAGE_ID, 0),
-            upper_layer.DATA_SET_TYPE: upper_layer.NO_DATA_SET, upper_layer.STATUS: status,
-            upper_layer.AFFECTED_SOP_INSTANCE: self._sop_instance}
+        request = self._command.fields.get(upper_layer.MESSAGE_ID, 0)
+        if status == SUCCESS and not comment and isinstance(request, int):
+            return _success(self._sop_class, len(self._sop_instance)).filled(request, self._sop_instance)
+        fields = _fields(self._sop_class, self._sop_instance, request, status)
         if comment:
             fields[upper_layer.ERROR_COMMENT] = comment[:64].encode("ascii", "replace").decode()
         return upper_layer.encode_command(fields)
+
+
+def _fields(sop_class: str, sop_instance: str, request: int | str, status: int) -> dict[int, int | str]:
+    return {upper_layer.AFFECTED_SOP_CLASS: sop_class, upper_layer.COMMAND_FIELD: upper_layer.C_STORE_RSP,
+            upper_layer.RESPONDED_TO: request, upper_layer.DATA_SET_TYPE: upper_layer.NO_DATA_SET,
+            upper_layer.STATUS: status, upper_layer.AFFECTED_SOP_INSTANCE: sop_instance}
+
+
+class _Form(NamedTuple):
+    """A response that says success, around what differs."""
+
+    before: bytes
+    between: bytes
+    after: bytes
+
+    def filled(self, request: int, sop_instance: str) -> bytes:
+        return b"".join((self.before, request.to_bytes(2, "little"), self.between, sop_instance.encode(), self.after))
+
+
+@lru_cache(maxsize=256)
+def _success(sop_class: str, instance_length: int) -> _Form:
+    """For instances of so many characters."""
+    number, instance = 0xFDFE, "~" * instance_length
+    encoded = upper_layer.encode_command(_fields(sop_class, instance, number, SUCCESS))
+    before, rest = encoded.split(number.to_bytes(2, "little"))
+    between, after = rest.split(instance.encode())
+    return _Form(before, between, after)
 
 
 def _nothing() -> None:
