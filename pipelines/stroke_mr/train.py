@@ -14,7 +14,7 @@ from pipelines.stroke_mr.train_synthetic import Lesions
 from pipelines.validation.progress import Progress, silent
 
 
-def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 24, device: str = "cpu", resume: bool = False,
+def train(data: Path, out: Path, *, seed: int = 0, epochs: int = 48, device: str = "cpu", resume: bool = False,
           folds: tuple[int, ...] = (), progress: Progress = silent) -> dict[str, Any]:
     """Three networks, each on two thirds of the patients of `data` (.npz, see `slices`), served as their mean; then
     the DWI model on synthetic slices (`train_dwi`).

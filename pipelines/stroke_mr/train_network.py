@@ -24,7 +24,7 @@ from pipelines.stroke_mr.slices import framed
 from pipelines.stroke_mr.train_augment import augmented
 from pipelines.validation.progress import Progress, silent
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 BATCH = 12
 CLEAR = 20
 """Lesion pixels with which a slice surely shows one; slices between none and this teach no verdict."""
