@@ -48,7 +48,7 @@ def select(study: Study) -> Selection:
     found = [_judge(series) for series in study.series]
     candidates = [item for item in found if isinstance(item, _Candidate)]
     if not any(c.contrast is not Contrast.ADC for c in candidates):
-        return _nothing(study, [item for item in found if isinstance(item, str)])
+        return _nothing(study, ["wrong-contrast" if isinstance(item, _Candidate) else item for item in found])
     flair = sorted((c for c in candidates if c.contrast is Contrast.FLAIR), key=_rank)[:1]
     others = [c for c in candidates if c.contrast is not Contrast.FLAIR]
     chosen = [*flair, *others]

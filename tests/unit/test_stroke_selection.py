@@ -65,6 +65,7 @@ def test_flair_diffusion_and_adc_are_taken_and_nothing_else(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("series", "slices", "change", "code"), [
     ([T1, {**T2, "SeriesDescription": "FLAIR"}], 12, None, "wrong-contrast"),
+    ([{**EPI, "ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]}], 12, None, "wrong-contrast"),
     ([FLAIR], 4, None, "too-few-slices"),
     ([{**FLAIR, "BodyPartExamined": "KNEE"}], 12, None, "wrong-body-part"),
     ([{**FLAIR, "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}], 12, None, "localizer-only"),
