@@ -52,6 +52,8 @@ class Record:
     offset: int
     length: int
     number: int
+    held: bool = True
+    """Whether its segment stays open for it: until it is durable, or void."""
 
 
 class Journal:
@@ -163,15 +165,20 @@ class Journal:
                     self._files.sync_file(segment.descriptor)
                     segment.synced = written
         finally:
-            with self._writing:
-                self._close(segment)
+            self._let_go(record)
+
+    def _let_go(self, record: Record) -> None:
+        with self._writing:
+            if record.held:
+                record.held = False
+                self._close(record.segment)
 
     def _close(self, segment: Segment) -> None:
         """Somebody has done with it: the current one stays open."""
         segment.users -= 1
         if not segment.users and segment is not self._current and segment.descriptor >= 0:
-            self._files.close(segment.descriptor)
-            segment.descriptor = -1
+            descriptor, segment.descriptor = segment.descriptor, -1
+            self._files.close(descriptor)
 
     @staticmethod
     def read(of: Record | Room) -> bytes:
@@ -192,6 +199,7 @@ class Journal:
         """The file will not be there, or is durable already: nothing is to be restored."""
         with contextlib.suppress(OSError):
             void(self._files, record.segment.path, record.offset)
+        self._let_go(record)
         self.done(record)
 
     def settle(self) -> None:

@@ -265,6 +265,8 @@ def test_no_more_of_the_journal_is_open_than_the_segment_that_is_written(tmp_pat
         coming = store.take(HEADER, [bytes(SLICE)], "1.2", f"1.2.{number}")
         coming.finish("1.2", f"1.2.{number}")
         coming.abort()
+    for number in range(3):
+        store.take(HEADER, [bytes(SLICE)], "1.2", f"1.3.{number}").abort()  # never synced
     segments = sorted((tmp_path / "objects" / "journal").glob("*/*.seg"))
     assert len(segments) == 3
     assert sum(map(is_open, segments)) == 1

@@ -270,3 +270,21 @@ def test_a_value_that_only_seems_to_end_with_its_fragment_is_not_familiar() -> N
     last = struct.pack(">BxIIBB", 4, 10, 6, 1, 2) + b"wxyz"
     pieces = [head + data + last] * 3
     assert whole(PduReader(), pieces) == whole(Slow(), pieces)
+
+
+def test_a_request_without_a_data_set_has_none_however_often_it_comes() -> None:
+    stream, _ = encoded([("store", 1, b"xx")], 0, 1)
+    end = stream.index(b"\x04\0", 1)
+    at = stream.index(b"\x00\x00\x00\x08\x02\x00\x00\x00") + 8
+    alone = stream[:at] + b"\x01\x01" + stream[at + 2:end]
+    assert whole(PduReader(), [alone] * 4) == whole(Slow(), [alone] * 4)
+
+
+def test_a_message_id_of_four_bytes_is_no_message() -> None:
+    stream, _ = encoded([("echo", 1, b"")], 0, 1)
+    at = stream.index(b"\x10\x01\x02\x00\x00\x00")
+    longer = bytearray(stream[:at + 2] + b"\4\0\0\0" + b"\1\0\1\0" + stream[at + 8:])
+    longer[2:6], longer[6:10] = (len(longer) - 6).to_bytes(4, "big"), (len(longer) - 10).to_bytes(4, "big")
+    reader = PduReader()
+    assert reader.feed(memoryview(bytes(longer))) == []
+    assert "message ID" in str(reader.broken)

@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import re
+import struct
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from adapters.dicom.content import elements, part10
 from adapters.dicom.content.tags import TagStream, identity, read_tags, require_announced, tag_streamer
@@ -263,6 +264,50 @@ def test_one_comparison_knows_a_slice_like_the_last(syntax: UID) -> None:
         stream.feed_whole([content])
         assert (stream._whole is not None) is known
         assert stream.uids()["SOPInstanceUID"] == uid
+
+
+@pytest.mark.parametrize("vr", ["IS", "DS", "US", "UL", "AT", "LO"])
+def test_a_uid_written_as_something_else_says_the_same_before_and_after_the_answer(vr: str) -> None:
+    header, content = part10.split(part10_bytes(slice_dataset()))
+    at = content.index(b"\x08\x00\x18\x00UI")
+    length = int.from_bytes(content[at + 6:at + 8], "little")
+    changed = content[:at + 4] + vr.encode() + b"\4\0" + b"1234" + content[at + 8 + length:]
+    streamer = tag_streamer()
+    for _ in range(3):
+        stream = streamer(header)
+        stream.feed_whole([changed])
+        try:
+            told = stream.uids()["SOPInstanceUID"]
+        except Unusable:
+            continue
+        assert stream.tags()["SOPInstanceUID"] == told
+
+
+def test_what_is_declared_deflated_and_is_not_is_refused_whatever_came_before() -> None:
+    streamer = tag_streamer()
+    plain = slice_dataset()
+    header, deflated = part10.split(part10_bytes(plain, DeflatedExplicitVRLittleEndian))
+    for _ in range(3):
+        stream = streamer(header)
+        stream.feed_whole([deflated])
+        stream.uids()
+    stream = streamer(header)
+    with pytest.raises(Unreadable, match="inflated"):
+        stream.feed_whole([part10.split(part10_bytes(plain))[1]])
+
+
+@pytest.mark.parametrize(("keyword", "vr", "value"), [
+    (0x00200013, b"IS", b"9" * 400), (0x00080005, b"CS", b"I\0O_IR 100 ")])
+def test_no_value_makes_tags_fail_after_the_answer(keyword: int, vr: bytes, value: bytes) -> None:
+    header, content = part10.split(part10_bytes(slice_dataset()))
+    tag = struct.pack("<HH", keyword >> 16, keyword & 0xFFFF)
+    at = content.index(tag + vr)
+    length = int.from_bytes(content[at + 6:at + 8], "little")
+    changed = content[:at + 6] + len(value).to_bytes(2, "little") + value + content[at + 8 + length:]
+    stream = tag_streamer()(header)
+    stream.feed_whole([changed])
+    stream.uids()
+    assert stream.tags()["SOPInstanceUID"]
 
 
 @pytest.mark.parametrize("broken", [b"\xff" * 8, b"", b"\x08\x00\x18\x00UI\x06\x00"])

@@ -105,7 +105,7 @@ class Familiar:
         pieces = [event for event in data if isinstance(event, Data)]
         if not isinstance(command, Command) or len(pieces) < len(data):
             return
-        if command.fields.get(upper_layer.COMMAND_FIELD) != upper_layer.C_STORE_RQ:
+        if command.fields.get(upper_layer.COMMAND_FIELD) != upper_layer.C_STORE_RQ or not command.has_dataset:
             return
         try:
             shape = _Shape(received, command, pieces)

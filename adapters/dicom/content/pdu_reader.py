@@ -10,10 +10,12 @@ import struct
 
 from adapters.dicom.content.familiar import Familiar
 from adapters.dicom.content.pdu_events import Command, Data, Event, OtherPdu
-from adapters.dicom.content.upper_layer import ABORT, ASSOCIATE_RQ, P_DATA, Malformed, decode_command
+from adapters.dicom.content.upper_layer import ABORT, ASSOCIATE_RQ, MESSAGE_ID, P_DATA, Malformed, decode_command
 
 LONGEST_COMMAND = 64 * 1024
 """Bytes of a command set; the standard's longest have some hundreds."""
+LONGEST_MESSAGE_ID = 0xFFFF
+"""PS3.7 E.1: US."""
 LONGEST_OTHER = 1024 * 1024
 """Bytes of a PDU other than P-DATA-TF, such as an A-ASSOCIATE-RQ at the wrong time."""
 _IS_COMMAND, _IS_LAST = 1, 2
@@ -155,6 +157,8 @@ class PduReader:
             command = Command(self._context, decode_command(encoded), encoded)
         except Malformed as error:
             raise ProtocolError(str(error)) from error
+        if int(command.fields.get(MESSAGE_ID, 0)) > LONGEST_MESSAGE_ID:
+            raise ProtocolError("a message ID is longer than two bytes")
         if command.has_dataset:
             self._dataset_of = self._context
         return command

@@ -40,6 +40,7 @@ _INFLATED_AT_ONCE = 256 * 1024
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _UIDS = _IDENTITY | {0x0020000E: "SeriesInstanceUID"}
+_UID_VRS = frozenset({"", "UI"})
 _SPECIFIC_CHARACTER_SET = 0x00080005
 
 
@@ -84,8 +85,10 @@ class TagStream:
 
     def feed_whole(self, pieces: Sequence[Data]) -> None:
         """See `gateway.ports.TagStream.feed_whole`."""
-        encoding = _encoding(self._meta.transfer_syntax_uid)
-        if self._layouts and pieces and not encoding.big_endian and elements.sniffed(pieces[0], encoding) == encoding:
+        syntax = self._meta.transfer_syntax_uid
+        encoding = _encoding(syntax)
+        if (self._layouts and pieces and syntax not in (DEFLATED_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN)
+                and elements.sniffed(pieces[0], encoding) == encoding):
             recognised = self._layouts.known(self._kind(), pieces[0])
             if recognised and recognised.is_plain and recognised.layout.is_all(pieces[0], sum(map(len, pieces))):
                 self._whole = recognised
@@ -102,7 +105,8 @@ class TagStream:
         for tag, keyword in _UIDS.items():
             value = found.get(tag) or (recognised.get(tag) if recognised else None)
             if value is not None:
-                uids[keyword] = _plain_uid(value[1]) or _required_uid(keyword, tag, *value)
+                plain = _plain_uid(value[1]) if value[0] in _UID_VRS else ""  # what is written as another is read so
+                uids[keyword] = plain or _required_uid(keyword, tag, *value)
         if len(uids) < len(_UIDS):
             _require(uids)
         return uids

@@ -20,8 +20,11 @@ _RESETS = {0x09, 0x0A, 0x0C, 0x0D, 0x3D, 0x5E}
 
 def charset(value: bytes) -> tuple[str, ...]:
     """Python codecs for a Specific Character Set (0008,0005), the default one where it is empty or unknown."""
-    terms = [term.strip() for term in value.decode("ascii", "replace").strip("\0 ").split("\\")]
-    return tuple(convert_encodings(terms)) if any(terms) else DEFAULT_CHARSET
+    terms = [term.strip() for term in value.decode("ascii", "replace").replace("\0", "").strip().split("\\")]
+    try:
+        return tuple(convert_encodings(terms)) if any(terms) else DEFAULT_CHARSET
+    except (LookupError, ValueError):
+        return DEFAULT_CHARSET
 
 
 def decode(vr: str, value: bytes, big_endian: bool, encodings: Sequence[str]) -> list[Scalar]:
@@ -62,9 +65,9 @@ def _numbers(value: bytes, number: Callable[[str], float]) -> list[Scalar]:
     texts = value.decode("ascii", "replace").replace("\0", "").split("\\")
     try:
         found = [number(text) for text in texts]
+        return list(found) if all(map(math.isfinite, found)) else []
     except (ValueError, OverflowError):
         return []
-    return list(found) if all(map(math.isfinite, found)) else []
 
 
 def _integer(text: str) -> int:

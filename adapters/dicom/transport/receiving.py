@@ -82,7 +82,11 @@ class Receiver(Conversation):
             return None
         store, self._store, self._is_whole = self._store, None, False
         if store is not None:
-            self._respond(store)
+            try:
+                self._respond(store)
+            except Exception:
+                store.abort()
+                raise
         return store
 
     def is_quiet(self) -> bool:

@@ -99,9 +99,18 @@ class StoreRequest:
 
     def abort(self) -> None:
         """See `Store.abort`."""
-        if self._reception is not None:
-            self._reception.abort()
-            self._reception = None
+        try:
+            if self._reception is not None:
+                self._reception.abort()
+        except GatewayError:
+            raise
+        except Exception:
+            self._end()
+            raise
+        self._end()
+
+    def _end(self) -> None:
+        self._reception = None
         ended, self._ended = self._ended, _nothing
         ended()
 
