@@ -174,9 +174,9 @@ class Journal:
                 self._close(record.segment)
 
     def _close(self, segment: Segment) -> None:
-        """Somebody has done with it: the current one stays open."""
+        """Somebody has done with it. Nothing stays open that nobody uses: the file system can be remounted."""
         segment.users -= 1
-        if not segment.users and segment is not self._current and segment.descriptor >= 0:
+        if not segment.users:
             descriptor, segment.descriptor = segment.descriptor, -1
             self._files.close(descriptor)
 
@@ -231,12 +231,7 @@ class Journal:
             self._worker.join()
         if self._segments.claim is not None:
             self.settle()
-        with self._writing:
-            last, self._current = self._current, None
-            if last is not None:
-                last.users += 1
-                self._close(last)
-        self._segments.close(empty=not self._sealed and (last is None or not last.end))
+        self._segments.close(empty=not self._sealed and (self._current is None or not self._current.end))
 
     # ------------------------------------------------------------ segments
 
@@ -264,10 +259,8 @@ class Journal:
 
     def _seal(self) -> None:
         if self._current is not None and self._current.end:
-            sealed, self._current = self._current, None
-            self._sealed.append(sealed)
-            sealed.users += 1
-            self._close(sealed)
+            self._sealed.append(self._current)
+            self._current = None
 
     def _empty(self, segment: Segment) -> None:
         descriptor = self._files.open(segment.path)
