@@ -21,9 +21,11 @@ from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_ACTION
 
 from adapters.dicom.content import commitment as content
+from adapters.dicom.content.upper_layer import C_STORE_RSP, RELEASE_RP
 from adapters.dicom.transport.scu import send_files
 from gateway.commitment import Reference, Report, Request
 from tests.dicom_objects import SERIES, part10_bytes, slice_dataset
+from tests.peers.crossing import N_ACTION_RSP, crossing
 from tests.peers.dcmtk import free_port
 from tests.peers.receiving_half import ReceivingHalf, receiving_half
 
@@ -132,16 +134,21 @@ def test_what_is_here_is_committed_to_on_the_same_association(tmp_path: Path) ->
         assert gateway.asked == [("1.2.3", "CT1", [ct(1).sop_instance_uid, ct(2).sop_instance_uid])]
 
 
-def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path) -> None:
-    with modality(listening=False) as peer, receiving_half(tmp_path) as gateway, peer.calling(gateway) as association:
-        assert association.send_c_store(whole(1)).Status == 0
-        assert ask(association, ct(1)) == 0
-        statuses = [association.send_c_store(whole(number)).Status for number in range(2, 80)]
-        report = peer.reports.get(timeout=60)
-        statuses += [association.send_c_store(whole(number)).Status for number in range(80, 90)]
-        assert set(statuses) == {0}
-        assert report.committed == (ct(1),)
-        assert association.is_established
+@pytest.mark.parametrize("ahead", [0, 8])
+def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path, ahead: int) -> None:
+    """`ahead`: how many requests of the peer's are not answered yet when it sends the next."""
+    with receiving_half(tmp_path) as gateway, crossing(gateway.server.port) as peer:
+        peer.send(part10_bytes(slice_dataset(1)))
+        peer.ask(ct(1))
+        sent = 1
+        while not peer.reports or sent < 90:
+            sent += 1
+            peer.send(part10_bytes(slice_dataset(sent)))
+            peer.hear(sent + 1 - ahead)
+        peer.hear(sent + 1)
+        assert peer.answered == {(C_STORE_RSP, 0): sent, (N_ACTION_RSP, 0): 1}
+        assert [report.committed for report in peer.reports] == [(ct(1),)]
+        assert peer.release() == RELEASE_RP
 
 
 def whole(number: int) -> Dataset:

@@ -218,7 +218,7 @@ class _OpenAssociation:
         message.primitive_to_message(_primitive(report, number, context.transfer_syntax[0]))
         message.context_id = context.context_id
         longest = association.requestor.maximum_length
-        association.dul.to_provider_queue.put_all(list(message.encode_msg(context.context_id, longest)))
+        association.say(list(message.encode_msg(context.context_id, longest)))
 
     def _on_sent(self, event: Any) -> None:
         if isinstance(event.message, N_ACTION_RSP):

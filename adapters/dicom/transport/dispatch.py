@@ -13,6 +13,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -49,6 +50,12 @@ class Channel(Protocol):
     """Of its socket, for this thread alone."""
     over: bool
     """Whether it has left, or is about to: its descriptor may be anybody's by now."""
+    dispatched: bool
+    """Whether it has joined, or is about to."""
+
+    def recalled(self) -> None:
+        """It has been made to leave by `Dispatcher.recall`."""
+        ...
 
     def take(self, received: memoryview) -> bool:
         """Act on what has come, nothing where the connection has ended; False: what follows is not for here."""
@@ -116,6 +123,10 @@ class Dispatcher:
             self._leaving.append((channel, left))
 
         return not self._order(leave) or left.wait(_LEAVING_SECONDS)
+
+    def recall(self, channel: Channel) -> None:
+        """Have it leave as soon as what is whole is answered: its own thread has something to write to its socket."""
+        self._order(partial(self._recall, channel))
 
     def is_whole(self, channel: Channel) -> None:
         """By a channel in `take`: it has something to answer."""
@@ -227,6 +238,14 @@ class Dispatcher:
             return
         self._channels[channel.descriptor] = channel
         self._poll.register(channel.descriptor, select.EPOLLIN)
+
+    def _recall(self, channel: Channel) -> None:
+        if self._channels.get(channel.descriptor) is channel:
+            self.answer()
+            self._unwatch(channel)
+            channel.recalled()
+        elif channel.dispatched and not channel.over:
+            self.recall(channel)  # it joins at this moment
 
     def _unwatch(self, channel: Channel) -> None:
         if self._channels.get(channel.descriptor) is channel:

@@ -126,6 +126,7 @@ def without_polling(association: Any) -> Wakeup:
 
     checkpoint = Checkpoint(has_news, wakeup.wake)
     association._reactor_checkpoint = checkpoint
+    upper_layer._run_loop_delay = 0  # between two rounds: each waits for an event by itself
     association.dimse.msg_queue = TellingQueue(checkpoint.tell)
     upper_layer.to_user_queue = TellingQueue(checkpoint.tell)
     upper_layer.to_provider_queue = TellingQueue(wakeup.wake)

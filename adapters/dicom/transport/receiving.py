@@ -7,6 +7,7 @@ every other message, which is handed to the library; that also keeps association
 
 from __future__ import annotations
 
+import collections
 import mmap
 import os
 import time
@@ -42,19 +43,29 @@ class Receiver(Conversation):
         self._reader = PduReader()
         self._buffer = memoryview(b"")
         self._heard, self._heard_at = 0, 0.0
-        self._dispatched = False
+        self.dispatched = False
         """Whether the dispatcher's thread reads."""
         self._lent: list[Event] = []
         """What the other thread could not act on, with all that had come behind it."""
+        self._to_say: collections.deque[Sequence[Any]] = collections.deque()
         self.over = False
         self._dul._is_transport_event = self._transport_event
+        association.say = self.say
+        """For services, which know the association alone."""
         wakeup.watch(self._dul.socket.socket.fileno())
 
     def open(self) -> None:
         """The association is established: from now on objects are taken in."""
-        self._dispatched = True  # first: the upper layer's thread reads where nobody else does, once time is kept
+        self.dispatched = True  # first: the upper layer's thread reads where nobody else does, once time is kept
         self._heard_at = time.monotonic()
         self._dispatch()
+
+    def say(self, message: Sequence[Any]) -> None:
+        """Send a message that nobody has asked for: primitives of the library, which leave together, and not amid those
+        of another message. From any thread."""
+        self._to_say.append(message)  # before it is looked who reads: see `_dispatch`
+        self._dispatcher.recall(self)
+        self._wakeup.wake()
 
     def close(self) -> None:
         """The association is over: drop what is half received; what was answered has its file when this returns."""
@@ -72,9 +83,14 @@ class Receiver(Conversation):
         """See `Channel.take`."""
         if self._take(received) and not self._lent:
             return True
-        self._dispatched = False
+        self.dispatched = False
         self._wakeup.wake()
         return False
+
+    def recalled(self) -> None:
+        """See `Channel.recalled`."""
+        self.dispatched = False
+        self._wakeup.wake()
 
     def answer(self) -> Answered | None:
         """See `Channel.answer`."""
@@ -93,13 +109,16 @@ class Receiver(Conversation):
         """See `Channel.is_quiet`."""
         quiet = self._quiet_too_long()
         if quiet:
-            self._dispatched = False
+            self.dispatched = False
             self._wakeup.wake()
         return quiet
 
     def _dispatch(self) -> None:
-        self._dispatched = True
-        self._dispatcher.join(self)
+        self.dispatched = True
+        if self._to_say:
+            self.dispatched = False
+        else:
+            self._dispatcher.join(self)
 
     def _lend(self, events: Sequence[Event]) -> None:
         """To the thread of the upper layer."""
@@ -115,7 +134,7 @@ class Receiver(Conversation):
             time.sleep(_BREATH_SECONDS)
             return bool(self._library_reads())
         if state == _ESTABLISHED:
-            if not self._dispatched and self._heard_at:
+            if not self.dispatched and self._heard_at:
                 return self._receive(connection)
             self._wakeup.wait_woken(LOOK_SECONDS)
             return False
@@ -146,8 +165,8 @@ class Receiver(Conversation):
 
     def _receive(self, connection: Any) -> bool:
         """Read until something else has to be done by the library's loop, or the dispatcher may go on."""
-        buffer, descriptor, dul = self._room(), connection.fileno(), self._dul
-        while not dul._kill_thread and dul.to_provider_queue.empty() and dul.event_queue.empty():
+        buffer, descriptor = self._room(), connection.fileno()
+        while self._may_read():
             if self._lent:
                 if self._must_wait(self._lent[0]):
                     self._wakeup.wait_woken(LOOK_SECONDS)
@@ -169,6 +188,12 @@ class Receiver(Conversation):
                 if not self._take(buffer[:count]):
                     return True
         return False
+
+    def _may_read(self) -> bool:
+        dul = self._dul
+        if self._to_say and self._library_rests():
+            dul.to_provider_queue.put_all(self._to_say.popleft())
+        return bool(not dul._kill_thread and dul.to_provider_queue.empty() and dul.event_queue.empty())
 
     def _must_wait(self, event: Event) -> bool:
         """An object is not answered before an earlier message is, which the library serves in a thread of its own."""
@@ -243,13 +268,13 @@ class Receiver(Conversation):
 
     def _belongs_elsewhere(self, event: Event) -> bool:
         if isinstance(event, Data):
-            return self._dispatched and self._size + len(event.piece) > LONGEST_DISPATCHED
+            return self.dispatched and self._size + len(event.piece) > LONGEST_DISPATCHED
         if isinstance(event, Command):
-            return self._must_wait(event) if not self._dispatched else not is_store(event)
+            return self._must_wait(event) if not self.dispatched else not is_store(event)
         return False
 
     def _whole(self, store: Store) -> None:
-        if self._dispatched:
+        if self.dispatched:
             self._stage(store)
             self._is_whole = True
             self._dispatcher.is_whole(self)
