@@ -9,6 +9,7 @@ process has died is restored at the next start.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import threading
@@ -160,12 +161,21 @@ class Journal:
         segment = record.segment
         try:
             with segment.syncing:
+                if record.number in segment.lost:
+                    raise OSError(errno.EIO, "a sync that it shared has failed")
                 if segment.synced < record.number:
-                    written = segment.written
-                    self._files.sync_file(segment.descriptor)
-                    segment.synced = written
+                    self._sync(segment)
         finally:
             self._let_go(record)
+
+    def _sync(self, segment: Segment) -> None:
+        first, written = segment.synced + 1, segment.written
+        try:
+            self._files.sync_file(segment.descriptor)
+        except OSError:
+            segment.lost = range(min(first, segment.lost.start or first), written + 1)
+            raise
+        segment.synced = written
 
     def _let_go(self, record: Record) -> None:
         with self._writing:
@@ -272,6 +282,7 @@ class Journal:
         with self._writing:
             self._sealed.remove(segment)
             segment.end = segment.written = segment.synced = 0
+            segment.lost = range(0)
             self._free.append(segment)
 
     def _settle_now_and_then(self) -> None:

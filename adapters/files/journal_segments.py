@@ -26,6 +26,8 @@ class Segment:
     end: int = 0
     written: int = 0
     synced: int = 0
+    lost: range = range(0)
+    """Records of which a sync has failed. Linux tells that once, and takes what it could not write as written."""
     pending: int = 0
     """Records whose files are not written yet, and rooms."""
     users: int = 0

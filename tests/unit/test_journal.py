@@ -17,7 +17,7 @@ from adapters.files import filing, journal, journal_records, journal_segments
 from adapters.files.durable import FileLayer
 from adapters.files.incoming import IncomingFile
 from adapters.files.store import FileObjectStore
-from gateway.errors import StorageFull
+from gateway.errors import StorageFull, Transient
 from gateway.ports import Outcome, Stored
 
 HEADER = part10.build(part10.FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1", "CT"))
@@ -276,3 +276,31 @@ def test_no_segment_stays_open_that_nobody_uses(tmp_path: Path, monkeypatch: pyt
     assert not any(map(is_open, segments))
     store.close()
     assert not list((tmp_path / "objects" / "journal").glob("*"))
+
+
+def test_all_who_shared_a_failed_sync_are_told(tmp_path: Path) -> None:
+    """Linux tells once that it could not write, and succeeds when it is asked again."""
+
+    class FailsOnce(FileLayer):
+        failures = 0
+
+        def sync_file(self, descriptor: int) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EIO, "injected")
+            super().sync_file(descriptor)
+
+    layer = FailsOnce()
+    store = FileObjectStore(tmp_path / "objects", 0, layer)
+    before, *shared = [begun(store, bytes(100)) for _ in range(4)]
+    before.stage("1.2", "1.2.1")
+    before.finish("1.2", "1.2.1")
+    for number, incoming in enumerate(shared, 2):
+        incoming.stage("1.2", f"1.2.{number}")
+    layer.failures = 1
+    for number, incoming in enumerate(shared, 2):
+        with pytest.raises(Transient):
+            incoming.finish("1.2", f"1.2.{number}")
+    incoming, stored = answered(store, "1.2.9", b"later")
+    assert incoming.file(stored).outcome is Outcome.STORED
+    store.close()
