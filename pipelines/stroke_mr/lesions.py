@@ -15,12 +15,15 @@ from gateway.result import ModelRelease
 from pipelines.stroke_mr.atlas import atlas
 from pipelines.stroke_mr.brain import Mask
 from pipelines.stroke_mr.intensity import standardised
-from pipelines.stroke_mr.labels import SIZE
+from pipelines.stroke_mr.labels import FLAIR, SIZE
 from pipelines.stroke_mr.slices import framed
 from pipelines.stroke_mr.space import Fit, from_standard, to_standard
 
 _LEAST_AREA = 1200
 """mm² of brain on a slice that is shown to the network."""
+_LEAST_SHARE = {FLAIR: 3 / 8}
+"""Of the largest slice's brain: smaller ones, at the vertex and at the base, are not shown. The network of FLAIR knows
+real slices of one level only, and takes healthy brains drawn at these ends for lesions."""
 _BATCH = 16
 _LEAST_SPOT = 3
 """Pixels of a connected spot on a slice that counts."""
@@ -69,7 +72,9 @@ def thresholds_of(release: ModelRelease) -> tuple[float, float]:
 def look(series: Series, model: str, release: ModelRelease) -> Steps[Seen | None]:
     """None where the model gives what is no number."""
     threshold, pixel = thresholds_of(release)
-    shown = [index for index in range(len(series.brain)) if _area(series, index) >= _LEAST_AREA]
+    areas = [_area(series, index) for index in range(len(series.brain))]
+    least = max(_LEAST_AREA, _LEAST_SHARE.get(model, 0) * max(areas, default=0))
+    shown = [index for index, area in enumerate(areas) if area >= least]
     lesion = np.zeros(series.brain.shape, np.float32)
     probability = np.zeros(len(series.brain), np.float32)
     for start in range(0, len(shown), _BATCH):

@@ -41,7 +41,7 @@ class StrokeMr:
     """Reader of head MR for acute ischaemic stroke: FLAIR and diffusion, each by its own network."""
 
     name = "stroke_mr"
-    version = "1.2.0"
+    version = "1.3.0"
     title = "Head MR: acute ischaemic lesion, volume, arterial territory"
     models: tuple[str, ...] = (FLAIR, DWI)
     procedure = ("24590-2", "LN", "MR Brain")

@@ -60,12 +60,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Of a series: pixels, mm, and how the head lies in it (turned by degrees, its size as a share of the atlas's)."""
+    """Of a series: pixels, mm, and how the head lies in it (turned by degrees, its size as a share of the atlas's;
+    `start`: mm of the atlas from its lowest slice to the series' first)."""
 
     size: int
     pixel: float
     turn: float = 4.0
     scale: tuple[float, float, float] = (0.94, 0.93, 0.95)
+    start: float = 2.0
 
 
 DIFFUSION_GRID = Grid(128, 1.8)
@@ -79,12 +81,13 @@ def samples() -> tuple[Sample, ...]:
 
 
 def study(name: str, title: str, seed: int, centre: tuple[float, float, float] | None,
-          radii: tuple[float, float, float]) -> Sample:
-    """`centre`, `radii`: of the lesion in atlas voxels (level, row, column); None: a head without."""
+          radii: tuple[float, float, float], start: float = 2.0) -> Sample:
+    """`centre`, `radii`: of the lesion in atlas voxels (level, row, column); None: a head without. `start`: of FLAIR's
+    slices, see `Grid`."""
     random = np.random.default_rng(seed)
     tissue = head(random)
     lesion = np.zeros(tissue.shape, np.bool_) if centre is None else infarcted(tissue, centre, radii, random)
-    fine = Grid(240, 0.95)
+    fine = Grid(240, 0.95, start=start)
     flair = acquired(tissue, "FLAIR", fine, random, FLAIR)
     mask = sampled((lesion * 1.0).astype(np.float32), fine) > 0.5
     millilitres = float(mask.sum()) * _BETWEEN * fine.pixel**2 / 1000
@@ -177,7 +180,7 @@ def sampled(volume: Floats, grid: Grid) -> Floats:
     smooth = ndimage.gaussian_filter(volume, (0.6, grid.pixel / 5, grid.pixel / 5))
     slices = []
     for number in range(_SLICES):
-        level = (number * _BETWEEN / grid.scale[0] + 2) / _STEP
+        level = (number * _BETWEEN / grid.scale[0] + grid.start) / _STEP
         low = min(int(level), len(smooth) - 2)
         plane: Any = smooth[low] * (low + 1 - level) + smooth[low + 1] * (level - low)
         slices.append(ndimage.affine_transform(plane, in_plane, offset=offset, output_shape=(grid.size, grid.size),
