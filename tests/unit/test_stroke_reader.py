@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from adapters.dicom.content.mr_volumes import load_mr
-from adapters.inference.embedded import EmbeddedInference
 from gateway.pipeline import Analysis, Array
 from gateway.reading import Fulfilment, read
 from gateway.result import ModelRelease, Verdict
 from gateway.study import Instance, Study
 from pipelines.stroke_mr.labels import LEAST_ML
 from pipelines.stroke_mr.reader import StrokeMr
-from pipelines.stroke_mr.synthetic import FLAIR, Grid, Sample, acquired, head
+from pipelines.stroke_mr.synthetic import FLAIR, Grid, acquired, head
 from tests.mr_studies import both, study_of, with_values
-from tests.reading import MODELS
 
 pytestmark = pytest.mark.slow
 READER = StrokeMr()
@@ -95,14 +93,6 @@ def test_a_healthy_head_is_normal_with_diffusion_and_undetermined_without(tmp_pa
     alone = analysed(study_of(sample.series[:1], tmp_path / "flair"), np.inf)
     assert alone.result.verdict is Verdict.UNDETERMINED
     assert codes(alone) == {"no-diffusion"}
-
-
-@pytest.mark.parametrize("sample", both(), ids=lambda sample: sample.name)
-def test_the_demonstration_is_read_as_it_says(sample: Sample, tmp_path: Path) -> None:
-    inference, loads = EmbeddedInference(MODELS, 60, 1), cast("Any", Loads())
-    of = study_of(sample.series, tmp_path)
-    result = read(READER, of, READER.select(of), Fulfilment(loads, inference), inference).result
-    assert result.verdict == sample.verdict, result.summary
 
 
 def test_a_spot_below_the_least_volume_is_no_finding(tmp_path: Path) -> None:
