@@ -161,7 +161,7 @@ class Journal:
         segment = record.segment
         try:
             with segment.syncing:
-                if record.number in segment.lost:
+                if record.offset < segment.lost_before and record.number > segment.lost_after:
                     raise OSError(errno.EIO, "a sync that it shared has failed")
                 if segment.synced < record.number:
                     self._sync(segment)
@@ -169,11 +169,13 @@ class Journal:
             self._let_go(record)
 
     def _sync(self, segment: Segment) -> None:
-        first, written = segment.synced + 1, segment.written
+        written = segment.written
         try:
             self._files.sync_file(segment.descriptor)
         except OSError:
-            segment.lost = range(min(first, segment.lost.start or first), written + 1)
+            with self._writing:  # also what was still coming, or came meanwhile
+                segment.lost_after = min(segment.synced, segment.lost_after) if segment.lost_before else segment.synced
+                segment.lost_before = segment.end
             raise
         segment.synced = written
 
@@ -282,7 +284,7 @@ class Journal:
         with self._writing:
             self._sealed.remove(segment)
             segment.end = segment.written = segment.synced = 0
-            segment.lost = range(0)
+            segment.lost_after = segment.lost_before = 0
             self._free.append(segment)
 
     def _settle_now_and_then(self) -> None:

@@ -26,8 +26,10 @@ class Segment:
     end: int = 0
     written: int = 0
     synced: int = 0
-    lost: range = range(0)
-    """Records of which a sync has failed. Linux tells that once, and takes what it could not write as written."""
+    lost_after: int = 0
+    lost_before: int = 0
+    """Once a sync has failed: records that lie before this and were not durable after that many. Linux tells a failure
+    once, and takes what it could not write as written, so no later sync makes them durable."""
     pending: int = 0
     """Records whose files are not written yet, and rooms."""
     users: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_context, evt
 from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_ACTION
+from pynetdicom.dul import DULServiceProvider
 
 from adapters.dicom.content import commitment as content
 from adapters.dicom.content.upper_layer import C_STORE_RSP, RELEASE_RP
@@ -135,8 +137,17 @@ def test_what_is_here_is_committed_to_on_the_same_association(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("ahead", [0, 8])
-def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path, ahead: int) -> None:
-    """`ahead`: how many requests of the peer's are not answered yet when it sends the next."""
+def test_a_report_crosses_objects_that_are_still_sent(tmp_path: Path, ahead: int,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ahead`: how many requests of the peer's are not answered yet when it sends the next. The gateway is made slow
+    between two PDUs: many objects come meanwhile."""
+    send = DULServiceProvider._send
+
+    def slowly(self: DULServiceProvider, pdu: Any) -> None:
+        send(self, pdu)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(DULServiceProvider, "_send", slowly)
     with receiving_half(tmp_path) as gateway, crossing(gateway.server.port) as peer:
         peer.send(part10_bytes(slice_dataset(1)))
         peer.ask(ct(1))

@@ -292,6 +292,7 @@ def test_all_who_shared_a_failed_sync_are_told(tmp_path: Path) -> None:
 
     layer = FailsOnce()
     store = FileObjectStore(tmp_path / "objects", 0, layer)
+    coming = begun(store, bytes(SLICE))
     before, *shared = [begun(store, bytes(100)) for _ in range(4)]
     before.stage("1.2", "1.2.1")
     before.finish("1.2", "1.2.1")
@@ -301,6 +302,9 @@ def test_all_who_shared_a_failed_sync_are_told(tmp_path: Path) -> None:
     for number, incoming in enumerate(shared, 2):
         with pytest.raises(Transient):
             incoming.finish("1.2", f"1.2.{number}")
+    coming.stage("1.2", "1.2.8")
+    with pytest.raises(Transient):  # a part of it may have been among what was not written
+        coming.finish("1.2", "1.2.8")
     incoming, stored = answered(store, "1.2.9", b"later")
     assert incoming.file(stored).outcome is Outcome.STORED
     store.close()

@@ -195,10 +195,12 @@ class _OpenAssociation:
             return False
         number = next(self._numbers) & 0x7FFF
         answered, statuses = self._answers[number] = threading.Event(), []
+        message = self._encoded(report, number)
         try:
-            self._send(report, number)
+            self.association.say(message)
             self._over_within(timeout, answered)
         finally:
+            self.association.unsay(message)  # an association that serves something long has not begun with it
             del self._answers[number]
         return bool(statuses) and statuses[0] == SUCCESS
 
@@ -211,14 +213,14 @@ class _OpenAssociation:
                 return False
         return not self.open
 
-    def _send(self, report: Report, number: int) -> None:
+    def _encoded(self, report: Report, number: int) -> list[Any]:
         association = self.association
         context = next(cx for cx in association.accepted_contexts if cx.abstract_syntax == content.SOP_CLASS)
         message = N_EVENT_REPORT_RQ()
         message.primitive_to_message(_primitive(report, number, context.transfer_syntax[0]))
         message.context_id = context.context_id
         longest = association.requestor.maximum_length
-        association.say(list(message.encode_msg(context.context_id, longest)))
+        return list(message.encode_msg(context.context_id, longest))
 
     def _on_sent(self, event: Any) -> None:
         if isinstance(event.message, N_ACTION_RSP):

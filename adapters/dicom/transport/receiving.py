@@ -8,6 +8,7 @@ every other message, which is handed to the library; that also keeps association
 from __future__ import annotations
 
 import collections
+import contextlib
 import mmap
 import os
 import time
@@ -50,8 +51,7 @@ class Receiver(Conversation):
         self._to_say: collections.deque[Sequence[Any]] = collections.deque()
         self.over = False
         self._dul._is_transport_event = self._transport_event
-        association.say = self.say
-        """For services, which know the association alone."""
+        association.say, association.unsay = self.say, self.unsay  # for services, which know the association alone
         wakeup.watch(self._dul.socket.socket.fileno())
 
     def open(self) -> None:
@@ -66,6 +66,11 @@ class Receiver(Conversation):
         self._to_say.append(message)  # before it is looked who reads: see `_dispatch`
         self._dispatcher.recall(self)
         self._wakeup.wake()
+
+    def unsay(self, message: Sequence[Any]) -> None:
+        """Do not send it, where it has not begun to leave. From any thread."""
+        with contextlib.suppress(ValueError):
+            self._to_say.remove(message)
 
     def close(self) -> None:
         """The association is over: drop what is half received; what was answered has its file when this returns."""
@@ -191,8 +196,11 @@ class Receiver(Conversation):
 
     def _may_read(self) -> bool:
         dul = self._dul
-        if self._to_say and self._library_rests():
-            dul.to_provider_queue.put_all(self._to_say.popleft())
+        # Between two messages of the peer's: one that sends a whole object before it reads would wait for us, and we
+        # for it.
+        if self._to_say and self._reader.idle and self._library_rests():
+            with contextlib.suppress(IndexError):  # unsaid
+                dul.to_provider_queue.put_all(self._to_say.popleft())
         return bool(not dul._kill_thread and dul.to_provider_queue.empty() and dul.event_queue.empty())
 
     def _must_wait(self, event: Event) -> bool:
