@@ -98,17 +98,17 @@ def _draw_shape(canvas: Canvas, verdict: Verdict, x: float, y: float, side: floa
 
 
 def _draw_provenance(canvas: Canvas, reading: Reading, look: Look) -> None:
-    """Right side: title and time, pipeline, models with versions."""
+    """Right side: title, pipeline and time, models, each with its version."""
     made = reading.run.created_at.astimezone(ZoneInfo(reading.timezone))
     provenance = reading.result.provenance
     models = ", ".join(f"{m.name} {m.version}" for m in provenance.models) or phrase(reading.language, "none")
     small = Style(look.body, colour=FAINT)
     lines = (
         f"{phrase(reading.language, 'report')}, {phrase(reading.language, 'preliminary').lower()}",
-        f"{made:%Y-%m-%d %H:%M:%S %Z}",
-        f"{phrase(reading.language, 'model')}: {models} ({provenance.pipeline} {provenance.pipeline_version})",
+        f"{provenance.pipeline} {provenance.pipeline_version}, {made:%Y-%m-%d %H:%M:%S %Z}",
+        f"{phrase(reading.language, 'model')}: {models}",
     )
-    room = look.inner * 0.46
+    room = look.inner * 0.5
     for i, line in enumerate(lines):
         y = 0.35 * look.body + i * 1.15 * look.body
         shown = wrapped(line, small, room, 1)[0]
