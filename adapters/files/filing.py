@@ -13,8 +13,9 @@ from pathlib import Path
 from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.durable import FileLayer
-from adapters.files.journal import Journal, Record, Room
+from adapters.files.journal import Journal
 from adapters.files.journal_records import Entry, are_held, forget, recover
+from adapters.files.journal_segments import Record, Room
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
 from gateway.ports import Outcome, Piece

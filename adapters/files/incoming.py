@@ -10,8 +10,9 @@ from typing import Protocol
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
-from adapters.files.journal import Journal, Room
+from adapters.files.journal import Journal
 from adapters.files.journal_records import Check, Entry, value_of
+from adapters.files.journal_segments import Room
 from gateway.ports import Outcome, Piece, Stored
 
 _KEPT_IN_MEMORY = 128 * 1024

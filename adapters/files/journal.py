@@ -15,46 +15,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from adapters.files.durable import FileLayer, Piece
 from adapters.files.journal_records import BEFORE, Entry, head_of, padded, placeholder, records, void
-from adapters.files.journal_segments import SEGMENT, Segment, Segments
+from adapters.files.journal_segments import SEGMENT, Record, Room, Segment, Segments
 
 AHEAD = 4
 """Segments that are kept ready: filling one takes longer than an object may wait."""
 SETTLE_SECONDS = 1.0
 """How long a record waits until the file that it stands for is durable itself."""
 _STARTED = 128 * 1024
-
-
-@dataclass(slots=True)
-class Room:
-    """Reserved for an object that is coming; `Journal.complete` or `Journal.leave` ends it."""
-
-    segment: Segment
-    offset: int
-    span: int
-    number: int
-    size: int = 0
-    """Bytes of the object so far."""
-    started: int = 0
-    """Of which the disk has begun to write."""
-
-
-@dataclass(slots=True)
-class Record:
-    """One complete object; `Journal.done` or `Journal.void` ends it."""
-
-    segment: Segment
-    offset: int
-    length: int
-    number: int
-    held: bool = True
-    """Whether its segment stays open for it: until it is durable, or void."""
 
 
 class Journal:

@@ -1,4 +1,4 @@
-"""The files of a journal: each is filled once, and then written over and over."""
+"""The files of a journal, each filled once and then written over and over, and what lies in them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,32 @@ class Segment:
     """Rooms, and records that are not durable yet; while there are any, the segment is open."""
     descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
+class Room:
+    """Reserved for an object that is coming; `Journal.complete` or `Journal.leave` ends it."""
+
+    segment: Segment
+    offset: int
+    span: int
+    number: int
+    size: int = 0
+    """Bytes of the object so far."""
+    started: int = 0
+    """Of which the disk has begun to write."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One complete object; `Journal.done` or `Journal.void` ends it."""
+
+    segment: Segment
+    offset: int
+    length: int
+    number: int
+    held: bool = True
+    """Whether its segment stays open for it: until it is durable, or void."""
 
 
 class Segments:

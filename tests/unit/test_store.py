@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from adapters.dicom.content import part10
 from adapters.files import journal
 from adapters.files.durable import FileLayer
-from adapters.files.journal import Journal, Record
+from adapters.files.journal import Journal
 from adapters.files.journal_records import Check, Entry, records, value_of
+from adapters.files.journal_segments import Record
 from adapters.files.object_files import file_name
 from adapters.files.store import FileObjectStore
 from gateway.errors import Permanent, StorageFull, Transient
