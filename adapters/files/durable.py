@@ -16,6 +16,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 _SYNC_FILE_RANGE_WRITE = 2
 
+BLOCK = 4096
+"""Bytes that a file system takes and gives at once."""
 Piece = bytes | bytearray | memoryview
 _GATHERED = 1024
 """Pieces that the system writes in one call (IOV_MAX)."""
@@ -62,6 +64,22 @@ class FileLayer:
         while written < size:
             written += os.write(descriptor, memoryview(piece)[written:])
         return size
+
+    def write_past_cache(self, descriptor: int, piece: memoryview) -> int:
+        """All of `piece` (of bytes, whose memory begins at a block) from the beginning of the file on, its whole blocks
+        straight to the disk where the file system can: memory for what is not read at once costs more than writing it.
+        Returns how many."""
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+            written = os.pwrite(descriptor, piece[:len(piece) // BLOCK * BLOCK], 0)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            written = 0
+        finally:
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+        return written + self.write_at(descriptor, piece[written:], written)
 
     def write_at(self, descriptor: int, piece: Piece, offset: int) -> int:
         """All of `piece` (of bytes) at `offset`; returns how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import threading
 import time
@@ -24,6 +25,8 @@ LONGEST_JOURNALED = 768 * 1024
 """Bytes of an object that goes through the journal: a CT slice of 512 × 512 pixels does. What is larger has a file of
 its own at once, and gains little by it."""
 _BEHIND_SECONDS = 1.0
+_PAST_CACHE = 128 * 1024
+"""Bytes from which on a file is written past the system's memory."""
 Filed = tuple[str, Outcome, str]
 """Path, what became of it, SHA-256 of the data set (hex)."""
 
@@ -38,6 +41,8 @@ class Filings:
         """By the path that they are to get: in the journal, and not in a file yet."""
         self._behind_until = 0.0
         """Until when senders are told at once, because files could not be written."""
+        self._buffers: list[memoryview] = []
+        """For objects on their way from the journal to their files; their memory begins at a page."""
         self._root_text = str(root)
         self._root_length = len(self._root_text) + 1
         self.prepare, self.close = self.journal.prepare, self.journal.close
@@ -124,20 +129,22 @@ class Filings:
 
     def file(self, waiting: Waiting) -> Filed:
         """Raises OSError."""
+        buffer = self._buffers.pop() if self._buffers else memoryview(mmap.mmap(-1, LONGEST_JOURNALED))
         try:
-            content = self.journal.read(waiting.record)
-            with memoryview(content) as view:
-                digest = hashlib.sha256(view[waiting.header:]).hexdigest()
+            content = self.journal.read(waiting.record, buffer)
+            digest = hashlib.sha256(content[waiting.header:]).hexdigest()
             with self._names.held(waiting.name):
                 path, outcome = self._file(waiting, content, digest)
         except OSError:
             self._behind_until = time.monotonic() + _BEHIND_SECONDS
             raise
+        finally:
+            self._buffers.append(buffer)
         self._behind_until = 0.0
         self._waiting.pop(waiting.path, None)
         return path, outcome, digest
 
-    def _file(self, waiting: Waiting, content: bytes, digest: str) -> tuple[str, Outcome]:
+    def _file(self, waiting: Waiting, content: memoryview, digest: str) -> tuple[str, Outcome]:
         wanted, record = waiting.path, waiting.record
         if not os.path.lexists(wanted):
             self._write_whole(wanted, content)
@@ -200,14 +207,17 @@ class Filings:
             self._files.mkdir(folder)
             descriptor = self._files.create(path)
         try:
-            self._files.write(descriptor, content)
+            if isinstance(content, memoryview) and len(content) >= _PAST_CACHE:
+                self._files.write_past_cache(descriptor, content)
+            else:
+                self._files.write(descriptor, content)
         except OSError:
             self._files.unlink(path)
             raise
         finally:
             self._files.close(descriptor)
 
-    def _replace(self, path: Path, content: bytes, *, durably: bool = False) -> None:
+    def _replace(self, path: Path, content: Piece, *, durably: bool = False) -> None:
         for folder in (path.parent.parent, path.parent):
             self._files.mkdir(folder)
         scratch = self._scratch_path()

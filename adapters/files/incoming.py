@@ -201,7 +201,7 @@ class IncomingFile:
             self._whole = WholeObject(filing, self._size)
             self._early, self._room = bytearray(), None
         elif room is not None:
-            self._early = bytearray(self._places.journal.read(room))
+            self._early = self._places.journal.read_room(room)
             self._room = None
             self._places.journal.leave(room)
 
@@ -235,7 +235,7 @@ class IncomingFile:
         if room is None:
             return
         try:
-            self._early = bytearray(self._places.journal.read(room))
+            self._early = self._places.journal.read_room(room)
         finally:
             self._places.journal.leave(room)
         self._open()

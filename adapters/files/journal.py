@@ -165,13 +165,24 @@ class Journal:
             descriptor, segment.descriptor = segment.descriptor, -1
             self._files.close(descriptor)
 
+    def read_room(self, room: Room) -> bytearray:
+        """What has come of its object. Raises OSError."""
+        content = bytearray(room.size)
+        self._read(room.segment, room.offset, content)
+        return content
+
+    def read(self, record: Record, into: memoryview) -> memoryview:
+        """The object: the beginning of `into`, which has room for it. Raises OSError."""
+        content = into[:record.length]
+        self._read(record.segment, record.offset, content)
+        return content
+
     @staticmethod
-    def read(of: Record | Room) -> bytes:
-        """The object, or what has come of it. Raises OSError."""
-        size = of.length if isinstance(of, Record) else of.size
-        descriptor = os.open(of.segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    def _read(segment: Segment, offset: int, into: bytearray | memoryview) -> None:
+        descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.pread(descriptor, size, of.offset + BEFORE)
+            if os.preadv(descriptor, [into], offset + BEFORE) < len(into):
+                raise OSError(errno.EIO, "the journal ends too early")
         finally:
             os.close(descriptor)
 

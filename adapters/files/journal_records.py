@@ -15,11 +15,10 @@ from typing import NamedTuple
 import xxhash
 
 from adapters.files import durable
-from adapters.files.durable import FileLayer, Piece
+from adapters.files.durable import BLOCK, FileLayer, Piece
 
 BEFORE = 512
 """Bytes of a record before its object: head and name."""
-BLOCK = 4096
 _HEAD = struct.Struct("<4sB3xQHHIIII")
 """Magic, void, round; lengths of name, of the object's header, of the whole object; bytes until the next record; check
 of the data set; CRC-32 of all of this (as if it was not void), the name and the object's header."""

@@ -149,7 +149,7 @@ class ForgetsContents(PowerCut):
         pass
 
 
-METHODS = ("create", "open", "write", "write_at", "gather_at", "sync_file", "sync_directory", "sync_all", "link",
+METHODS = ("create", "open", "write", "write_at", "write_past_cache", "gather_at", "sync_file", "sync_directory", "sync_all", "link",
            "rename", "unlink", "mkdir", "rmdir", "close")
 
 
