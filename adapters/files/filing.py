@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import hashlib
 import mmap
 import os
@@ -25,8 +27,9 @@ LONGEST_JOURNALED = 768 * 1024
 """Bytes of an object that goes through the journal: a CT slice of 512 × 512 pixels does. What is larger has a file of
 its own at once, and gains little by it."""
 _BEHIND_SECONDS = 1.0
-_PAST_CACHE = 128 * 1024
-"""Bytes from which on a file is written past the system's memory."""
+LARGE, MUCH = 128 * 1024, 128 * 1024 * 1024
+"""Bytes of an object, and of all that wait for their files, from which on its file is written past the system's memory:
+they come faster than anybody reads them. At other times a study that is read at once is in memory."""
 Filed = tuple[str, Outcome, str]
 """Path, what became of it, SHA-256 of the data set (hex)."""
 
@@ -41,7 +44,7 @@ class Filings:
         """By the path that they are to get: in the journal, and not in a file yet."""
         self._behind_until = 0.0
         """Until when senders are told at once, because files could not be written."""
-        self._buffers: list[memoryview] = []
+        self._buffers: collections.deque[memoryview] = collections.deque()
         """For objects on their way from the journal to their files; their memory begins at a page."""
         self._root_text = str(root)
         self._root_length = len(self._root_text) + 1
@@ -129,7 +132,7 @@ class Filings:
 
     def file(self, waiting: Waiting) -> Filed:
         """Raises OSError."""
-        buffer = self._buffers.pop() if self._buffers else memoryview(mmap.mmap(-1, LONGEST_JOURNALED))
+        buffer = self._buffer()
         try:
             content = self.journal.read(waiting.record, buffer)
             digest = hashlib.sha256(content[waiting.header:]).hexdigest()
@@ -143,6 +146,11 @@ class Filings:
         self._behind_until = 0.0
         self._waiting.pop(waiting.path, None)
         return path, outcome, digest
+
+    def _buffer(self) -> memoryview:
+        with contextlib.suppress(IndexError):
+            return self._buffers.pop()
+        return memoryview(mmap.mmap(-1, LONGEST_JOURNALED))
 
     def _file(self, waiting: Waiting, content: memoryview, digest: str) -> tuple[str, Outcome]:
         wanted, record = waiting.path, waiting.record
@@ -207,7 +215,7 @@ class Filings:
             self._files.mkdir(folder)
             descriptor = self._files.create(path)
         try:
-            if isinstance(content, memoryview) and len(content) >= _PAST_CACHE:
+            if isinstance(content, memoryview) and self._is_much(len(content)):
                 self._files.write_past_cache(descriptor, content)
             else:
                 self._files.write(descriptor, content)
@@ -216,6 +224,10 @@ class Filings:
             raise
         finally:
             self._files.close(descriptor)
+
+    def _is_much(self, size: int) -> bool:
+        """Whether about so much waits, of objects like this one."""
+        return size >= LARGE and size * len(self._waiting) >= MUCH
 
     def _replace(self, path: Path, content: Piece, *, durably: bool = False) -> None:
         for folder in (path.parent.parent, path.parent):

@@ -1,6 +1,6 @@
 """Objects received a second: ours, which syncs each object before its answer, beside DCMTK's storescp, Orthanc and
 stock pynetdicom, which sync none; and how many of ours are in the index a second. Sent by DCMTK's storescu with
-TCP_NODELAY=1, over one association and over eight at once. Then memory: one object of 2 GB, and a hundred associations
+TCP_NODELAY=1, over one association and over eight at once; and over eight for longer. Then memory: one object of 2 GB, and a hundred associations
 at once. Then what an object costs the index when it holds a thousand objects and when it holds a million.
 
 BENCH_ROUNDS (3): how often each server takes each load; medians of the ratios within a round count.
@@ -29,6 +29,8 @@ from tests.bench.lines import against_limit, against_peer, progress, skipped
 LOADS = {"525KB": (300, (512, 512)), "20KB": (3000, (100, 100))}
 """Objects, and rows and columns of 16 bits each."""
 ASSOCIATIONS = (1, 8)
+LASTING = 1200
+"""Slices over eight associations, one round: so many that the first get their files while the last are coming."""
 REST_SECONDS = 3.0
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 LEAST = {("storescp", 1): 0.65, ("storescp", 8): 0.9, ("Orthanc", 1): 3, ("Orthanc", 8): 3, ("pynetdicom", 1): 3,
@@ -116,6 +118,16 @@ def rates(folder: Path) -> None:
                      note="until the last is filed and in the index")
 
 
+def lasting(folder: Path) -> None:
+    loads = {("525KB", 8): write(folder / "lasting", LASTING, LOADS["525KB"][1])}
+    found = {name: measure(name, receiver, folder / f"lasting-{name}", loads)["525KB", 8].answered
+             for name, receiver in {"ours": receivers.ours, **receivers.peers()}.items()}
+    for peer, theirs in found.items():
+        if peer != "ours":
+            against_peer(f"receive_{LASTING}_of_525KB_8_associations_per_second", found["ours"], peer, theirs,
+                         note="each object synced, and most filed, meanwhile")
+
+
 def memory(folder: Path) -> None:
     with gateway(folder / "memory") as running:
         loads: dict[str, Callable[[], None]] = {
@@ -145,6 +157,7 @@ def main() -> None:
         folder = Path(name)
         if shutil.which("storescu"):
             rates(folder)
+            lasting(folder)
         else:
             skipped("receive", "storescu (DCMTK), which sends, is not installed")
         memory(folder)

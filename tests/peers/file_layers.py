@@ -149,8 +149,8 @@ class ForgetsContents(PowerCut):
         pass
 
 
-METHODS = ("create", "open", "write", "write_at", "write_past_cache", "gather_at", "sync_file", "sync_directory", "sync_all", "link",
-           "rename", "unlink", "mkdir", "rmdir", "close")
+METHODS = ("create", "open", "write", "write_at", "write_past_cache", "gather_at", "sync_file", "sync_directory",
+           "sync_all", "link", "rename", "unlink", "mkdir", "rmdir", "close")
 
 
 class _Watched(FileLayer):

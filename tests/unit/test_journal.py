@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import mmap
 import os
 import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -308,3 +311,84 @@ def test_all_who_shared_a_failed_sync_are_told(tmp_path: Path) -> None:
     incoming, stored = answered(store, "1.2.9", b"later")
     assert incoming.file(stored).outcome is Outcome.STORED
     store.close()
+
+
+def written_past_memory(store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the files that are from now on; so much waits."""
+    sizes: list[int] = []
+    write = FileLayer.write_past_cache
+
+    def noting(self: FileLayer, descriptor: int, piece: memoryview) -> int:
+        sizes.append(len(piece))
+        return write(self, descriptor, piece)
+
+    monkeypatch.setattr(FileLayer, "write_past_cache", noting)
+    monkeypatch.setattr(filing, "MUCH", 2 * SLICE)
+    return sizes
+
+
+def test_large_files_go_past_the_systems_memory_while_much_waits(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = written_past_memory(store, monkeypatch)
+    contents = {f"1.2.{number}": bytes([number]) * (SLICE + number) for number in range(4)}
+    waiting = [answered(store, uid, content) for uid, content in contents.items()]
+    for (incoming, stored), content in zip(waiting, contents.values(), strict=True):
+        filed = incoming.file(stored)
+        assert Path(filed.path).read_bytes() == HEADER + content
+        assert filed.digest == hashlib.sha256(content).hexdigest()
+    assert sizes == [len(HEADER) + SLICE + number for number in range(3)]  # the last waited alone
+
+
+def test_a_disk_that_is_full_amid_a_large_file_leaves_nothing_of_it(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    written_past_memory(store, monkeypatch)
+    waiting = [answered(store, f"1.2.{number}", bytes(SLICE)) for number in range(4)]
+    incoming, stored = waiting[0]
+    write = os.pwrite
+
+    def half(descriptor: int, piece: memoryview, offset: int) -> int:
+        if offset:
+            raise OSError(errno.ENOSPC, "full")
+        return write(descriptor, piece[:len(piece) // 2 // 4096 * 4096], offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", half)
+        with pytest.raises(StorageFull):
+            incoming.file(stored)
+    assert not Path(stored.path).exists()
+    assert incoming.file(stored).path == stored.path
+    assert Path(stored.path).read_bytes() == HEADER + bytes(SLICE)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 3 * 4096 + 512, SLICE])
+@pytest.mark.parametrize("folder", ["", "/dev/shm"])
+def test_what_is_written_past_the_systems_memory_is_all_there(tmp_path: Path, folder: str, size: int) -> None:
+    layer, memory = FileLayer(), memoryview(mmap.mmap(-1, max(1, size)))[:size]
+    memory[:] = os.urandom(size)
+    with tempfile.TemporaryDirectory(dir=folder or tmp_path) as name:
+        descriptor = layer.create(Path(name) / "file")
+        try:
+            assert layer.write_past_cache(descriptor, memory) == size
+            assert not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT
+        finally:
+            layer.close(descriptor)
+        assert (Path(name) / "file").read_bytes() == memory
+
+
+def test_a_file_system_that_takes_nothing_past_its_memory_gets_it_as_usual(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.pwrite
+
+    def refusing(descriptor: int, piece: memoryview, offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "not here")
+        return write(descriptor, piece, offset)
+
+    monkeypatch.setattr(os, "pwrite", refusing)
+    layer = FileLayer()
+    descriptor = layer.create(tmp_path / "file")
+    try:
+        assert layer.write_past_cache(descriptor, memoryview(bytes(9000))) == 9000
+    finally:
+        layer.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == bytes(9000)
