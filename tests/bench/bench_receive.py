@@ -1,7 +1,8 @@
 """Objects received a second: ours, which syncs each object before its answer, beside DCMTK's storescp, Orthanc and
 stock pynetdicom, which sync none; and how many of ours are in the index a second. Sent by DCMTK's storescu with
-TCP_NODELAY=1, over one association and over eight at once; and over eight for longer. Then memory: one object of 2 GB, and a hundred associations
-at once. Then what an object costs the index when it holds a thousand objects and when it holds a million.
+TCP_NODELAY=1, over one association and over eight at once, and over eight for longer. Then memory: one object of 2 GB,
+and a hundred associations at once. Then what an object costs the index when it holds a thousand objects and when it
+holds a million.
 
 BENCH_ROUNDS (3): how often each server takes each load; medians of the ratios within a round count.
 """
