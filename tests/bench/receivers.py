@@ -1,4 +1,5 @@
-"""Storage SCPs to send to: our own gateway, and the peers that are installed, each a process of its own."""
+"""Storage SCPs to send to: our own gateway, the peers that are installed, and the least that receiving costs; each a
+process of its own."""
 
 from __future__ import annotations
 
@@ -69,11 +70,21 @@ def pynetdicom(folder: Path) -> Iterator[Served]:
         yield Served(port)
 
 
+@contextmanager
+def least(folder: Path) -> Iterator[Served]:
+    """No product: C that does nothing but receive, sync and answer; what can be reached at most with each synced."""
+    port, program = free_port(), folder / "least"
+    subprocess.run(["cc", "-O2", "-o", str(program), str(ROOT / "tests/bench/least.c")], check=True)
+    with _server([str(program), str(port), str(folder)], port):
+        yield Served(port)
+
+
 def peers() -> dict[str, Receiver]:
     """Those that are here; the others are told."""
     found: dict[str, Receiver] = {"pynetdicom": pynetdicom}
     for name, program, receiver in (("storescp", shutil.which("storescp"), storescp),
-                                    ("Orthanc", _orthanc_program(), orthanc)):
+                                    ("Orthanc", _orthanc_program(), orthanc),
+                                    ("least", shutil.which("cc"), least)):
         if program:
             found[name] = receiver
         else:
