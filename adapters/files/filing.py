@@ -87,7 +87,7 @@ class Filings:
         """See `Places.place_small`: into the journal and its file at once."""
         directory, name = study_folder(self._root, uids[0]), file_name(uids[1])
         if (waiting := self._waiting.get(f"{directory}/{name}.dcm")) is not None:
-            waiting.file()  # so that the two can be compared
+            waiting.secure()  # so that the two can be compared, and whoever sends the same again may rely on it
         if may_be_part(directory / f"{name}.dcm", memoryview(content)):
             self.recover()  # of a process that has died its journal tells what it was writing
         with self._names.held(name):
@@ -123,7 +123,7 @@ class Filings:
         try:
             self.journal.sync(waiting.record)
         except OSError:
-            self.drop(waiting)
+            waiting.drop()
             raise
 
     def drop(self, waiting: Waiting) -> None:
@@ -252,11 +252,12 @@ class Filings:
 class Waiting:
     """Implements `adapters.files.incoming.Filing`."""
 
-    __slots__ = ("_filings", "_found", "_lock", "header", "name", "path", "record")
+    __slots__ = ("_dropped", "_filings", "_found", "_lock", "header", "name", "path", "record")
 
     def __init__(self, filings: Filings, record: Record, path: str, name: str, header: int) -> None:
         self._filings, self.record, self.path, self.name, self.header = filings, record, path, name, header
         self._found: Filed | None = None
+        self._dropped = False
         self._lock = threading.Lock()
 
     def commit(self) -> None:
@@ -270,9 +271,20 @@ class Waiting:
                 self._found = self._filings.file(self)
             return self._found
 
+    def secure(self) -> None:
+        """For somebody with the same name: durable, and in its file, whether its own sender has been answered or not.
+        Raises OSError."""
+        with self._lock:
+            if self._found is None and not self._dropped:
+                self._filings.journal.sync(self.record)
+                self._found = self._filings.file(self)
+
     def drop(self) -> None:
-        """See `Filing.drop`."""
-        self._filings.drop(self)
+        """See `Filing.drop`; what somebody else relies on stays."""
+        with self._lock:
+            self._dropped = True
+            if self._found is None:
+                self._filings.drop(self)
 
 
 @lru_cache(maxsize=1024)

@@ -392,3 +392,68 @@ def test_a_file_system_that_takes_nothing_past_its_memory_gets_it_as_usual(
     finally:
         layer.close(descriptor)
     assert (tmp_path / "file").read_bytes() == bytes(9000)
+
+
+def sent_twice(store: FileObjectStore) -> IncomingFile:
+    """The first of two that bring the same at the same time: staged when the second is answered."""
+    first = begun(store, b"data")
+    first.stage("1.2", "1.2.3")
+    assert store.put("1.2", "1.2.3", HEADER, [b"data"]).outcome is Outcome.DUPLICATE
+    return first
+
+
+def without_what_was_not_synced(root: Path) -> list[bytes]:
+    """The files after a power cut that left those empty which only the journal has made durable."""
+    for path in root.rglob("*.dcm"):
+        path.write_bytes(b"")
+    FileObjectStore(root, 0)
+    return sorted(path.read_bytes() for path in root.rglob("*.dcm"))
+
+
+def test_who_was_told_that_it_is_here_may_rely_on_it_though_the_first_breaks_off(
+        store: FileObjectStore, tmp_path: Path) -> None:
+    sent_twice(store).abort()
+    assert without_what_was_not_synced(crashed(tmp_path)) == [HEADER + b"data"]
+
+
+def test_who_was_told_that_it_is_here_may_rely_on_it_before_the_first_is_answered(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync = FileLayer.sync_file
+    monkeypatch.setattr(FileLayer, "sync_file", lambda self, descriptor: (synced.append(descriptor),
+                                                                          sync(self, descriptor))[1])
+    first = begun(store, b"data")
+    first.stage("1.2", "1.2.3")
+    synced.clear()
+    store.put("1.2", "1.2.3", HEADER, [b"data"])
+    assert len(synced) == 1
+    stored = first.finish("1.2", "1.2.3")
+    assert len(synced) == 1
+    assert Path(first.file(stored).path).read_bytes() == HEADER + b"data"
+
+
+def test_a_disk_that_fails_is_told_to_both_who_bring_the_same(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = begun(store, b"data")
+    first.stage("1.2", "1.2.3")
+
+    def failing(_self: FileLayer, _descriptor: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLayer, "sync_file", failing)
+        with pytest.raises(Transient):
+            store.put("1.2", "1.2.3", HEADER, [b"data"])
+    with pytest.raises(Transient):  # Linux tells it once
+        first.finish("1.2", "1.2.3")
+    assert store.put("1.2", "1.2.3", HEADER, [b"data"]).outcome is Outcome.STORED
+
+
+def test_what_breaks_off_after_somebody_brought_the_same_takes_nothing_else_with_it(
+        store: FileObjectStore, tmp_path: Path) -> None:
+    first = sent_twice(store)
+    answered(store, "1.2.4", b"other")
+    first.abort()
+    store.journal.settle()
+    FileObjectStore(crashed(tmp_path), 0)
+    assert names(tmp_path / "crashed") == ["1.2.3.dcm", "1.2.4.dcm"]
