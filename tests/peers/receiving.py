@@ -27,7 +27,6 @@ from adapters.dicom.content.recover import read_instance
 from adapters.dicom.content.tags import TagStream, read_tags
 from adapters.dicom.transport.association import Association, Peer
 from adapters.dicom.transport.scp import DicomServer
-from adapters.files import filing
 from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore
 from adapters.receiver.processes import ReceiverProcesses, Told
@@ -58,8 +57,6 @@ def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, processes: 
     configure_logs(LogSettings(format="json"))
     engine = open_database(url)
     migrate(engine)
-    if os.getpid() % 2:
-        filing.MUCH = 0  # as if so much waited that files are written past the system's memory
     store = FileObjectStore(store_root(folder), 0, make_layer())
     index = InstanceIndex(engine, "SITE", lambda _: None, store.delete, "receiver")
     index.start()

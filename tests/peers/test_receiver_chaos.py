@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.files import filing
 from adapters.files.durable import FileLayer
 from tests.peers.file_layers import ForgetsContents, ForgetsNames, KillsItself, PowerCut
 from tests.peers.gateway_process import await_that
@@ -47,7 +48,17 @@ def killed_somewhere(running: Receiver, working: list[Sender], chance: random.Ra
 
 def a_layer(number: int) -> Callable[[], FileLayer]:
     """Every other process kills itself between two calls of its file layer."""
-    return partial(_suicidal, SEED * 1000 + number) if number % 2 else FileLayer
+    return some_past_memory(number // 2, partial(_suicidal, SEED * 1000 + number) if number % 2 else FileLayer)
+
+
+def some_past_memory(number: int, make_layer: Callable[[], FileLayer]) -> Callable[[], FileLayer]:
+    """Every other time large files are written past the system's memory, as if much waited."""
+    return partial(_past_memory, make_layer) if number % 2 else make_layer
+
+
+def _past_memory(make_layer: Callable[[], FileLayer]) -> FileLayer:
+    filing.MUCH = 0
+    return make_layer()
 
 
 def _suicidal(seed: int) -> FileLayer:
@@ -151,9 +162,10 @@ def cut(running: Receiver, layer: PowerCut, notes: Path, chance: random.Random) 
 def power_cuts(folder: Path, kind: type[PowerCut], number: int, seed: int = SEED) -> None:
     chance, notes = random.Random(seed), folder / "notes"
     with receiver(folder / "data", partial(kind, notes)) as running, senders(running.port, seed) as working:
-        for _ in range(number):
+        for done in range(number):
             killed_somewhere(running, working, chance)
             kept = acknowledged(working)
+            running.make_layer = some_past_memory(done, partial(kind, notes))
             cut(running, kind(notes), notes, chance)
             kind(notes).adopt(running.objects)
             left = scratch_files(running)
