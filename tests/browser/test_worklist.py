@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from PIL import ImageChops
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from gateway.study import Priority
 from tests.browser.support import (
@@ -36,6 +36,10 @@ def listening(at: Desk) -> Page:
     with page.expect_response("**/fragments/worklist"):
         page.goto("/")
     return page
+
+
+def is_search(response: Response) -> bool:
+    return response.url.endswith("/fragments/worklist") and response.request.method == "POST"
 
 
 def point_at(page: Page, case_id: str) -> None:
@@ -156,11 +160,24 @@ def test_keys_move_open_search_and_help(at: Desk) -> None:
     page.keyboard.type("j")
     assert page.get_by_label("Name, ID or accession number").input_value() == "j"
     page.keyboard.press("Escape")
-    page.get_by_label("Name, ID or accession number").fill("")
+    for text, rows in (("nobody", 0), ("", len(ids))):
+        page.get_by_label("Name, ID or accession number").fill(text)
+        expect(page.locator("#rows > tr")).to_have_count(rows)
     page.locator("body").click(position={"x": 3, "y": 300})
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url("**/cases/*")
+
+
+def test_the_row_at_the_focus_keeps_it_when_a_search_is_answered_late(at: Desk) -> None:
+    page = at.open()
+    row = rows_of(page)[1]
+    page.locator("#rows").evaluate("rows => rows.dataset.old = 'yes'")
+    with page.expect_response(is_search):
+        page.get_by_label("Name, ID or accession number").fill(" ")
+        page.locator(f"#c-{row} .open").focus()
+    expect(page.locator("#rows[data-old]")).to_have_count(0)
+    expect(page.locator(f"#c-{row} .open")).to_be_focused()
 
 
 @pytest.mark.parametrize(("key", "code", "does"), [

@@ -12,7 +12,7 @@ const byId = (id) => document.getElementById(id);
 const form = () => byId("filter");
 
 let [asOf, tag, tagged, waiting] = [Number(main.dataset.asOf), "", "", null];
-let [lastGood, turn] = [new Date(), 0];
+let [lastGood, turn, typing] = [new Date(), 0, 0];
 
 // ---------------------------------------------------------------- what is asked for
 
@@ -69,10 +69,11 @@ function renewAround(fresh) {
 function showWhole(fresh) {
   const [focused, text] = [document.activeElement, searched()];
   const key = list.contains(focused) && (focused.name || focused.id);
+  const row = focused?.closest("#rows > tr")?.id;
   list.replaceChildren(...document.importNode(fresh.body, true).childNodes);
-  const field = key && (form().elements[key] ?? byId(key));
+  const field = row ? byId(row)?.querySelector(".open") : key && (form().elements[key] ?? byId(key));
   if (field && field.focus) field.focus({ preventScroll: true });
-  if (key === "text") form().elements.text.value = text;
+  if (key === "text" || typing) form().elements.text.value = text;
 }
 
 function show(fresh) {
@@ -134,11 +135,10 @@ function tried(action) {
   action.catch(() => stale(true));
 }
 
-let typing = 0;
 list.addEventListener("input", (event) => {
   if (event.target.name !== "text") return;
   clearTimeout(typing);
-  typing = setTimeout(() => tried(choose()), TYPING_MILLISECONDS);
+  typing = setTimeout(() => { typing = 0; tried(choose()); }, TYPING_MILLISECONDS);
 });
 list.addEventListener("change", (event) => {
   if (event.target.closest("#filter") && event.target.name !== "text") tried(choose());
@@ -147,6 +147,7 @@ list.addEventListener("submit", (event) => {
   if (event.target.id !== "filter") return;
   event.preventDefault();
   clearTimeout(typing);
+  typing = 0;
   const by = event.submitter;
   tried(choose(by?.name ? [[by.name, by.value]] : []));
 });
