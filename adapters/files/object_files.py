@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from adapters.dicom.content import part10
+from adapters.files.durable import BLOCK
 from gateway.errors import Unreadable
 from gateway.ports import Outcome
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LARGEST_META = 1024 * 1024
-_BLOCK = 4096
 
 
 def file_name(uid: str) -> str:
@@ -51,8 +51,8 @@ def may_be_part(path: Path, whole: memoryview) -> bool:
 def is_part(there: bytes, whole: bytes) -> bool:
     """Whether a file is what a crash left of writing `whole`: each block as it should be, or never written."""
     return len(there) <= len(whole) and all(
-        there[at:at + _BLOCK] == whole[at:at + _BLOCK] or whole.startswith(there[at:at + _BLOCK].rstrip(b"\0"), at)
-        for at in range(0, len(there), _BLOCK))
+        there[at:at + BLOCK] == whole[at:at + BLOCK] or whole.startswith(there[at:at + BLOCK].rstrip(b"\0"), at)
+        for at in range(0, len(there), BLOCK))
 
 
 def holds(path: Path, digest: str) -> bool:
