@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from gateway.errors import StorageFull, Unusable
+from gateway.errors import GatewayError, StorageFull, Unusable
 from gateway.ports import Incoming, ObjectStore, Outcome, Piece, Reception, Stored, TagStream, TagStreamer
 from gateway.study import Instance, Sender
 
@@ -38,43 +37,63 @@ class Gate:
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}
+        self.reason = ""
+        """Empty when open."""
 
     def shut(self, who: str, reason: str) -> None:
         self._reasons[who] = reason
+        self._choose()
 
     def open(self, who: str) -> None:
         self._reasons.pop(who, None)
+        self._choose()
 
-    @property
-    def reason(self) -> str:
-        """Empty when open."""
-        return next(iter(self._reasons.values()), "")
+    def _choose(self) -> None:
+        self.reason = next(iter(self._reasons.values()), "")
+
+
+Count = Callable[[str, Stored | None], None]
+"""Told once of each object: its protocol, and as what it was stored; None for a refused one."""
+
+
+def _uncounted(_protocol: str, _stored: Stored | None) -> None:
+    """Nobody counts."""
 
 
 class ObjectIntake:
     """Implements gateway.ports.Intake."""
 
-    def __init__(self, store: ObjectStore, stream_tags: TagStreamer, index: Index, gate: Gate,
-                 clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._store, self._stream_tags, self._index, self._gate, self._clock = store, stream_tags, index, gate, clock
+    def __init__(self, store: ObjectStore, stream_tags: TagStreamer, index: Index, gate: Gate, *,
+                 count: Count = _uncounted, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store, self._stream_tags, self._index, self._gate = store, stream_tags, index, gate
+        self.count, self.clock = count, clock
 
     def check(self) -> None:
-        if self._gate.reason:
-            raise StorageFull(self._gate.reason)
+        reason = self._gate.reason
+        if reason:
+            raise StorageFull(reason)
 
     def receive(self, sender: Sender, header: bytes) -> Reception:
-        self.check()
-        tags = self._stream_tags(header)
-        return _Reception(self._store.begin(header), tags, self.check, self._clock, partial(self._note, sender))
+        try:
+            self.check()
+            tags = self._stream_tags(header)
+            return _Reception(self, sender, self._store.begin(header), tags)
+        except GatewayError:
+            self.count(sender.protocol, None)
+            raise
 
     def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
-        self.check()
-        tags = self._stream_tags(header)
-        tags.feed_whole(dataset)
-        uids = tags.uids()
-        require_uids(uids, announced)
-        incoming = self._store.take(header, dataset, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
-        return _Reception(incoming, tags, self.check, self._clock, partial(self._note, sender), uids)
+        try:
+            self.check()
+            tags = self._stream_tags(header)
+            tags.feed_whole(dataset)
+            uids = tags.uids()
+            require_uids(uids, announced)
+            incoming = self._store.take(header, dataset, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+            return _Reception(self, sender, incoming, tags, uids)
+        except GatewayError:
+            self.count(sender.protocol, None)
+            raise
 
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         reception = self.receive(sender, header)
@@ -85,7 +104,8 @@ class ObjectIntake:
         finally:
             reception.abort()
 
-    def _note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored, at: datetime) -> None:
+    def note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored, at: datetime) -> None:
+        """An object has its file."""
         # Also what was here before: the process that stored it may have died before it could tell, and what the index
         # knows already it lets pass.
         instance = instance_of(tags, stored, sender, at)
@@ -95,43 +115,71 @@ class ObjectIntake:
 class _Reception:
     """Implements gateway.ports.Reception."""
 
-    def __init__(self, incoming: Incoming, stream: TagStream, check: Callable[[], None], clock: Callable[[], datetime],
-                 note: Callable[[Mapping[str, Any], Stored, datetime], None],
+    __slots__ = ("_incoming", "_intake", "_is_counted", "_sender", "_stored", "_stream", "_uids")
+
+    def __init__(self, intake: ObjectIntake, sender: Sender, incoming: Incoming, stream: TagStream,
                  uids: Mapping[str, str] | None = None) -> None:
-        self._incoming, self._stream, self._check, self._clock, self._note = incoming, stream, check, clock, note
-        self._uids = uids
+        self._intake, self._sender, self._incoming, self._stream, self._uids = intake, sender, incoming, stream, uids
         self._stored: tuple[Stored, datetime] | None = None
+        self._is_counted = False
 
     def write(self, piece: Piece) -> None:
-        self._stream.feed(piece)
-        self._incoming.write(piece)
+        try:
+            self._stream.feed(piece)
+            self._incoming.write(piece)
+        except GatewayError:
+            self._count(None)
+            raise
 
     def uids(self) -> Mapping[str, str]:
         if self._uids is None:
-            self._uids = self._stream.uids()
+            try:
+                self._uids = self._stream.uids()
+            except GatewayError:
+                self._count(None)
+                raise
         return self._uids
 
     def tags(self) -> Mapping[str, Any]:
-        return self._stream.tags()
+        try:
+            return self._stream.tags()
+        except GatewayError:
+            self._count(None)
+            raise
 
     def stage(self) -> None:
         uids = self.uids()
-        self._check()
-        self._incoming.stage(uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+        try:
+            self._intake.check()
+            self._incoming.stage(uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+        except GatewayError:
+            self._count(None)
+            raise
 
     def finish(self) -> Stored:
-        uids = self.uids()
-        self._check()
-        stored = self._incoming.finish(uids["StudyInstanceUID"], uids["SOPInstanceUID"])
-        self._stored = stored, self._clock()
+        uids = self._uids or self.uids()
+        try:
+            self._intake.check()
+            stored = self._incoming.finish(uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+        except GatewayError:
+            self._count(None)
+            raise
+        self._stored = stored, self._intake.clock()
+        self._count(stored)
         return stored
+
+    def _count(self, stored: Stored | None) -> None:
+        """Once, whatever comes after a refusal."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._intake.count(self._sender.protocol, stored)
 
     def abort(self) -> None:
         if self._stored is not None:
             stored, at = self._stored
             stored = self._incoming.file(stored)
             self._stored = None
-            self._note(self.tags(), stored, at)
+            self._intake.note(self._sender, self._stream.tags(), stored, at)
         self._incoming.abort()
 
 

@@ -19,7 +19,6 @@ from adapters.dicom.transport.scp import DicomServer
 from adapters.files.store import FileObjectStore
 from adapters.receiver import wire
 from adapters.receiver.wire import Line
-from adapters.web.instruments import metered
 from gateway.intake import Gate, ObjectIntake
 from gateway.logs import configure_logs
 from gateway.study import Instance
@@ -79,9 +78,8 @@ def serve(lines: socket.socket, connections: socket.socket) -> None:
     configure_logs(orders.log)
     report, gate, counts = Report(lines), Gate(), wire.Counts()
     store = FileObjectStore(orders.root, orders.free_floor_bytes)
-    intake = ObjectIntake(store, tag_streamer(orders.keywords), report, gate)
-    server = DicomServer(orders.dicom, metered(intake, counts.add),
-                         left=lambda left: report.tell(wire.left_to_line(left)))
+    intake = ObjectIntake(store, tag_streamer(orders.keywords), report, gate, count=counts.add)
+    server = DicomServer(orders.dicom, intake, left=lambda left: report.tell(wire.left_to_line(left)))
     store.prepare(_PREPARED_MEGABYTES)
     server.start_taking_over()
     threading.Thread(target=_take_over, args=(connections, server), daemon=True).start()

@@ -37,8 +37,8 @@ class Receiving:
         self._base = base
         self.index = InstanceIndex(base.database, facility, lambda _: clock.poke(), base.store.delete,
                                    base.lock.executor_id)
-        self.intake = base.instruments.metered(ObjectIntake(
-            base.store, tag_streamer(base.extra_keywords), self.index, base.gate))
+        self.intake = ObjectIntake(base.store, tag_streamer(base.extra_keywords), self.index, base.gate,
+                                   count=base.instruments.count)
         self.messages = DatabaseMessageLog(base.database, lambda _: clock.poke())
         self.evidence = DatabaseEvidence(base.database, facility, clock.poke)
         self.priors = DatabasePriors(base.database, facility)
