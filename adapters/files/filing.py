@@ -51,7 +51,7 @@ class Filings:
         self.prepare, self.close = self.journal.prepare, self.journal.close
 
     def _is_behind(self) -> bool:
-        return self._behind_until > time.monotonic() if self._behind_until else False
+        return self._behind_until > time.monotonic()
 
     def reserve(self) -> Room | None:
         """See `Places.reserve`."""
@@ -68,7 +68,7 @@ class Filings:
         folder = _folder_of(self._root_text, uids[0])
         path = f"{folder}/{name}.dcm"
         # Whether there is a folder the system mostly remembers; a name that was never there it has to look for.
-        if path in self._waiting or self._is_behind() or (
+        if path in self._waiting or (self._behind_until and self._is_behind()) or (
                 os.access(folder, os.F_OK) and os.access(path, os.F_OK, follow_symlinks=False)):
             return None
         entry.name = path[self._root_length:]
@@ -118,13 +118,6 @@ class Filings:
         return True
 
     # ------------------------------------------------------------ what waits
-
-    def commit(self, waiting: Waiting) -> None:
-        try:
-            self.journal.sync(waiting.record)
-        except OSError:
-            waiting.drop()
-            raise
 
     def drop(self, waiting: Waiting) -> None:
         self._waiting.pop(waiting.path, None)
@@ -262,7 +255,11 @@ class Waiting:
 
     def commit(self) -> None:
         """See `Filing.commit`."""
-        self._filings.commit(self)
+        try:
+            self._filings.journal.sync(self.record)
+        except OSError:
+            self.drop()
+            raise
 
     def file(self) -> Filed:
         """See `Filing.file`; by whoever comes first, the sender's own or one with the same name."""

@@ -64,8 +64,8 @@ def value_of(check: Check) -> int:
 
 def check_of(data_set: Sequence[Piece]) -> int:
     """The `check` of an Entry."""
-    check = Check()
-    for piece in data_set:
+    check = Check(data_set[0]) if data_set else Check()
+    for piece in data_set[1:]:
         check.update(piece)
     return value_of(check)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.pipeline import Floats
 from gateway.study import Patient, Sender
@@ -26,8 +26,7 @@ KEPT_BESIDE = "Conflict: kept beside another object of the same UID."
 """For the sender of such an object; it fits the 64 characters of a DICOM LO."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """`digest`: SHA-256 of the data set (hex); empty while an object that was staged has no file."""
 
     path: str
@@ -39,6 +38,8 @@ class Stored:
     def remark(self) -> str:
         """What its sender is told besides: KEPT_BESIDE, whenever its file is one beside the first of its UID
         (`<SOP Instance UID>.<digest>.dcm`), and "" else."""
+        if self.outcome is Outcome.STORED and not self.digest:
+            return ""
         named_apart = self.path.endswith((f".{self.digest[:8]}.dcm", f".{self.digest}.dcm"))
         return KEPT_BESIDE if self.outcome is Outcome.CONFLICT or named_apart else ""
 

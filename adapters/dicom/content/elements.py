@@ -55,6 +55,10 @@ class Element(NamedTuple):
     """Of the elements within, for sequences: UN of undefined length holds implicit VR (PS3.5 6.2.2)."""
 
 
+LONGEST_HEAD = 12
+"""Bytes."""
+
+
 class Head(NamedTuple):
     """What stands before a value, which begins at `start`."""
 

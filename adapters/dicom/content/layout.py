@@ -3,13 +3,14 @@ elements are found with one comparison, not one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR
 
 from adapters.dicom.content import elements
 from adapters.dicom.content.elements import Data, Encoding
+from adapters.dicom.content.uids import plain_uid
 from gateway.errors import Unreadable
 
 Value = tuple[str, bytes, Encoding]
@@ -17,6 +18,7 @@ Value = tuple[str, bytes, Encoding]
 written. A bare tuple: some fifty are made of every object."""
 LONGEST_VALUE, LONGEST_LAYOUT = 2048, 16 * 1024
 """Bytes."""
+_NONE: Mapping[int, str] = {}
 _MOST = 256
 _SEVERAL = 4
 """Layouts of one kind: numbers in a series have one digit, or two."""
@@ -26,10 +28,16 @@ class Layout:
     """The first elements of a data set that is not deflated and not big endian: heads, and sequences of undefined
     length, are as they were; values are of the same length."""
 
-    def __init__(self, piece: Data, wanted: Container[int], encoding: Encoding = elements.EXPLICIT) -> None:
-        """As they lie in `piece`; of the `wanted` ones the values can be told."""
+    def __init__(self, piece: Data, wanted: Container[int], encoding: Encoding = elements.EXPLICIT,
+                 uids: Mapping[int, str] = _NONE) -> None:
+        """As they lie in `piece`; of the `wanted` ones the values can be told.
+
+        `uids`: tag → keyword of what `Recognised.uids` tells.
+        """
         mask, high, at = bytearray(), bytearray(), 0
         self.encoding, self._wanted = encoding, wanted
+        self._behind: tuple[bytes, int] | None = None
+        """Of the last of which all was known: what stood behind, and bytes of the whole."""
         self.places: dict[int, tuple[str, int, int]] = {}
         """Of what is wanted: tag → VR, where the value begins and ends."""
         while at < LONGEST_LAYOUT and (found := self._element(piece, at)) is not None:
@@ -45,6 +53,11 @@ class Layout:
         self._mask = int.from_bytes(mask, "little")
         self._heads = self._mask & int.from_bytes(piece[:at], "little")
         self._high = int.from_bytes(high, "little")
+        places = [(keyword, *self.places[tag]) for tag, keyword in uids.items() if tag in self.places]
+        self.uids = tuple((keyword, start, end) for keyword, vr, start, end in places if vr in ("", "UI"))
+        """Keyword, where the value begins and ends; empty where not all are here and nothing else than UIDs."""
+        if len(self.uids) < len(uids):
+            self.uids = ()
         """The highest bits of what is wanted and text."""
 
     def _element(self, piece: Data, at: int) -> tuple[elements.Head, int, bool] | None:
@@ -72,9 +85,19 @@ class Layout:
             return None
         return Recognised(self, head, is_plain=not number & self._high)
 
-    def is_all(self, piece: Data, size: int) -> bool:
-        """Whether a data set of `size` bytes which lies like this and begins with `piece` has at most one element more,
-        whole, which is not wanted: its pixels, mostly."""
+    def is_all(self, pieces: Sequence[Data]) -> bool:
+        """Whether a data set which lies like this, in pieces, has at most one element more, whole, which is not wanted:
+        its pixels, mostly."""
+        first, size = pieces[0], sum(map(len, pieces))
+        behind = bytes(first[self.size:self.size + elements.LONGEST_HEAD]), size
+        if behind == self._behind:
+            return True
+        is_all = self._is_all(first, size)
+        if is_all and len(behind[0]) == elements.LONGEST_HEAD:  # else it depends on where the piece ends
+            self._behind = behind
+        return is_all
+
+    def _is_all(self, piece: Data, size: int) -> bool:
         if size == self.size:
             return True
         head = elements.head(piece, self.encoding, self.size, len(piece))
@@ -96,6 +119,12 @@ class Recognised:
         """Bytes of the data set."""
         return len(self._head)
 
+    def uids(self) -> dict[str, str]:
+        """Keyword → value; empty where they are not all here, or not to be read without more ado."""
+        head = self._head
+        uids = {keyword: plain_uid(head[start:end]) for keyword, start, end in self.layout.uids}
+        return uids if all(uids.values()) else {}
+
     def get(self, tag: int) -> Value | None:
         """None where it is not in this part."""
         place = self.layout.places.get(tag)
@@ -110,8 +139,9 @@ class Recognised:
 class Layouts:
     """The last layouts of each kind of object. Several threads may use it."""
 
-    def __init__(self, wanted: Container[int]) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Mapping[int, str], uids: Mapping[int, str] = _NONE) -> None:
+        """Both: tag → keyword. `uids`: those of `Recognised.uids`."""
+        self.wanted, self._uids = wanted, uids
         self._known: dict[object, tuple[Layout, ...]] = {}
         self._missed: dict[object, int] = {}
 
@@ -141,7 +171,7 @@ class Layouts:
         missed = self._missed.get(kind, 0) + 1
         self._missed[kind] = missed
         if not missed & (missed - 1):
-            layout = Layout(piece, self._wanted, encoding)
+            layout = Layout(piece, self.wanted, encoding, self._uids)
             if layout.size:
                 self._known[kind] = (layout, *self._known.get(kind, ())[:_SEVERAL - 1])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gateway import identity
 from gateway.errors import Unreadable
@@ -21,8 +21,7 @@ class _CutShort(Unreadable):
     """More bytes might help."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileMeta:
+class FileMeta(NamedTuple):
     """What the file meta information says of its data set; `source_ae_title` is empty where unknown."""
 
     sop_class_uid: str

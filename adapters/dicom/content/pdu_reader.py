@@ -45,11 +45,8 @@ class PduReader:
         self.broken: ProtocolError | None = None
         """What the peer did, after the events that were given before it."""
         self._familiar = Familiar()
-
-    @property
-    def idle(self) -> bool:
+        self.idle = True
         """Between two messages and two PDUs: nothing has begun."""
-        return self._dataset_of is None and self._is_between
 
     @property
     def _is_between(self) -> bool:
@@ -61,6 +58,7 @@ class PduReader:
         was_idle = self.idle and self.broken is None
         if was_idle and (familiar := self._familiar.read(received)) is not None:
             self._dataset_of = familiar.dataset_of
+            self.idle = familiar.dataset_of is None
             return familiar.events
         events: list[Event] = []
         try:
@@ -68,7 +66,9 @@ class PduReader:
                 self._feed(received, events)
         except ProtocolError as error:
             self.broken = error
-        if was_idle and self._is_between and self.broken is None:
+        is_between = self._is_between
+        self.idle = is_between and self._dataset_of is None
+        if was_idle and is_between and self.broken is None:
             self._familiar.learn(received, events)
         return events
 

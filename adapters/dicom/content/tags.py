@@ -23,7 +23,7 @@ from adapters.dicom.content.tag_values import (
     read_value,
     remembered,
 )
-from adapters.dicom.content.uids import LONGEST_UID
+from adapters.dicom.content.uids import LONGEST_UID, plain_uid
 from gateway.errors import Unreadable, Unusable
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -41,6 +41,8 @@ _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _UIDS = _IDENTITY | {0x0020000E: "SeriesInstanceUID"}
 _UID_VRS = frozenset({"", "UI"})
+_SELF_CONTAINED = frozenset({DEFLATED_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN})
+"""Transfer syntaxes in which no layout is looked for before the bytes have been turned."""
 _SPECIFIC_CHARACTER_SET = 0x00080005
 
 
@@ -69,7 +71,7 @@ class TagStream:
         """`layouts`: of objects read before, with the same keywords. Raises Unreadable where `header` has no file meta
         information."""
         self._meta = part10.parse(header)
-        self._wanted = _table(tuple(extra_keywords))
+        self._wanted = layouts.wanted if layouts is not None else _table(tuple(extra_keywords))
         self._layouts = layouts
         self._whole: Recognised | None = None
         """All that is wanted, where the whole data set was recognised."""
@@ -85,12 +87,9 @@ class TagStream:
 
     def feed_whole(self, pieces: Sequence[Data]) -> None:
         """See `gateway.ports.TagStream.feed_whole`."""
-        syntax = self._meta.transfer_syntax_uid
-        encoding = _encoding(syntax)
-        if (self._layouts and pieces and syntax not in (DEFLATED_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN)
-                and elements.sniffed(pieces[0], encoding) == encoding):
+        if self._layouts is not None and pieces and self._meta.transfer_syntax_uid not in _SELF_CONTAINED:
             recognised = self._layouts.known(self._kind(), pieces[0])
-            if recognised and recognised.is_plain and recognised.layout.is_all(pieces[0], sum(map(len, pieces))):
+            if recognised is not None and recognised.is_plain and recognised.layout.is_all(pieces):
                 self._whole = recognised
                 return
         for piece in pieces:
@@ -98,6 +97,8 @@ class TagStream:
 
     def uids(self) -> Mapping[str, str]:
         """See `gateway.ports.TagStream.uids`; what of the tags may be unreadable has been read after it."""
+        if self._whole is not None and (uids := self._whole.uids()):
+            return uids
         found, recognised = self._finish()
         if not _are_plain(found.values()) or (recognised and not recognised.is_plain):
             return self.tags()
@@ -105,7 +106,7 @@ class TagStream:
         for tag, keyword in _UIDS.items():
             value = found.get(tag) or (recognised.get(tag) if recognised else None)
             if value is not None:
-                plain = _plain_uid(value[1]) if value[0] in _UID_VRS else ""  # what is written as another is read so
+                plain = plain_uid(value[1]) if value[0] in _UID_VRS else ""  # what is written as another is read so
                 uids[keyword] = plain or _required_uid(keyword, tag, *value)
         if len(uids) < len(_UIDS):
             _require(uids)
@@ -123,7 +124,8 @@ class TagStream:
     def _begin(self) -> ElementStream:
         syntax = self._meta.transfer_syntax_uid
         encoding = _encoding(syntax)
-        recognise = partial(self._layouts.recognise, self._kind(), encoding=encoding) if self._layouts else None
+        layouts = self._layouts
+        recognise = partial(layouts.recognise, self._kind(), encoding=encoding) if layouts is not None else None
         stream = ElementStream(encoding, self._wanted, recognise)
         self._inflater = Inflater(stream.feed) if syntax == DEFLATED_LITTLE_ENDIAN else None
         return stream
@@ -160,8 +162,7 @@ class TagStream:
 
 def tag_streamer(extra_keywords: Iterable[str] = ()) -> Callable[[bytes], TagStream]:
     """TagStream for objects that come one after another: what one lies like, the next probably does."""
-    keywords = tuple(extra_keywords)
-    return partial(TagStream, extra_keywords=keywords, layouts=Layouts(_table(keywords)))
+    return partial(TagStream, layouts=Layouts(_table(tuple(extra_keywords)), _UIDS))
 
 
 class Inflater:
@@ -240,13 +241,6 @@ def _require_uid(keyword: str, uid: Any) -> str:
     if uid.translate(_IN_UIDS):
         raise Unusable(f"{keyword} is no UID: it has other characters than digits and dots.", element=keyword)
     return uid
-
-
-@lru_cache(maxsize=8192)
-def _plain_uid(raw: bytes) -> str:
-    """Where there is nothing to be read but one UID; else empty."""
-    uid = raw.rstrip(b"\0")
-    return uid.decode() if len(uid) <= LONGEST_UID and not uid.translate(None, b"0123456789.") else ""
 
 
 def _required_uid(keyword: str, tag: int, vr: str, raw: bytes, encoding: Encoding) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 LONGEST_UID = 64
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -11,3 +12,10 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 def is_uid(text: str) -> bool:
     """As PS3.5 9.1 asks, but for leading zeros: many senders have them."""
     return len(text) <= LONGEST_UID and _UID.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=8192)
+def plain_uid(raw: bytes) -> str:
+    """Of an encoded value in which there is nothing to be read but one UID; else empty."""
+    uid = raw.rstrip(b"\0")
+    return uid.decode() if len(uid) <= LONGEST_UID and not uid.translate(None, b"0123456789.") else ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, ParamSpec
+from typing import NamedTuple
 
 import structlog
 
@@ -18,7 +18,6 @@ from gateway.intake import require_uids
 from gateway.ports import Intake, Reception
 from gateway.study import Sender
 
-P = ParamSpec("P")
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 INVALID_INSTANCE = 0x0117
@@ -46,11 +45,8 @@ class Tally:
 
     sender: Sender
     own: str = ""
-    statuses: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
     studies: set[str] = field(default_factory=set)
-
-    def count(self, status: int) -> None:
-        self.statuses[f"0x{status:04X}"] += 1
 
 
 class StoreRequest:
@@ -72,29 +68,48 @@ class StoreRequest:
         self._header = part10.build(part10.FileMeta(self._sop_class, self._sop_instance, transfer_syntax,
                                                     tally.sender.name))
 
+    # What is done with the object never raises, since the peer waits for an answer. What comes after a failure is read
+    # and dropped.
+
     def write(self, piece: memoryview) -> None:
-        """See `Store.write`. What comes after a failure is read and dropped."""
+        """See `Store.write`."""
         self.size += len(piece)
         if self._failure is None:
-            self._guarded(self._write, piece)
+            try:
+                self._open().write(piece)
+            except Exception as error:
+                self._give_up(error)
 
     def take(self, pieces: Sequence[memoryview]) -> None:
         """See `Store.take`."""
-        self.size += sum(map(len, pieces))
+        for piece in pieces:
+            self.size += len(piece)
         if self._failure is None:
-            self._guarded(self._take, pieces)
+            try:
+                self._reception = self._intake.bring(self._tally.sender, self._header, pieces, self._announced())
+                self._uids = self._reception.uids()
+            except Exception as error:
+                self._give_up(error)
 
     def stage(self) -> None:
         """See `Store.stage`."""
         if self._failure is None:
-            self._guarded(self._stage)
+            try:
+                reception = self._open()
+                self._require_announced(reception)
+                reception.stage()
+            except Exception as error:
+                self._give_up(error)
 
     def finish(self) -> bytes:
         """See `Store.finish`."""
         if self._failure is None:
-            self._guarded(self._store)
+            try:
+                self._store()
+            except Exception as error:
+                self._give_up(error)
         status, comment = self._failure or (SUCCESS, self._remark)
-        self._tally.count(status)
+        self._tally.statuses[status] += 1
         return self._response(status, comment)
 
     def abort(self) -> None:
@@ -135,20 +150,8 @@ class StoreRequest:
             self._reception = self._intake.receive(self._tally.sender, self._header)
         return self._reception
 
-    def _write(self, piece: memoryview) -> None:
-        self._open().write(piece)
-
-    def _take(self, pieces: Sequence[memoryview]) -> None:
-        reception = self._intake.bring(self._tally.sender, self._header, pieces, self._announced())
-        self._reception, self._uids = reception, reception.uids()
-
-    def _stage(self) -> None:
-        reception = self._open()
-        self._require_announced(reception)
-        reception.stage()
-
     def _store(self) -> None:
-        reception = self._open()
+        reception = self._reception or self._open()
         if not self._uids:
             self._require_announced(reception)
         # PS3.4 Table B.2-1 has no warning for it, and the object is safe: success, with words for who reads them
@@ -163,15 +166,12 @@ class StoreRequest:
         self._uids = reception.uids()
         require_uids(self._uids, self._announced())
 
-    def _guarded(self, act: Callable[P, None], *what: P.args, **how: P.kwargs) -> None:
-        """Never raises, since the peer waits for an answer."""
-        try:
-            act(*what, **how)
-        except GatewayError as error:
+    def _give_up(self, error: Exception) -> None:
+        if isinstance(error, GatewayError):
             self._fail(failure_status(error), str(error))
             self._tell(failure_status(error), str(error))
-        except Exception:
-            structlog.get_logger().exception("object_failed", calling=self._tally.sender.name)
+        else:
+            structlog.get_logger().exception("object_failed", exc_info=error, calling=self._tally.sender.name)
             self._fail(PROCESSING_FAILURE, "The gateway failed to process the object.")
 
     def _tell(self, status: int, reason: str) -> None:
