@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ class Gate:
 
 
 Count = Callable[[str, Stored | None], None]
-"""Told once of each object: its protocol, and as what it was stored; None for a refused one."""
+"""Told once of each object: its protocol, and as what it was stored, once it has its file; None for a refused one."""
 
 
 def _uncounted(_protocol: str, _stored: Stored | None) -> None:
@@ -64,7 +65,8 @@ class ObjectIntake:
     """Implements gateway.ports.Intake."""
 
     def __init__(self, store: ObjectStore, stream_tags: TagStreamer, index: Index, gate: Gate, *,
-                 count: Count = _uncounted, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+                 count: Count = _uncounted, clock: Callable[[], float] = time.time) -> None:
+        """`clock`: POSIX seconds."""
         self._store, self._stream_tags, self._index, self._gate = store, stream_tags, index, gate
         self.count, self.clock = count, clock
 
@@ -104,11 +106,11 @@ class ObjectIntake:
         finally:
             reception.abort()
 
-    def note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored, at: datetime) -> None:
+    def note(self, sender: Sender, tags: Mapping[str, Any], stored: Stored, at: float) -> None:
         """An object has its file."""
         # Also what was here before: the process that stored it may have died before it could tell, and what the index
         # knows already it lets pass.
-        instance = instance_of(tags, stored, sender, at)
+        instance = instance_of(tags, stored, sender, datetime.fromtimestamp(at, UTC))
         self._index.add(instance, conflict=stored.outcome is Outcome.CONFLICT or is_beside(instance))
 
 
@@ -120,7 +122,7 @@ class _Reception:
     def __init__(self, intake: ObjectIntake, sender: Sender, incoming: Incoming, stream: TagStream,
                  uids: Mapping[str, str] | None = None) -> None:
         self._intake, self._sender, self._incoming, self._stream, self._uids = intake, sender, incoming, stream, uids
-        self._stored: tuple[Stored, datetime] | None = None
+        self._stored: tuple[Stored, float] | None = None
         self._is_counted = False
 
     def write(self, piece: Piece) -> None:
@@ -165,7 +167,6 @@ class _Reception:
             self._count(None)
             raise
         self._stored = stored, self._intake.clock()
-        self._count(stored)
         return stored
 
     def _count(self, stored: Stored | None) -> None:
@@ -179,6 +180,7 @@ class _Reception:
             stored, at = self._stored
             stored = self._incoming.file(stored)
             self._stored = None
+            self._count(stored)
             self._intake.note(self._sender, self._stream.tags(), stored, at)
         self._incoming.abort()
 

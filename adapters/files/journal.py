@@ -132,6 +132,9 @@ class Journal:
     def sync(self, record: Record) -> None:
         """Durable when it returns, as all that was appended to the segment before. Raises OSError; void it then."""
         segment = record.segment
+        if segment.synced >= record.number and not segment.lost_before:
+            self._let_go(record)
+            return
         try:
             with segment.syncing:
                 if record.offset < segment.lost_before and record.number > segment.lost_after:

@@ -64,6 +64,8 @@ class Conversation:
         self._pieces: list[memoryview] = []
         """Of them, those that the store has not got: what came with one reading."""
         self._context = 0
+        self._longest: int | None = None
+        """Bytes of a PDU that the peer takes, 0 for any (PS3.8 D.1); asked for once."""
         self._is_whole = False
         """Whether the current object has come whole, and is not answered."""
         self.release_requested = False
@@ -108,7 +110,9 @@ class Conversation:
 
     def _respond(self, store: Store) -> None:
         command = store.finish()
-        longest = self._association.requestor.maximum_length
+        longest = self._longest
+        if longest is None:
+            longest = self._longest = int(self._association.requestor.maximum_length or 0)
         if len(command) + 6 <= (longest or len(command) + 6):
             self._send(upper_layer.command_pdu(self._context, command))
         else:

@@ -204,7 +204,7 @@ class DicomServer:
         if tally.studies:
             self._left(SenderLeft(tally.sender, frozenset(tally.studies), released, elsewhere))
         self._log.info("association_closed", calling=tally.sender.name, address=tally.sender.address,
-                       released=released, objects=tally.statuses[SUCCESS],
+                       released=released, objects=tally.statuses.get(SUCCESS, 0),
                        statuses={f"0x{status:04X}": number for status, number in tally.statuses.items()})
 
     def _begin(self, association: Any, context: Any, command: Command) -> StoreRequest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -45,7 +44,7 @@ class Tally:
 
     sender: Sender
     own: str = ""
-    statuses: Counter[int] = field(default_factory=Counter)
+    statuses: dict[int, int] = field(default_factory=dict)
     studies: set[str] = field(default_factory=set)
 
 
@@ -109,7 +108,8 @@ class StoreRequest:
             except Exception as error:
                 self._give_up(error)
         status, comment = self._failure or (SUCCESS, self._remark)
-        self._tally.statuses[status] += 1
+        statuses = self._tally.statuses
+        statuses[status] = statuses.get(status, 0) + 1
         return self._response(status, comment)
 
     def abort(self) -> None:
