@@ -28,6 +28,8 @@ AHEAD = 4
 SETTLE_SECONDS = 1.0
 """How long a record waits until the file that it stands for is durable itself."""
 _STARTED = 128 * 1024
+_USES = 16
+"""How many records are written before a segment is closed although files of some are still to be written."""
 
 
 class Journal:
@@ -61,13 +63,11 @@ class Journal:
         span = padded(BEFORE + most)
         with self._writing:
             segment = self._room(span)
-            if segment.descriptor < 0:
-                segment.descriptor = self._files.open(segment.path)
-            segment.users += 1
+            self._use(segment)
             try:
                 self._files.write_at(segment.descriptor, placeholder(self._round, span), segment.end)
             except OSError:
-                self._close(segment)
+                self._leave_off(segment)
                 raise
             segment.pending += 1
             room = Room(segment, segment.end, span, self._round)
@@ -105,7 +105,7 @@ class Journal:
 
     def _leave(self, room: Room) -> None:
         room.segment.pending -= 1
-        self._close(room.segment)
+        self._leave_off(room.segment)
 
     def append(self, entry: Entry, pieces: Sequence[Piece]) -> Record:
         """All of it at once; `pieces`: the object. Raises OSError."""
@@ -113,15 +113,13 @@ class Journal:
         span = padded(BEFORE + size)
         with self._writing:
             segment = self._room(span)
-            if segment.descriptor < 0:
-                segment.descriptor = self._files.open(segment.path)
-            segment.users += 1
+            self._use(segment)
             try:
                 self._files.gather_at(segment.descriptor, [head_of(entry, self._round, span), *pieces], segment.end)
                 if size >= _STARTED:
                     self._files.start_writing(segment.descriptor, segment.end, BEFORE + size)
             except OSError:
-                self._close(segment)
+                self._leave_off(segment)
                 raise
             segment.written += 1
             segment.pending += 1
@@ -159,12 +157,23 @@ class Journal:
         with self._writing:
             if record.held:
                 record.held = False
-                self._close(record.segment)
+                self._leave_off(record.segment)
+
+    def _use(self, segment: Segment) -> None:
+        if segment.descriptor < 0:
+            segment.descriptor, segment.uses = self._files.open(segment.path), 0
+        segment.users += 1
+        segment.uses += 1
+
+    def _leave_off(self, segment: Segment) -> None:
+        """Somebody has done with it."""
+        segment.users -= 1
+        self._close(segment)
 
     def _close(self, segment: Segment) -> None:
-        """Somebody has done with it. Nothing stays open that nobody uses: the file system can be remounted."""
-        segment.users -= 1
-        if not segment.users:
+        """Where nobody uses it, nor soon will: while files are still to be written there may be more objects. After
+        some it is closed all the same: so the file system can be remounted while objects come."""
+        if not segment.users and segment.descriptor >= 0 and (not segment.pending or segment.uses >= _USES):
             descriptor, segment.descriptor = segment.descriptor, -1
             self._files.close(descriptor)
 
@@ -193,6 +202,7 @@ class Journal:
         """The file has been written."""
         with self._writing:
             record.segment.pending -= 1
+            self._close(record.segment)
 
     def void(self, record: Record) -> None:
         """The file will not be there, or is durable already: nothing is to be restored."""

@@ -34,6 +34,8 @@ class Segment:
     """Records whose files are not written yet, and rooms."""
     users: int = 0
     """Rooms, and records that are not durable yet; while there are any, the segment is open."""
+    uses: int = 0
+    """How many of them there have been since it was opened."""
     descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from adapters.dicom.content.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -190,6 +191,7 @@ def _fragments(context: int, data: bytes, longest: int, control: int) -> Iterato
         yield _head(context, len(fragment), control | (_LAST if start + size >= len(view) else 0)) + fragment
 
 
+@lru_cache(maxsize=64)
 def _head(context: int, length: int, control: int) -> bytes:
     """What stands before the only value of a P-DATA-TF."""
     return _FRAGMENT.pack(P_DATA, length + 6, length + 2, context, control)

@@ -1,0 +1,201 @@
+"""The journal's segments: open as long as needed, who shares their syncs is told, large files go past the memory."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.files import filing, journal, journal_segments
+from adapters.files.durable import FileLayer
+from adapters.files.store import FileObjectStore
+from gateway.errors import StorageFull, Transient
+from gateway.ports import Outcome, Stored
+from tests.journaled import HEADER, SLICE, answered, begun
+
+
+@pytest.fixture(autouse=True)
+def no_segments_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is made while a test looks."""
+    monkeypatch.setattr(journal, "AHEAD", 0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FileObjectStore]:
+    made = FileObjectStore(tmp_path / "objects", 0)
+    yield made
+    made.close()
+
+
+def is_open(path: Path) -> bool:
+    return any(opened.exists() and opened.samefile(path) for opened in Path("/proc/self/fd").iterdir())
+
+
+def test_no_segment_stays_open_that_nobody_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
+    store = FileObjectStore(tmp_path / "objects", 0)
+
+    for number in range(2 * journal_segments.SEGMENT // SLICE + 2):
+        coming = store.take(HEADER, [bytes(SLICE)], "1.2", f"1.2.{number}")
+        coming.finish("1.2", f"1.2.{number}")
+        coming.abort()
+    for number in range(3):
+        store.take(HEADER, [bytes(SLICE)], "1.2", f"1.3.{number}").abort()  # never synced
+    segments = sorted((tmp_path / "objects" / "journal").glob("*/*.seg"))
+    assert len(segments) == 3
+    assert not any(map(is_open, segments))
+    used = store.take(HEADER, [bytes(SLICE)], "1.2", "1.4")
+    assert sum(map(is_open, segments)) == 1
+    used.finish("1.2", "1.4")
+    used.abort()
+    assert not any(map(is_open, segments))
+    store.close()
+    assert not list((tmp_path / "objects" / "journal").glob("*"))
+
+
+def test_a_segment_stays_open_while_files_are_to_be_written_but_not_for_ever(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    really = FileLayer.open
+
+    def noting(self: FileLayer, path: Path) -> int:
+        opened.append(path)
+        return really(self, path)
+
+    monkeypatch.setattr(FileLayer, "open", noting)
+
+    def bring(number: int) -> Callable[[], Stored]:
+        coming = store.take(HEADER, [b"data"], "1.2", f"1.2.{number}")
+        stored = coming.finish("1.2", f"1.2.{number}")
+        return lambda: coming.file(stored)
+
+    filed = [bring(number) for number in range(journal._USES)]
+    assert len(opened) == 1  # for all of them
+    filed.append(bring(journal._USES))
+    assert len(opened) == 2  # there was a moment at which none was
+    assert is_open(opened[0])
+    for file in filed[:-1]:
+        file()
+    assert is_open(opened[0])
+    filed[-1]()
+    assert not is_open(opened[0])
+
+
+def test_all_who_shared_a_failed_sync_are_told(tmp_path: Path) -> None:
+    """Linux tells once that it could not write, and succeeds when it is asked again."""
+
+    class FailsOnce(FileLayer):
+        failures = 0
+
+        def sync_file(self, descriptor: int) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EIO, "injected")
+            super().sync_file(descriptor)
+
+    layer = FailsOnce()
+    store = FileObjectStore(tmp_path / "objects", 0, layer)
+    coming = begun(store, bytes(SLICE))
+    before, *shared = [begun(store, bytes(100)) for _ in range(4)]
+    before.stage("1.2", "1.2.1")
+    before.finish("1.2", "1.2.1")
+    for number, incoming in enumerate(shared, 2):
+        incoming.stage("1.2", f"1.2.{number}")
+    layer.failures = 1
+    for number, incoming in enumerate(shared, 2):
+        with pytest.raises(Transient):
+            incoming.finish("1.2", f"1.2.{number}")
+    coming.stage("1.2", "1.2.8")
+    with pytest.raises(Transient):  # a part of it may have been among what was not written
+        coming.finish("1.2", "1.2.8")
+    incoming, stored = answered(store, "1.2.9", b"later")
+    assert incoming.file(stored).outcome is Outcome.STORED
+    store.close()
+
+
+def written_past_memory(store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the files that are from now on; so much waits."""
+    sizes: list[int] = []
+    write = FileLayer.write_past_cache
+
+    def noting(self: FileLayer, descriptor: int, piece: memoryview) -> int:
+        sizes.append(len(piece))
+        return write(self, descriptor, piece)
+
+    monkeypatch.setattr(FileLayer, "write_past_cache", noting)
+    monkeypatch.setattr(filing, "MUCH", 2 * SLICE)
+    return sizes
+
+
+def test_large_files_go_past_the_systems_memory_while_much_waits(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = written_past_memory(store, monkeypatch)
+    contents = {f"1.2.{number}": bytes([number]) * (SLICE + number) for number in range(4)}
+    waiting = [answered(store, uid, content) for uid, content in contents.items()]
+    for (incoming, stored), content in zip(waiting, contents.values(), strict=True):
+        filed = incoming.file(stored)
+        assert Path(filed.path).read_bytes() == HEADER + content
+        assert filed.digest == hashlib.sha256(content).hexdigest()
+    assert sizes == [len(HEADER) + SLICE + number for number in range(3)]  # the last waited alone
+
+
+def test_a_disk_that_is_full_amid_a_large_file_leaves_nothing_of_it(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    written_past_memory(store, monkeypatch)
+    waiting = [answered(store, f"1.2.{number}", bytes(SLICE)) for number in range(4)]
+    incoming, stored = waiting[0]
+    write = os.pwrite
+
+    def half(descriptor: int, piece: memoryview, offset: int) -> int:
+        if offset:
+            raise OSError(errno.ENOSPC, "full")
+        return write(descriptor, piece[:len(piece) // 2 // 4096 * 4096], offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", half)
+        with pytest.raises(StorageFull):
+            incoming.file(stored)
+    assert not Path(stored.path).exists()
+    assert incoming.file(stored).path == stored.path
+    assert Path(stored.path).read_bytes() == HEADER + bytes(SLICE)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 3 * 4096 + 512, SLICE])
+@pytest.mark.parametrize("folder", ["", "/dev/shm"])
+def test_what_is_written_past_the_systems_memory_is_all_there(tmp_path: Path, folder: str, size: int) -> None:
+    layer, memory = FileLayer(), memoryview(mmap.mmap(-1, max(1, size)))[:size]
+    memory[:] = os.urandom(size)
+    with tempfile.TemporaryDirectory(dir=folder or tmp_path) as name:
+        descriptor = layer.create(Path(name) / "file")
+        try:
+            assert layer.write_past_cache(descriptor, memory) == size
+            assert not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT
+        finally:
+            layer.close(descriptor)
+        assert (Path(name) / "file").read_bytes() == memory
+
+
+def test_a_file_system_that_takes_nothing_past_its_memory_gets_it_as_usual(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.pwrite
+
+    def refusing(descriptor: int, piece: memoryview, offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "not here")
+        return write(descriptor, piece, offset)
+
+    monkeypatch.setattr(os, "pwrite", refusing)
+    layer = FileLayer()
+    descriptor = layer.create(tmp_path / "file")
+    try:
+        assert layer.write_past_cache(descriptor, memoryview(bytes(9000))) == 9000
+    finally:
+        layer.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == bytes(9000)
