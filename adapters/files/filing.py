@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import mmap
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -18,9 +17,10 @@ from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal
 from adapters.files.journal_records import Entry, are_held, forget, recover
-from adapters.files.journal_segments import Record, Room
+from adapters.files.journal_segments import Room
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
+from adapters.files.waiting import Filed, Waiting
 from gateway.ports import Outcome, Piece
 
 LONGEST_JOURNALED = 768 * 1024
@@ -30,8 +30,6 @@ _BEHIND_SECONDS = 1.0
 LARGE, MUCH = 128 * 1024, 128 * 1024 * 1024
 """Bytes of an object, and of all that wait for their files, from which on its file is written past the system's memory:
 they come faster than anybody reads them. At other times a study that is read at once is in memory."""
-Filed = tuple[str, Outcome, str]
-"""Path, what became of it, SHA-256 of the data set (hex)."""
 
 
 class Filings:
@@ -79,7 +77,7 @@ class Filings:
                 record = self.journal.append(entry, content)
             except OSError:
                 return None
-        waiting = self._waiting[path] = Waiting(self, record, path, name, len(entry.header))
+        waiting = self._waiting[path] = Waiting(self, record, path, name, entry)
         return waiting
 
     def place_small(self, uids: tuple[str, str], entry: Entry, content: bytearray,
@@ -240,48 +238,6 @@ class Filings:
             raise
         finally:
             self._files.close(descriptor)
-
-
-class Waiting:
-    """Implements `adapters.files.incoming.Filing`."""
-
-    __slots__ = ("_dropped", "_filings", "_found", "_lock", "header", "name", "path", "record")
-
-    def __init__(self, filings: Filings, record: Record, path: str, name: str, header: int) -> None:
-        self._filings, self.record, self.path, self.name, self.header = filings, record, path, name, header
-        self._found: Filed | None = None
-        self._dropped = False
-        self._lock = threading.Lock()
-
-    def commit(self) -> None:
-        """See `Filing.commit`."""
-        try:
-            self._filings.journal.sync(self.record)
-        except OSError:
-            self.drop()
-            raise
-
-    def file(self) -> Filed:
-        """See `Filing.file`; by whoever comes first, the sender's own or one with the same name."""
-        with self._lock:
-            if self._found is None:
-                self._found = self._filings.file(self)
-            return self._found
-
-    def secure(self) -> None:
-        """For somebody with the same name: durable, and in its file, whether its own sender has been answered or not.
-        Raises OSError."""
-        with self._lock:
-            if self._found is None and not self._dropped:
-                self._filings.journal.sync(self.record)
-                self._found = self._filings.file(self)
-
-    def drop(self) -> None:
-        """See `Filing.drop`; what somebody else relies on stays."""
-        with self._lock:
-            self._dropped = True
-            if self._found is None:
-                self._filings.drop(self)
 
 
 @lru_cache(maxsize=1024)

@@ -13,32 +13,10 @@ from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal
 from adapters.files.journal_records import Check, Entry, value_of
 from adapters.files.journal_segments import Room
-from gateway.ports import Outcome, Piece, Stored
+from gateway.ports import Incoming, Outcome, Piece, Stored
 
 _KEPT_IN_MEMORY = 128 * 1024
 """Bytes of an object that wait in memory for more: most small ones are then one write."""
-
-
-class Filing(Protocol):
-    """An object that is durable in the journal once `commit` has returned, and in a file of its own after `file`."""
-
-    @property
-    def path(self) -> str:
-        """Of its file, where nothing comes between."""
-        ...
-
-    def commit(self) -> None:
-        """Raises OSError; nothing is to be filed then."""
-        ...
-
-    def file(self) -> tuple[str, Outcome, str]:
-        """Path, outcome, SHA-256 of the data set. Raises OSError where that cannot be done now; it may be asked for
-        again."""
-        ...
-
-    def drop(self) -> None:
-        """Instead of `commit`, or of `file` where its sender has not been answered: it is not wanted any more."""
-        ...
 
 
 class Places(Protocol):
@@ -57,7 +35,7 @@ class Places(Protocol):
         """Room in the journal for any object that may go there; None where it takes nothing now."""
         ...
 
-    def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room) -> Filing | None:
+    def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room) -> Incoming | None:
         """Into the journal, where nothing speaks against it: its name is free, the journal takes it, and the disk has
         done what it was asked to. Raises OSError."""
         ...
@@ -66,50 +44,6 @@ class Places(Protocol):
                     digest: str) -> tuple[Path, Outcome] | None:
         """`place` for an object in memory; None where that cannot be done now. Raises OSError."""
         ...
-
-
-class WholeObject:
-    """Implements `gateway.ports.Incoming` for an object that is whole, and staged in the journal."""
-
-    __slots__ = ("_filing", "_size")
-
-    def __init__(self, filing: Filing, size: int) -> None:
-        self._filing: Filing | None = filing
-        self._size = size
-
-    def write(self, _piece: Piece) -> None:
-        """There is no more."""
-        raise RuntimeError("the object is whole")
-
-    def stage(self, _study_instance_uid: str, _sop_instance_uid: str) -> None:
-        """It is."""
-
-    def finish(self, _study_instance_uid: str, _sop_instance_uid: str) -> Stored:
-        """See `gateway.ports.Incoming.finish`."""
-        filing = self._filing
-        if filing is None:
-            raise RuntimeError("the object is over")
-        try:
-            filing.commit()
-        except OSError as error:
-            self._filing = None
-            raise durable.as_gateway_error(error) from error
-        return Stored(filing.path, "", self._size, Outcome.STORED)
-
-    def file(self, stored: Stored) -> Stored:
-        """See `gateway.ports.Incoming.file`."""
-        if self._filing is None:
-            return stored
-        with durable.storage_errors():
-            path, outcome, digest = self._filing.file()
-        self._filing = None
-        return Stored(path, digest, stored.size, outcome)
-
-    def abort(self) -> None:
-        """See `gateway.ports.Incoming.abort`."""
-        filing, self._filing = self._filing, None
-        if filing is not None:
-            filing.drop()
 
 
 class IncomingFile:
@@ -126,7 +60,7 @@ class IncomingFile:
         self._room: Room | None = None
         self._path: Path | None = None
         self._descriptor = -1
-        self._whole: WholeObject | None = None
+        self._whole: Incoming | None = None
         """Once it is staged in the journal."""
 
     def write(self, piece: Piece) -> None:
@@ -188,17 +122,16 @@ class IncomingFile:
         return Entry("", self._header, self._size - len(self._header), value_of(self._check))
 
     def _stage(self, uids: tuple[str, str]) -> None:
-        """Afterwards there is a filing, or all of the object is in memory or in a scratch file."""
+        """Afterwards it is in the journal, or all of the object is in memory or in a scratch file."""
         if self._path is not None:
             return
         room = self._room
         try:
-            filing = self._places.stage(uids, self._entry(), [self._early] if room is None else room)
+            self._whole = self._places.stage(uids, self._entry(), [self._early] if room is None else room)
         except OSError:
             self._room = None
             raise
-        if filing is not None:
-            self._whole = WholeObject(filing, self._size)
+        if self._whole is not None:
             self._early, self._room = bytearray(), None
         elif room is not None:
             self._early = self._places.journal.read_room(room)

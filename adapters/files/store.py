@@ -12,11 +12,12 @@ from pathlib import Path
 from adapters.files import durable
 from adapters.files.durable import FileLayer
 from adapters.files.filing import LONGEST_JOURNALED, Filings
-from adapters.files.incoming import IncomingFile, WholeObject
+from adapters.files.incoming import IncomingFile
 from adapters.files.journal_records import Entry, check_of
 from adapters.files.journal_segments import SEGMENT
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, study_folder
+from adapters.files.waiting import Waiting
 from gateway.errors import Permanent, StorageFull
 from gateway.ports import Outcome, Piece, Stored
 
@@ -62,17 +63,19 @@ class FileObjectStore:
         return IncomingFile(self._files, self, header, LONGEST_JOURNALED)
 
     def take(self, header: bytes, dataset: Sequence[Piece], study_instance_uid: str,
-             sop_instance_uid: str) -> IncomingFile | WholeObject:
+             sop_instance_uid: str) -> IncomingFile | Waiting:
         """See `gateway.ports.ObjectStore.take`. Raises StorageFull below the floor."""
         self._require_room()
-        uids, size = (study_instance_uid, sop_instance_uid), sum(map(len, dataset))
+        uids, size = (study_instance_uid, sop_instance_uid), 0
+        for piece in dataset:
+            size += len(piece)
         if len(header) + size <= LONGEST_JOURNALED:
             try:
-                filing = self.stage(uids, Entry("", header, size, check_of(dataset)), [header, *dataset])
+                waiting = self.stage(uids, Entry("", header, size, check_of(dataset)), [header, *dataset])
             except OSError as error:
                 raise durable.as_gateway_error(error) from error
-            if filing is not None:
-                return WholeObject(filing, len(header) + size)
+            if waiting is not None:
+                return waiting
         incoming = self.begin(header)
         try:
             for piece in dataset:
