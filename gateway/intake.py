@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,16 +39,19 @@ class Gate:
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}
+        self._change = threading.Lock()
         self.reason = ""
         """Empty when open."""
 
     def shut(self, who: str, reason: str) -> None:
-        self._reasons[who] = reason
-        self._choose()
+        with self._change:
+            self._reasons[who] = reason
+            self._choose()
 
     def open(self, who: str) -> None:
-        self._reasons.pop(who, None)
-        self._choose()
+        with self._change:
+            self._reasons.pop(who, None)
+            self._choose()
 
     def _choose(self) -> None:
         self.reason = next(iter(self._reasons.values()), "")

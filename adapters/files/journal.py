@@ -173,9 +173,14 @@ class Journal:
     def _close(self, segment: Segment) -> None:
         """Where nobody uses it, nor soon will: while files are still to be written there may be more objects. After
         some it is closed all the same: so the file system can be remounted while objects come."""
-        if not segment.users and segment.descriptor >= 0 and (not segment.pending or segment.uses >= _USES):
+        if not segment.pending or segment.uses >= _USES:
+            self._shut(segment)
+
+    def _shut(self, segment: Segment) -> None:
+        if not segment.users and segment.descriptor >= 0:
             descriptor, segment.descriptor = segment.descriptor, -1
-            self._files.close(descriptor)
+            with contextlib.suppress(OSError):  # what is durable, a sync has told
+                self._files.close(descriptor)
 
     def read_room(self, room: Room) -> bytearray:
         """What has come of its object. Raises OSError."""
@@ -201,8 +206,10 @@ class Journal:
     def done(self, record: Record) -> None:
         """The file has been written."""
         with self._writing:
-            record.segment.pending -= 1
-            self._close(record.segment)
+            if record.counts:
+                record.counts = False
+                record.segment.pending -= 1
+                self._close(record.segment)
 
     def void(self, record: Record) -> None:
         """The file will not be there, or is durable already: nothing is to be restored."""
@@ -218,6 +225,10 @@ class Journal:
                 if self._current is not None and not self._current.pending:
                     self._seal()
                 settled = [segment for segment in self._sealed if not segment.pending]
+                for segment in self._in_use():
+                    if segment.uses == segment.rested:
+                        self._shut(segment)
+                    segment.rested = segment.uses
             if settled:
                 self._sync_all(settled)
                 for segment in settled:
@@ -240,6 +251,9 @@ class Journal:
             self._worker.join()
         if self._segments.claim is not None:
             self.settle()
+        with self._writing:
+            for segment in self._in_use():
+                self._shut(segment)
         self._segments.close(empty=not self._sealed and (self._current is None or not self._current.end))
 
     # ------------------------------------------------------------ segments
@@ -265,6 +279,9 @@ class Journal:
             self._round = next(self._rounds)
             self._work()
         return self._current
+
+    def _in_use(self) -> Sequence[Segment]:
+        return self._sealed if self._current is None else [*self._sealed, self._current]
 
     def _seal(self) -> None:
         if self._current is not None and self._current.end:

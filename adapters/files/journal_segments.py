@@ -36,6 +36,8 @@ class Segment:
     """Rooms, and records that are not durable yet; while there are any, the segment is open."""
     uses: int = 0
     """How many of them there have been since it was opened."""
+    rested: int = -1
+    """`uses` when everything was settled last."""
     descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,6 +66,8 @@ class Record:
     number: int
     held: bool = True
     """Whether its segment stays open for it: until it is durable, or void."""
+    counts: bool = True
+    """Whether it is one of its segment's `pending`."""
 
 
 class Segments:

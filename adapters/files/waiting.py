@@ -56,7 +56,9 @@ class Waiting:
         if self._is_over:
             raise RuntimeError("the object is over")
         try:
-            self._filings.journal.sync(self.record)
+            with self._lock:
+                if self._found is None:  # else it has its file, and its record may be forgotten already
+                    self._filings.journal.sync(self.record)
         except OSError as error:
             self.abort()
             raise durable.as_gateway_error(error) from error

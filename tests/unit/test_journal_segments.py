@@ -16,9 +16,10 @@ import pytest
 from adapters.files import filing, journal, journal_segments
 from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore
+from adapters.files.waiting import Waiting
 from gateway.errors import StorageFull, Transient
 from gateway.ports import Outcome, Stored
-from tests.journaled import HEADER, SLICE, answered, begun
+from tests.journaled import HEADER, SLICE, answered, begun, crashed, names
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,74 @@ def test_a_segment_stays_open_while_files_are_to_be_written_but_not_for_ever(
     assert is_open(opened[0])
     filed[-1]()
     assert not is_open(opened[0])
+
+
+def test_a_segment_that_cannot_be_closed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NeverCloses(FileLayer):
+        segment = -1
+
+        def close(self, descriptor: int) -> None:
+            super().close(descriptor)
+            if descriptor == self.segment:
+                raise OSError(errno.EIO, "injected")
+
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
+    layer = NeverCloses()
+    store = FileObjectStore(tmp_path / "objects", 0, layer)
+    first = store.take(HEADER, [b"first"], "1.2", "1.2.1")
+    layer.segment, = (int(opened.name) for opened in Path("/proc/self/fd").iterdir()
+                      if opened.exists() and opened.resolve().suffix == ".seg")
+    stored = first.finish("1.2", "1.2.1")
+    assert first.file(stored).outcome is Outcome.STORED  # the last that uses the segment
+    assert first.file(stored).path == stored.path  # asked again, nothing is counted twice
+    layer.segment = -1
+    second = store.take(HEADER, [b"second"], "1.2", "1.2.2")
+    second.finish("1.2", "1.2.2")
+    store.journal.settle()
+    FileObjectStore(crashed(tmp_path), 0)
+    assert names(tmp_path / "crashed") == ["1.2.1.dcm", "1.2.2.dcm"]
+
+
+def test_a_file_that_is_asked_for_twice_counts_once(store: FileObjectStore, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
+    first, second = (store.take(HEADER, [b"data"], "1.2", uid) for uid in ("1.2.1", "1.2.2"))
+    assert isinstance(first, Waiting)
+    for waiting, uid in ((first, "1.2.1"), (second, "1.2.2")):
+        waiting.finish("1.2", uid)
+    for _ in range(3):
+        store.journal.done(first.record)
+    store.journal.settle()  # which may not forget the second
+    FileObjectStore(crashed(tmp_path), 0)
+    assert "1.2.2.dcm" in names(tmp_path / "crashed")
+
+
+@pytest.mark.parametrize("end", ["close", "settle twice"])
+def test_no_segment_stays_open_for_what_cannot_get_its_file(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
+    store = FileObjectStore(tmp_path / "objects", 0)
+    store.take(HEADER, [b"data"], "1.2", "1.2.1").finish("1.2", "1.2.1")
+    segment, = (tmp_path / "objects" / "journal").glob("*/*.seg")
+    assert is_open(segment)
+    if end == "close":
+        store.close()
+    else:
+        store.journal.settle()
+        store.journal.settle()
+    assert not is_open(segment)
+    assert segment.exists()  # it is still needed
+
+
+def test_who_is_answered_after_somebody_else_filed_the_same_is_answered_success(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
+    first, second = (store.take(HEADER, [b"data"], "1.2", "1.2.1") for _ in range(2))
+    assert second.finish("1.2", "1.2.1").outcome is Outcome.DUPLICATE
+    second.abort()
+    store.journal.settle()  # the segment is forgotten
+    stored = first.finish("1.2", "1.2.1")
+    assert Path(first.file(stored).path).read_bytes() == HEADER + b"data"
 
 
 def test_all_who_shared_a_failed_sync_are_told(tmp_path: Path) -> None:

@@ -53,12 +53,12 @@ class Layout:
         self._mask = int.from_bytes(mask, "little")
         self._heads = self._mask & int.from_bytes(piece[:at], "little")
         self._high = int.from_bytes(high, "little")
+        """The highest bits of what is wanted and text."""
         places = [(keyword, *self.places[tag]) for tag, keyword in uids.items() if tag in self.places]
         self.uids = tuple((keyword, start, end) for keyword, vr, start, end in places if vr in ("", "UI"))
         """Keyword, where the value begins and ends; empty where not all are here and nothing else than UIDs."""
         if len(self.uids) < len(uids):
             self.uids = ()
-        """The highest bits of what is wanted and text."""
 
     def _element(self, piece: Data, at: int) -> tuple[elements.Head, int, bool] | None:
         """The element there, where it ends, and whether its value must be what it is; None where a layout ends."""

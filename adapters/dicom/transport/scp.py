@@ -205,7 +205,7 @@ class DicomServer:
             self._left(SenderLeft(tally.sender, frozenset(tally.studies), released, elsewhere))
         self._log.info("association_closed", calling=tally.sender.name, address=tally.sender.address,
                        released=released, objects=tally.statuses.get(SUCCESS, 0),
-                       statuses={f"0x{status:04X}": number for status, number in tally.statuses.items()})
+                       statuses={f"0x{status:04X}": number for status, number in dict(tally.statuses).items()})
 
     def _begin(self, association: Any, context: Any, command: Command) -> StoreRequest:
         session = self._sessions[association]
