@@ -28,8 +28,6 @@ AHEAD = 4
 SETTLE_SECONDS = 1.0
 """How long a record waits until the file that it stands for is durable itself."""
 _STARTED = 128 * 1024
-_USES = 16
-"""How many records are written before a segment is closed although files of some are still to be written."""
 
 
 class Journal:
@@ -161,23 +159,13 @@ class Journal:
 
     def _use(self, segment: Segment) -> None:
         if segment.descriptor < 0:
-            segment.descriptor, segment.uses = self._files.open(segment.path), 0
+            segment.descriptor = self._files.open(segment.path)
         segment.users += 1
-        segment.uses += 1
 
     def _leave_off(self, segment: Segment) -> None:
-        """Somebody has done with it."""
+        """Somebody has done with it. Nothing stays open that nobody uses: the file system can be remounted."""
         segment.users -= 1
-        self._close(segment)
-
-    def _close(self, segment: Segment) -> None:
-        """Where nobody uses it, nor soon will: while files are still to be written there may be more objects. After
-        some it is closed all the same: so the file system can be remounted while objects come."""
-        if not segment.pending or segment.uses >= _USES:
-            self._shut(segment)
-
-    def _shut(self, segment: Segment) -> None:
-        if not segment.users and segment.descriptor >= 0:
+        if not segment.users:
             descriptor, segment.descriptor = segment.descriptor, -1
             with contextlib.suppress(OSError):  # what is durable, a sync has told
                 self._files.close(descriptor)
@@ -209,7 +197,6 @@ class Journal:
             if record.counts:
                 record.counts = False
                 record.segment.pending -= 1
-                self._close(record.segment)
 
     def void(self, record: Record) -> None:
         """The file will not be there, or is durable already: nothing is to be restored."""
@@ -225,10 +212,6 @@ class Journal:
                 if self._current is not None and not self._current.pending:
                     self._seal()
                 settled = [segment for segment in self._sealed if not segment.pending]
-                for segment in self._in_use():
-                    if segment.uses == segment.rested:
-                        self._shut(segment)
-                    segment.rested = segment.uses
             if settled:
                 self._sync_all(settled)
                 for segment in settled:
@@ -251,9 +234,6 @@ class Journal:
             self._worker.join()
         if self._segments.claim is not None:
             self.settle()
-        with self._writing:
-            for segment in self._in_use():
-                self._shut(segment)
         self._segments.close(empty=not self._sealed and (self._current is None or not self._current.end))
 
     # ------------------------------------------------------------ segments
@@ -279,9 +259,6 @@ class Journal:
             self._round = next(self._rounds)
             self._work()
         return self._current
-
-    def _in_use(self) -> Sequence[Segment]:
-        return self._sealed if self._current is None else [*self._sealed, self._current]
 
     def _seal(self) -> None:
         if self._current is not None and self._current.end:

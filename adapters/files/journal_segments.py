@@ -34,10 +34,6 @@ class Segment:
     """Records whose files are not written yet, and rooms."""
     users: int = 0
     """Rooms, and records that are not durable yet; while there are any, the segment is open."""
-    uses: int = 0
-    """How many of them there have been since it was opened."""
-    rested: int = -1
-    """`uses` when everything was settled last."""
     descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
 

@@ -8,7 +8,7 @@ import hashlib
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore
 from adapters.files.waiting import Waiting
 from gateway.errors import StorageFull, Transient
-from gateway.ports import Outcome, Stored
+from gateway.ports import Outcome
 from tests.journaled import HEADER, SLICE, answered, begun, crashed, names
 
 
@@ -61,34 +61,6 @@ def test_no_segment_stays_open_that_nobody_uses(tmp_path: Path, monkeypatch: pyt
     assert not list((tmp_path / "objects" / "journal").glob("*"))
 
 
-def test_a_segment_stays_open_while_files_are_to_be_written_but_not_for_ever(
-        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[Path] = []
-    really = FileLayer.open
-
-    def noting(self: FileLayer, path: Path) -> int:
-        opened.append(path)
-        return really(self, path)
-
-    monkeypatch.setattr(FileLayer, "open", noting)
-
-    def bring(number: int) -> Callable[[], Stored]:
-        coming = store.take(HEADER, [b"data"], "1.2", f"1.2.{number}")
-        stored = coming.finish("1.2", f"1.2.{number}")
-        return lambda: coming.file(stored)
-
-    filed = [bring(number) for number in range(journal._USES)]
-    assert len(opened) == 1  # for all of them
-    filed.append(bring(journal._USES))
-    assert len(opened) == 2  # there was a moment at which none was
-    assert is_open(opened[0])
-    for file in filed[:-1]:
-        file()
-    assert is_open(opened[0])
-    filed[-1]()
-    assert not is_open(opened[0])
-
-
 def test_a_segment_that_cannot_be_closed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class NeverCloses(FileLayer):
         segment = -1
@@ -104,8 +76,8 @@ def test_a_segment_that_cannot_be_closed_loses_nothing(tmp_path: Path, monkeypat
     first = store.take(HEADER, [b"first"], "1.2", "1.2.1")
     layer.segment, = (int(opened.name) for opened in Path("/proc/self/fd").iterdir()
                       if opened.exists() and opened.resolve().suffix == ".seg")
-    stored = first.finish("1.2", "1.2.1")
-    assert first.file(stored).outcome is Outcome.STORED  # the last that uses the segment
+    stored = first.finish("1.2", "1.2.1")  # the last that uses the segment
+    assert first.file(stored).outcome is Outcome.STORED
     assert first.file(stored).path == stored.path  # asked again, nothing is counted twice
     layer.segment = -1
     second = store.take(HEADER, [b"second"], "1.2", "1.2.2")
@@ -127,23 +99,6 @@ def test_a_file_that_is_asked_for_twice_counts_once(store: FileObjectStore, tmp_
     store.journal.settle()  # which may not forget the second
     FileObjectStore(crashed(tmp_path), 0)
     assert "1.2.2.dcm" in names(tmp_path / "crashed")
-
-
-@pytest.mark.parametrize("end", ["close", "settle twice"])
-def test_no_segment_stays_open_for_what_cannot_get_its_file(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    monkeypatch.setattr(journal, "SETTLE_SECONDS", 3600)
-    store = FileObjectStore(tmp_path / "objects", 0)
-    store.take(HEADER, [b"data"], "1.2", "1.2.1").finish("1.2", "1.2.1")
-    segment, = (tmp_path / "objects" / "journal").glob("*/*.seg")
-    assert is_open(segment)
-    if end == "close":
-        store.close()
-    else:
-        store.journal.settle()
-        store.journal.settle()
-    assert not is_open(segment)
-    assert segment.exists()  # it is still needed
 
 
 def test_who_is_answered_after_somebody_else_filed_the_same_is_answered_success(
