@@ -173,23 +173,14 @@ class Journal:
     def read_room(self, room: Room) -> bytearray:
         """What has come of its object. Raises OSError."""
         content = bytearray(room.size)
-        self._read(room.segment, room.offset, content)
+        room.segment.read(room.offset, content)
         return content
 
     def read(self, record: Record, into: memoryview) -> memoryview:
         """The object: the beginning of `into`, which has room for it. Raises OSError."""
         content = into[:record.length]
-        self._read(record.segment, record.offset, content)
+        record.segment.read(record.offset, content)
         return content
-
-    @staticmethod
-    def _read(segment: Segment, offset: int, into: bytearray | memoryview) -> None:
-        descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if os.preadv(descriptor, [into], offset + BEFORE) < len(into):
-                raise OSError(errno.EIO, "the journal ends too early")
-        finally:
-            os.close(descriptor)
 
     def done(self, record: Record) -> None:
         """The file has been written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from adapters.files import durable
 from adapters.files.durable import FileLayer
-from adapters.files.journal_records import remove
+from adapters.files.journal_records import BEFORE, remove
 
 SEGMENT = 8 * 1024 * 1024
 """Bytes of a segment."""
@@ -36,6 +37,15 @@ class Segment:
     """Rooms, and records that are not durable yet; while there are any, the segment is open."""
     descriptor: int = -1
     syncing: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, offset: int, into: bytearray | memoryview) -> None:
+        """The object of the record at `offset`, as much of it as there is room. Raises OSError."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.preadv(descriptor, [into], offset + BEFORE) < len(into):
+                raise OSError(errno.EIO, "the journal ends too early")
+        finally:
+            os.close(descriptor)
 
 
 @dataclass(slots=True)
