@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from adapters.database.cases import create_case, update_case
+from adapters.database.conflicts import is_shared
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order
 from adapters.database.patients import note_patient
@@ -195,14 +196,15 @@ class InstanceIndex:
         fresh = list({e[0].path: e for e in entries if e[0].path not in known}.values())
         if not fresh:
             return None
-        counted = self._count(connection, study_id, row.revision) + len(fresh)
+        counted = self._count(connection, study_id, row.revision) + sum(not conflict for _, conflict in fresh)
+        shared = is_shared(connection, self._facility, study_id, {i.sop_instance_uid for i, _ in fresh})
         connection.execute(sa.insert(instances), [self._row(study_id, i, conflict) for i, conflict in fresh])
         newest = max(i.received_at for i, _ in fresh)
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(
             receiving=True, instance_count=max(row.instance_count, counted),
             revision=row.revision + 1, files_deleted_at=None, last_received_at=newest,
             burst_started_at=row.burst_started_at if row.receiving else min(i.received_at for i, _ in fresh),
-            conflict=row.conflict or any(conflict for _, conflict in fresh)))
+            conflict=row.conflict or shared or any(conflict for _, conflict in fresh)))
         if row.completeness:
             self._mark_late(connection, study_id)
         if row.prior and not comes_as_prior(connection, self._facility, row.study_instance_uid,

@@ -103,7 +103,8 @@ def series_of(found: Iterable[Instance]) -> tuple[Series, ...]:
 
 
 def count_instances(connection: sa.Connection, study_id: int) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(instances).where(
+    """Objects of the study, each once, whatever else was received under its UID."""
+    return int(connection.execute(sa.select(sa.func.count(instances.c.sop_instance_uid.distinct())).where(
         instances.c.study_id == study_id)).scalar_one())
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from pydicom import dcmread
 
 from adapters.database.connection import open_database
 from adapters.database.tables import cases, instances, runs, studies
@@ -77,7 +79,26 @@ def test_resends_do_nothing_and_other_content_is_a_conflict(g: GatewayProcess, t
     assert digest_of(beside) == digest_of(second)
     assert beside.name.startswith(f"{kept.stem}.")
     assert [row.conflict for row in g.rows(instances)] == [False, True]
+    assert [row.instance_count for row in g.rows(studies)] == [1]
     shown_as_conflict(g)
+
+
+def test_an_object_of_another_study_under_the_same_uid_is_a_conflict_of_both(g: GatewayProcess, tmp_path: Path) -> None:
+    content = hospital.ecg("shared", study="1.2.826.0.1.3680043.8.498.78.2")
+    elsewhere = dcmread(BytesIO(content))
+    elsewhere.StudyInstanceUID, elsewhere.PatientID = "1.2.826.0.1.3680043.8.498.78.3", "ANOTHER"
+    other = BytesIO()
+    elsewhere.save_as(other)
+    first, second = hospital.written(tmp_path / "sent", [content, other.getvalue()])
+    dimse(g.dicom_port, first)
+    g.await_worklist(lambda items: items and items[0]["state"] == "reported", "the report")
+    dimse(g.dicom_port, first)
+    assert not g.worklist()[0]["conflict"]
+    dimse(g.dicom_port, second)
+    g.await_worklist(lambda items: [item["conflict"] for item in items] == [True, True], "the conflict of both")
+    assert [row.instance_count for row in g.rows(studies)] == [1, 1]
+    for item in g.worklist():
+        assert "object-conflict" in [one["code"] for one in g.get(f"/api/cases/{item['case_id']}")["problems"]]
 
 
 def the_sender_is_told(g: GatewayProcess, path: Path) -> None:
