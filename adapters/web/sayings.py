@@ -58,8 +58,8 @@ _FILES = {
     "{} is no single UID of at most {} characters.": "{} — не один UID длиной до {} знаков.",
     "The data set begins with file meta information (group 0002).":
         "Набор данных начинается с метаданных файла (группа 0002).",
-    "{} is no UID: it has other characters than digits and dots.":
-        "{} — не UID: в нём есть знаки кроме цифр и точек.",
+    "{} is no UID: it has other characters than digits, and single dots between them.":
+        "{} — не UID: в нём не только цифры и одиночные точки между ними.",
     "{} of the data set is not the one announced.": "{} набора данных не тот, что объявлен.",
 }
 _RECORDINGS = {

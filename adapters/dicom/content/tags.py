@@ -23,7 +23,7 @@ from adapters.dicom.content.tag_values import (
     read_value,
     remembered,
 )
-from adapters.dicom.content.uids import LONGEST_UID, plain_uid
+from adapters.dicom.content.uids import LONGEST_UID, is_uid, plain_uid
 from gateway.errors import Unreadable, Unusable
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -34,7 +34,6 @@ GE_PRIVATE_IMPLICIT = "1.2.840.113619.5.2"
 MOST_INFLATED = 1024**3
 """Bytes that a deflated data set may grow to; a small object that grows beyond is an attack or an accident."""
 
-_IN_UIDS = str.maketrans("", "", "0123456789.")
 _INFLATED_AT_ONCE = 256 * 1024
 
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -238,8 +237,9 @@ def _require_uid(keyword: str, uid: Any) -> str:
         raise Unusable(f"The data set has no {keyword}.", element=keyword)
     if not isinstance(uid, str) or len(uid) > LONGEST_UID:
         raise Unusable(f"{keyword} is no single UID of at most {LONGEST_UID} characters.", element=keyword)
-    if uid.translate(_IN_UIDS):
-        raise Unusable(f"{keyword} is no UID: it has other characters than digits and dots.", element=keyword)
+    if not is_uid(uid):
+        raise Unusable(f"{keyword} is no UID: it has other characters than digits, and single dots between them.",
+                       element=keyword)
     return uid
 
 

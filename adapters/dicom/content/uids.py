@@ -17,5 +17,5 @@ def is_uid(text: str) -> bool:
 @lru_cache(maxsize=8192)
 def plain_uid(raw: bytes) -> str:
     """Of an encoded value in which there is nothing to be read but one UID; else empty."""
-    uid = raw.rstrip(b"\0")
-    return uid.decode() if len(uid) <= LONGEST_UID and not uid.translate(None, b"0123456789.") else ""
+    uid = raw.rstrip(b"\0").decode("latin-1")
+    return uid if is_uid(uid) else ""

@@ -26,7 +26,7 @@ BUFFER = 1024 * 1024
 IDLE_SECONDS = 0.002
 """How long nothing comes until answered objects get their files: longer than a sender takes from one to the next."""
 QUIET_SECONDS = 0.05
-"""The same where every processor is taken: senders wait for one then, and files would keep it from them still longer."""
+"""The same where every processor is taken: senders wait for one, and files would keep it from them still longer."""
 LONGEST_WAIT_SECONDS = 3.0
 """How long an answered object waits for its file while others come."""
 MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
