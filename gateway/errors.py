@@ -22,6 +22,14 @@ class Unreadable(Rejected):
     """The bytes cannot be read at all (HL7: AR; DICOM: 0xC000; FHIR: 400)."""
 
 
+class Mislabelled(Unreadable):
+    """The data set is written in another transfer syntax than its header says. `header`: one that says which."""
+
+    def __init__(self, header: bytes) -> None:
+        super().__init__("The data set is not in the transfer syntax that was announced.", element="TransferSyntaxUID")
+        self.header = header
+
+
 class Unusable(Rejected):
     """Readable, but something needed is missing or contradicts (HL7: AE; DICOM: 0xA900; FHIR: 422)."""
 

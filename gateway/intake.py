@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from gateway.errors import GatewayError, StorageFull, Unusable
+import structlog
+
+from gateway.errors import GatewayError, Mislabelled, StorageFull, Unusable
 from gateway.ports import Incoming, ObjectStore, Outcome, Piece, Reception, Stored, TagStream, TagStreamer
 from gateway.study import Instance, Sender
 
@@ -83,7 +85,7 @@ class ObjectIntake:
         try:
             self.check()
             tags = self._stream_tags(header)
-            return _Reception(self, sender, self._store.begin(header), tags)
+            return _Reception(self, sender, self.begin(header), tags)
         except GatewayError:
             self.count(sender.protocol, None)
             raise
@@ -91,8 +93,7 @@ class ObjectIntake:
     def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
         try:
             self.check()
-            tags = self._stream_tags(header)
-            tags.feed_whole(dataset)
+            tags, header = self._read(sender, header, dataset)
             uids = tags.uids()
             require_uids(uids, announced)
             incoming = self._store.take(header, dataset, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
@@ -100,6 +101,27 @@ class ObjectIntake:
         except GatewayError:
             self.count(sender.protocol, None)
             raise
+
+    def _read(self, sender: Sender, header: bytes, dataset: Sequence[Piece]) -> tuple[TagStream, bytes]:
+        """The data set's tags, and the header that is true of it."""
+        tags = self._stream_tags(header)
+        try:
+            tags.feed_whole(dataset)
+        except Mislabelled as error:
+            tags, header = self.relabelled(sender, error.header), error.header
+            tags.feed_whole(dataset)
+        return tags, header
+
+    def relabelled(self, sender: Sender, header: bytes) -> TagStream:
+        """For a data set that is in another transfer syntax than was announced: kept under the `header` that says so,
+        since others could not read it."""
+        structlog.get_logger().warning("data_set_in_other_transfer_syntax", protocol=sender.protocol,
+                                       sender=sender.name, address=sender.address)
+        return self._stream_tags(header)
+
+    def begin(self, header: bytes) -> Incoming:
+        """Raises StorageFull, Transient."""
+        return self._store.begin(header)
 
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         reception = self.receive(sender, header)
@@ -121,21 +143,33 @@ class ObjectIntake:
 class _Reception:
     """Implements gateway.ports.Reception."""
 
-    __slots__ = ("_incoming", "_intake", "_is_counted", "_sender", "_stored", "_stream", "_uids")
+    __slots__ = ("_incoming", "_intake", "_is_begun", "_is_counted", "_sender", "_stored", "_stream", "_uids")
 
     def __init__(self, intake: ObjectIntake, sender: Sender, incoming: Incoming, stream: TagStream,
                  uids: Mapping[str, str] | None = None) -> None:
         self._intake, self._sender, self._incoming, self._stream, self._uids = intake, sender, incoming, stream, uids
         self._stored: tuple[Stored, float] | None = None
-        self._is_counted = False
+        self._is_begun = self._is_counted = False
 
     def write(self, piece: Piece) -> None:
         try:
-            self._stream.feed(piece)
+            self._feed(piece)
             self._incoming.write(piece)
         except GatewayError:
             self._count(None)
             raise
+        self._is_begun = True
+
+    def _feed(self, piece: Piece) -> None:
+        try:
+            self._stream.feed(piece)
+        except Mislabelled as error:
+            if self._is_begun:  # with a piece too short to show it, under a header that is not true
+                raise
+            self._incoming.abort()
+            self._incoming = self._intake.begin(error.header)
+            self._stream = self._intake.relabelled(self._sender, error.header)
+            self._stream.feed(piece)
 
     def uids(self) -> Mapping[str, str]:
         if self._uids is None:

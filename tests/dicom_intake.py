@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from adapters.dicom.content.tags import TagStream
+from adapters.dicom.content.tags import tag_streamer
 from adapters.files.store import FileObjectStore
 from gateway.errors import GatewayError
 from gateway.intake import Gate, ObjectIntake, require_uids
@@ -33,7 +33,7 @@ class StoreIntake:
     def receive(self, sender: Sender, header: bytes) -> Reception:
         if self.failure:
             raise self.failure
-        intake = ObjectIntake(self.store, TagStream, _Nowhere(), Gate())
+        intake = ObjectIntake(self.store, tag_streamer(), _Nowhere(), Gate())
         return _Noting(intake.receive(sender, header), partial(self._note, sender))
 
     def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:

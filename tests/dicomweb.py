@@ -100,7 +100,7 @@ def archive(folder: Path, url: str = "") -> Iterator[Archive]:
     database = open_database(url or f"sqlite:///{folder / 'gateway.sqlite'}")
     migrate(database)
     store = FileObjectStore(folder / "objects", 0)
-    index = InstanceIndex(database, "SITE", lambda _: None, store.delete)
+    index = InstanceIndex(database, "SITE", lambda _: None, store)
     intake = ObjectIntake(store, TagStream, index, Gate())
     holdings = DatabaseHoldings(database, "SITE", lambda path: read_instance(path, read_tags).tags)
     app = FastAPI()

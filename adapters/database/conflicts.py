@@ -1,13 +1,15 @@
-"""SOP Instance UIDs that objects of several studies have: shown on each of those studies."""
+"""Objects under one SOP Instance UID: of several studies, which is shown on each, and of one study, where the first
+file may have been damaged since."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 import sqlalchemy as sa
 
 from adapters.database.cases import update_case
 from adapters.database.tables import cases, instances, studies
+from gateway.study import Instance
 
 
 def is_shared(connection: sa.Connection, facility: str, study_id: int, sop_instance_uids: Collection[str]) -> bool:
@@ -29,3 +31,16 @@ def _mark(connection: sa.Connection, study_id: int) -> None:
         for case_id in connection.execute(sa.select(cases.c.case_id).where(
                 cases.c.study_id == study_id)).scalars().all():
             update_case(connection, case_id)
+
+
+def damaged(connection: sa.Connection, study_id: int, entries: Iterable[tuple[Instance, bool]]) -> Mapping[str, str]:
+    """Of the `entries` (object, whether it lies beside another of its UID) those that say what the other is known to
+    say: path → path of that other, which does not any more."""
+    beside = [instance for instance, conflict in entries if conflict]
+    if not beside:
+        return {}
+    kept = {(row.sop_instance_uid, row.digest): row.path for row in connection.execute(sa.select(
+        instances.c.sop_instance_uid, instances.c.digest, instances.c.path).where(
+        instances.c.study_id == study_id, instances.c.conflict.is_(False),
+        instances.c.sop_instance_uid.in_({one.sop_instance_uid for one in beside})))}
+    return {one.path: kept[key] for one in beside if (key := (one.sop_instance_uid, one.digest)) in kept}

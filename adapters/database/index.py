@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import OperationalError
 
 from adapters.database.cases import create_case, update_case
-from adapters.database.conflicts import is_shared
+from adapters.database.conflicts import damaged, is_shared
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order
 from adapters.database.patients import note_patient
@@ -37,14 +38,22 @@ _OWN = [Kind.SR.value, Kind.SC.value, Kind.SEG.value]
 _Entry = tuple[Instance, bool]
 
 
+class Files(Protocol):
+    """Of `gateway.ports.ObjectStore` what is done to files after the index was written."""
+
+    def delete(self, path: str) -> None: ...
+
+    def restore(self, path: str, copy: str) -> None: ...
+
+
 class InstanceIndex:
     """Implements gateway.intake.Index. One writer thread; `changed` is called with study ids after each commit."""
 
     def __init__(self, engine: sa.Engine, facility: str, changed: Callable[[set[int]], None],
-                 discard: Callable[[str], None], host: str = "") -> None:
+                 files: Files, host: str = "") -> None:
         """`host` names the object store of this process: each has been indexed up to a time of its own."""
         self._fact = f"indexed_until:{host}" if host else "indexed_until"
-        self._engine, self._facility, self._changed, self._discard = engine, facility, changed, discard
+        self._engine, self._facility, self._changed, self._files = engine, facility, changed, files
         self._queue: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="index", daemon=True)
         self._stopping = threading.Event()
@@ -134,7 +143,7 @@ class InstanceIndex:
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                touched, own = self._write(batch)
+                touched, chores = self._write(batch)
             except Transient as error:
                 # The files are safe; the index waits for the database, and tells why.
                 log.warning("index_waits_for_database", error=str(error), objects=len(batch))
@@ -147,20 +156,21 @@ class InstanceIndex:
                 for entry in batch if len(batch) > 1 else ():
                     self._write_until_done([entry])
                 return
-            self._tidy(own)
+            self._tidy(chores)
             if touched:
                 self._changed(touched)
             return
 
-    def _tidy(self, own: Sequence[str]) -> None:
-        for path in own:
+    def _tidy(self, chores: Sequence[Callable[[], None]]) -> None:
+        for chore in chores:
             try:
-                self._discard(path)
+                chore()
             except (GatewayError, OSError) as error:
-                log.warning("own_output_not_discarded", error=type(error).__name__)
+                log.warning("object_files_not_tidied", error=type(error).__name__)
 
-    def _write(self, batch: Sequence[_Entry]) -> tuple[set[int], list[str]]:
-        started = datetime.now(UTC)
+    def _write(self, batch: Sequence[_Entry]) -> tuple[set[int], list[Callable[[], None]]]:
+        """Studies that have changed, and what is to be done to files then."""
+        started, chores = datetime.now(UTC), list[Callable[[], None]]()
         with writing(self._engine) as connection:
             own = self._own_outputs(connection, batch)
             touched: set[int] = set()
@@ -169,13 +179,13 @@ class InstanceIndex:
                 if entry[0].sop_instance_uid not in own:
                     by_study.setdefault(entry[0].study_instance_uid, []).append(entry)
             for entries in by_study.values():
-                study_id = self._add_to_study(connection, entries)
+                study_id = self._add_to_study(connection, entries, chores)
                 if study_id is not None:
                     touched.add(study_id)
             self._note_senders(connection, batch)
             if self._queue.empty():
                 self._note_fact(connection, started)
-        return touched, [e[0].path for e in batch if e[0].sop_instance_uid in own]
+        return touched, chores + [partial(self._files.delete, e[0].path) for e in batch if e[0].sop_instance_uid in own]
 
     def _own_outputs(self, connection: sa.Connection, batch: Sequence[_Entry]) -> set[str]:
         """What a PACS sends back of our own is recognised by UID and never counted."""
@@ -183,7 +193,8 @@ class InstanceIndex:
         return set(connection.execute(sa.select(documents.c.identity).where(
             documents.c.identity.in_(uids), documents.c.kind.in_(_OWN))).scalars())
 
-    def _add_to_study(self, connection: sa.Connection, entries: Sequence[_Entry]) -> int | None:
+    def _add_to_study(self, connection: sa.Connection, entries: Sequence[_Entry],
+                      chores: list[Callable[[], None]]) -> int | None:
         first = entries[0][0]
         study_id = self._study_id(connection, first)
         row = connection.execute(sa.select(studies).where(studies.c.id == study_id).with_for_update()).one()
@@ -194,6 +205,9 @@ class InstanceIndex:
         paths = [e[0].path for e in entries]
         known = set(connection.execute(sa.select(instances.c.path).where(instances.c.path.in_(paths))).scalars())
         fresh = list({e[0].path: e for e in entries if e[0].path not in known}.values())
+        copies = damaged(connection, study_id, fresh)
+        chores += [partial(self._files.restore, path, copy) for copy, path in copies.items()]
+        fresh = [entry for entry in fresh if entry[0].path not in copies]
         if not fresh:
             return None
         counted = self._count(connection, study_id, row.revision) + sum(not conflict for _, conflict in fresh)

@@ -176,6 +176,17 @@ class Filings:
             forget(self._root, self._files, str(file.relative_to(self._root)))
             self._files.unlink(file)
 
+    def restore(self, damaged: Path, copy: Path) -> None:
+        """The copy takes the place of the file beside which it was kept. Raises OSError."""
+        with self._names.held(_bare(damaged.stem)):
+            descriptor = self._files.open(copy)
+            try:
+                self._files.sync_file(descriptor)
+            finally:
+                self._files.close(descriptor)
+            self._files.rename(copy, damaged)
+            self._files.sync_directory(damaged.parent)
+
     def _restore(self, name: str, content: bytes) -> None:
         """What a journal tells of a process that has died: the file may be missing, or hold only a part of it."""
         wanted, digest = self._root / name, hashlib.sha256(part10.split(content)[1]).hexdigest()

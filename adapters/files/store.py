@@ -129,6 +129,11 @@ class FileObjectStore:
                 self._durable.discard(directory)
                 self._files.sync_directory(directory.parent)
 
+    def restore(self, path: str, copy: str) -> None:
+        """See `gateway.ports.ObjectStore.restore`."""
+        with durable.storage_errors():
+            self._filings.restore(Path(path), Path(copy))
+
     def close(self) -> None:
         """Nothing is stored any more. Raises Transient where the file system fails; nothing is lost then."""
         with durable.storage_errors():

@@ -60,6 +60,8 @@ _FILES = {
         "Набор данных начинается с метаданных файла (группа 0002).",
     "{} is no UID: it has other characters than digits, and single dots between them.":
         "{} — не UID: в нём не только цифры и одиночные точки между ними.",
+    "The data set is not in the transfer syntax that was announced.":
+        "Набор данных записан не в том синтаксисе передачи, который объявлен.",
     "{} of the data set is not the one announced.": "{} набора данных не тот, что объявлен.",
 }
 _RECORDINGS = {

@@ -35,7 +35,7 @@ class Receiving:
         settings, clock = base.settings, reading.clock
         facility = settings.site.facility
         self._base = base
-        self.index = InstanceIndex(base.database, facility, lambda _: clock.poke(), base.store.delete,
+        self.index = InstanceIndex(base.database, facility, lambda _: clock.poke(), base.store,
                                    base.lock.executor_id)
         self.intake = ObjectIntake(base.store, tag_streamer(base.extra_keywords), self.index, base.gate,
                                    count=base.instruments.count)

@@ -107,6 +107,11 @@ class ObjectStore(Protocol):
 
     def delete(self, path: str) -> None: ...
 
+    def restore(self, path: str, copy: str) -> None:
+        """`path` has been damaged since it was stored; `copy`, which came later and was kept beside it, takes its
+        place. Raises StorageFull, Transient."""
+        ...
+
     def free_bytes(self) -> int: ...
 
     def used_share(self) -> float:
@@ -184,11 +189,11 @@ class TagStream(Protocol):
     """The tags of a data set, read while its bytes pass."""
 
     def feed(self, piece: Piece) -> None:
-        """Raises Unreadable."""
+        """Raises Unreadable, and Mislabelled as soon as it shows."""
         ...
 
     def feed_whole(self, pieces: Sequence[Piece]) -> None:
-        """The whole data set at once, instead of `feed`. Raises Unreadable."""
+        """The whole data set at once, instead of `feed`. Raises Unreadable, Mislabelled."""
         ...
 
     def uids(self) -> Mapping[str, str]:

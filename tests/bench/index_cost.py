@@ -16,6 +16,7 @@ from adapters.dicom.content import part10
 from adapters.dicom.content.tags import read_tags
 from gateway.study import Instance
 from tests.bench.studies import ct_slices_of_noise
+from tests.untouched import Untouched
 
 FEW, MANY = 1_000, 1_000_000
 _A_STUDY = 500
@@ -59,7 +60,7 @@ def _cost(engine: sa.Engine, name: str) -> float:
     content = ct_slices_of_noise(name, 1)[0]
     header, dataset = part10.split(content)
     tags = read_tags(header, [dataset])
-    index = InstanceIndex(engine, "SITE", lambda _: None, lambda _: None)
+    index = InstanceIndex(engine, "SITE", lambda _: None, Untouched())
     added = [Instance(f"{name}.{number}", tags["SOPClassUID"], tags["StudyInstanceUID"], tags["SeriesInstanceUID"],
                       tags["TransferSyntaxUID"], f"/objects/{name}/{number}.dcm", len(content), f"{name}.{number}",
                       tags, _NOW, "dicom:CT") for number in range(_ADDED)]

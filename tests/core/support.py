@@ -36,6 +36,7 @@ from gateway.result import Finding, ModelRelease, Provenance, Result, Verdict
 from gateway.settings import Settings
 from gateway.study import Instance, Study
 from gateway.work import Parts, Work
+from tests.untouched import Untouched
 
 
 class StandInPipeline:
@@ -191,7 +192,7 @@ def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bo
                         destinations=list(found))
     work.use(engine)
     clock = AssemblyClock(work)
-    index = InstanceIndex(database, "SITE", lambda _: clock.poke(), lambda path: None)
+    index = InstanceIndex(database, "SITE", lambda _: clock.poke(), Untouched())
     messages = DatabaseMessageLog(database, lambda _: clock.poke())
     if start:
         index.start()

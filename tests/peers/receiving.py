@@ -58,7 +58,7 @@ def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, processes: 
     engine = open_database(url)
     migrate(engine)
     store = FileObjectStore(store_root(folder), 0, make_layer())
-    index = InstanceIndex(engine, "SITE", lambda _: None, store.delete, "receiver")
+    index = InstanceIndex(engine, "SITE", lambda _: None, store, "receiver")
     index.start()
     rebuild = partial(index.rebuild, store.walk, partial(read_instance, read_tags=read_tags))
     store.recover(patience=10)

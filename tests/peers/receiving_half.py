@@ -31,6 +31,7 @@ from gateway.intake import Gate, ObjectIntake
 from gateway.repository import DeliveryTicket, Ticket
 from gateway.settings import Settings
 from gateway.study import Sender
+from tests.untouched import Untouched
 
 
 @dataclass
@@ -89,7 +90,7 @@ def receiving_half(folder: Path, **settings: Any) -> Iterator[ReceivingHalf]:
     told = Settings.model_validate({"data_dir": folder, "delivery": {"timeout_seconds": 3}, **settings})
     database = open_database(f"sqlite:///{folder / 'gateway.sqlite'}")
     migrate(database)
-    index = InstanceIndex(database, "SITE", lambda _: None, lambda _: None)
+    index = InstanceIndex(database, "SITE", lambda _: None, Untouched())
     intake = ObjectIntake(FileObjectStore(folder / "instances", 0), TagStream, index, Gate())
     rows, commitments, queue = CommandRows(database, DocumentFolder(folder / "documents").get), DatabaseCommitments(
         database, "SITE"), Queue()

@@ -101,6 +101,22 @@ def test_an_object_of_another_study_under_the_same_uid_is_a_conflict_of_both(g: 
         assert "object-conflict" in [one["code"] for one in g.get(f"/api/cases/{item['case_id']}")["problems"]]
 
 
+def test_a_damaged_file_is_mended_by_the_same_object_sent_again(g: GatewayProcess, tmp_path: Path) -> None:
+    content = hospital.ecg("damaged", study="1.2.826.0.1.3680043.8.498.78.4")
+    (sent,) = hospital.written(tmp_path / "sent", [content])
+    dimse(g.dicom_port, sent)
+    g.await_worklist(lambda items: items and items[0]["state"] == "reported", "the report")
+    (kept,) = files(g)
+    whole = kept.read_bytes()
+    kept.write_bytes(other_content(whole))
+    dimse(g.dicom_port, sent)
+    await_that(lambda: kept.read_bytes() == whole, 20, "the file as it was")
+    await_that(lambda: files(g) == [kept], 20, "nothing beside it")
+    assert [row.conflict for row in g.rows(instances)] == [False]
+    assert [item["conflict"] for item in g.worklist()] == [False]
+    assert len(g.rows(runs)) == 1
+
+
 def the_sender_is_told(g: GatewayProcess, path: Path) -> None:
     """By every door; the object is kept and its status is a success."""
     told = stow(g, path.read_bytes())

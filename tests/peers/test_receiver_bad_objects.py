@@ -22,6 +22,7 @@ from adapters.dicom.content import upper_layer as ul
 from adapters.dicom.transport.association import Association, Peer, Response
 from adapters.dicom.transport.scp import DicomServer
 from adapters.files.store import FileObjectStore
+from gateway.ports import Outcome
 from gateway.settings import DicomSettings
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import SERIES, part10_bytes, slice_dataset
@@ -195,6 +196,24 @@ def test_a_class_other_than_that_of_its_context_is_not_supported(server: DicomSe
 def test_what_is_only_odd_is_stored_byte_for_byte(server: DicomServer, intake: StoreIntake, content: bytes) -> None:
     assert sent(server, content).status == 0
     assert part10.split(Path(intake.taken[0][1].path).read_bytes())[1] == content
+
+
+@pytest.mark.parametrize("size", [512, 200_000], ids=["small", "large"])
+@pytest.mark.parametrize(("announced", "written"), [(EXPLICIT, IMPLICIT), (IMPLICIT, EXPLICIT)])
+def test_a_data_set_in_another_syntax_than_announced_is_kept_as_what_it_is(
+        server: DicomServer, intake: StoreIntake, log: LogCapture, announced: str, written: str, size: int) -> None:
+    content = encoded(lambda dataset: setattr(dataset, "PixelData", bytes(range(256)) * (size // 256)), written)
+    log.entries.clear()
+    assert sent(server, content, syntax=announced).status == 0
+    stored = intake.taken[0][1]
+    header, kept_bytes = part10.split(Path(stored.path).read_bytes())
+    assert kept_bytes == content
+    assert part10.parse(header).transfer_syntax_uid == written
+    assert intake.taken[0][2]["TransferSyntaxUID"] == written
+    (line,) = [line for line in log.entries if line["event"] == "data_set_in_other_transfer_syntax"]
+    assert line["sender"] == "CT"
+    assert sent(server, content, syntax=announced).status == 0
+    assert intake.taken[1][1].outcome is Outcome.DUPLICATE
 
 
 @pytest.mark.usefixtures("nothing_more")

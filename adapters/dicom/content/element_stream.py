@@ -30,10 +30,11 @@ class ElementStream:
     """Feed it a data set that is not deflated; `finish` gives what was wanted of its top level, by tag."""
 
     def __init__(self, declared: Encoding, wanted: Container[int],
-                 recognise: Callable[[Data], Recognised | None] | None = None) -> None:
+                 recognise: Callable[[Data], Recognised | None] | None = None,
+                 otherwise: Callable[[Encoding], None] | None = None) -> None:
         """`recognise` is asked whether it knows how a data set that has begun lies, where that is written as declared;
-        not for big endian."""
-        self._declared, self._wanted = declared, wanted
+        not for big endian. `otherwise` is told where it is written in another way."""
+        self._declared, self._wanted, self._otherwise = declared, wanted, otherwise
         self._recognise = None if declared.big_endian else recognise
         self._encoding: Encoding | None = None
         self._pending: Data = b""
@@ -70,6 +71,8 @@ class ElementStream:
             if bytes(self._pending[:2]) == _FILE_META:
                 raise Unreadable("The data set begins with file meta information (group 0002).")
             self._encoding = elements.sniffed(self._pending, self._declared)
+            if self._otherwise is not None and self._encoding != self._declared:
+                self._otherwise(self._encoding)
             if self._recognise is not None and self._encoding == self._declared:
                 self.recognised = self._recognise(self._pending)
                 self._at = self.recognised.size if self.recognised else 0

@@ -24,9 +24,10 @@ from adapters.dicom.content.tag_values import (
     remembered,
 )
 from adapters.dicom.content.uids import LONGEST_UID, is_uid, plain_uid
-from gateway.errors import Unreadable, Unusable
+from gateway.errors import Mislabelled, Unreadable, Unusable
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 DEFLATED_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 GE_PRIVATE_IMPLICIT = "1.2.840.113619.5.2"
@@ -40,6 +41,7 @@ _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _IDENTITY = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID", 0x0020000D: "StudyInstanceUID"}
 _UIDS = _IDENTITY | {0x0020000E: "SeriesInstanceUID"}
 _UID_VRS = frozenset({"", "UI"})
+_PLAIN = frozenset({IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN})
 _SELF_CONTAINED = frozenset({DEFLATED_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN})
 """Transfer syntaxes in which no layout is looked for before the bytes have been turned."""
 _SPECIFIC_CHARACTER_SET = 0x00080005
@@ -67,8 +69,8 @@ class TagStream:
     """`read_tags` of a data set as its bytes pass, in any pieces; see there. Implements gateway.ports.TagStream."""
 
     def __init__(self, header: bytes, extra_keywords: Iterable[str] = (), layouts: Layouts | None = None) -> None:
-        """`layouts`: of objects read before, with the same keywords. Raises Unreadable where `header` has no file meta
-        information."""
+        """`layouts`: of objects read before, with the same keywords; with them `feed` and `feed_whole` raise Mislabelled
+        too. Raises Unreadable where `header` has no file meta information."""
         self._meta = part10.parse(header)
         self._wanted = layouts.wanted if layouts is not None else _table(tuple(extra_keywords))
         self._layouts = layouts
@@ -125,9 +127,15 @@ class TagStream:
         encoding = _encoding(syntax)
         layouts = self._layouts
         recognise = partial(layouts.recognise, self._kind(), encoding=encoding) if layouts is not None else None
-        stream = ElementStream(encoding, self._wanted, recognise)
+        stream = ElementStream(encoding, self._wanted, recognise, self._otherwise if layouts is not None else None)
         self._inflater = Inflater(stream.feed) if syntax == DEFLATED_LITTLE_ENDIAN else None
         return stream
+
+    def _otherwise(self, encoding: Encoding) -> None:
+        """Of the others none says what the data set is: it is kept as it was announced, and read as it is."""
+        if self._meta.transfer_syntax_uid in _PLAIN:
+            syntax = IMPLICIT_LITTLE_ENDIAN if encoding.implicit else EXPLICIT_LITTLE_ENDIAN
+            raise Mislabelled(part10.build(self._meta._replace(transfer_syntax_uid=syntax)))
 
     def _finish(self) -> tuple[dict[int, Value], Recognised | None]:
         """What was found one by one, and what was recognised."""
