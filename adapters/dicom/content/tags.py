@@ -69,7 +69,7 @@ class TagStream:
     """`read_tags` of a data set as its bytes pass, in any pieces; see there. Implements gateway.ports.TagStream."""
 
     def __init__(self, header: bytes, extra_keywords: Iterable[str] = (), layouts: Layouts | None = None) -> None:
-        """`layouts`: of objects read before, with the same keywords; with them `feed` and `feed_whole` raise Mislabelled
+        """`layouts`: of objects read before, with the same keywords; `feed` and `feed_whole` then raise Mislabelled
         too. Raises Unreadable where `header` has no file meta information."""
         self._meta = part10.parse(header)
         self._wanted = layouts.wanted if layouts is not None else _table(tuple(extra_keywords))
