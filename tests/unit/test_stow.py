@@ -91,6 +91,9 @@ async def test_a_bad_part_harms_no_other(client: httpx.AsyncClient, intake: Stor
         (f"{SERIES}.2", 0xA900), (f"{SERIES}.3", 0xC000)]
     (other,) = told[0x0008119A].value
     assert other.FailureReason == 0xC000
+    for tag in ("00081198", "00081199"):
+        for item in response.json()[tag]["Value"]:
+            assert list(item) == sorted(item)
     assert "The data set has no StudyInstanceUID." in response.text
     assert len(intake.taken) == 1
 
@@ -144,6 +147,25 @@ async def test_the_study_of_the_url_counts(client: httpx.AsyncClient) -> None:
     wrong = await post(client, content, "studies/1.2.3")
     assert wrong.status_code == 409
     assert answer(wrong).FailedSOPSequence[0].FailureReason == 0xA900
+
+
+async def test_what_was_stored_is_told_with_the_url_to_retrieve_it(client: httpx.AsyncClient) -> None:
+    service = "http://gateway/dicom-web/studies"
+    for path in ("studies", f"studies/{STUDY}"):
+        told = answer(await post(client, body(part10_bytes(slice_dataset(1)), part10_bytes(slice_dataset(2))), path))
+        assert told.RetrieveURL == f"{service}/{STUDY}"
+        assert [item.RetrieveURL for item in told.ReferencedSOPSequence] == [
+            f"{service}/{STUDY}/series/{SERIES}/instances/{SERIES}.{number}" for number in (1, 2)]
+
+
+async def test_several_studies_have_no_url_together(client: httpx.AsyncClient) -> None:
+    other = slice_dataset(2)
+    other.StudyInstanceUID = "1.2.3"
+    response = await post(client, body(part10_bytes(slice_dataset(1)), part10_bytes(other)))
+    assert response.json()["00081190"] == {"vr": "UR"}
+    assert [item.RetrieveURL.split("/")[5] for item in answer(response).ReferencedSOPSequence] == [STUDY, "1.2.3"]
+    nothing = await post(client, body(b"x" * 200))
+    assert nothing.json()["00081190"] == {"vr": "UR"}
 
 
 @pytest.mark.parametrize(("kind", "content", "status", "said"), [

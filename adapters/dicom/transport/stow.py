@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -12,7 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from adapters.dicom.content import stow_response
 from adapters.dicom.content.stow_response import Outcome
+from adapters.dicom.transport.answers import base_url
 from adapters.dicom.transport.parts import PartReader
+from adapters.dicom.transport.shelf import Target
 from adapters.dicom.transport.stow_part import StowPart
 from gateway.errors import StorageFull, Unreadable
 from gateway.intake import SenderLeft
@@ -79,7 +81,8 @@ class _Door:
             self._tell_end(upload, sender, whole)
         status = stow_response.status(upload.outcomes)
         headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
-        return JSONResponse(stow_response.body(upload.outcomes), status, headers, MEDIA_TYPE)
+        told = stow_response.body(upload.outcomes, base_url(request), _study_path(study, upload.studies))
+        return JSONResponse(told, status, headers, MEDIA_TYPE)
 
     def _tell_end(self, upload: _Upload, sender: Sender, whole: bool) -> None:
         if upload.studies:
@@ -141,6 +144,12 @@ class _Upload:
         self._part = StowPart(self._intake, self._sender, self._study, media_type, self.outcomes.append,
                               self.studies.add)
         return self._part
+
+
+def _study_path(named: str, stored: Collection[str]) -> str:
+    """Of the study that the URL names, else of the only one that was stored into; empty where there are several."""
+    study = named or (next(iter(stored)) if len(stored) == 1 else "")
+    return Target(study).path if study else ""
 
 
 def _boundary(request: Request) -> bytes:

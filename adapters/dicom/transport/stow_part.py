@@ -10,6 +10,7 @@ import structlog
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.stow_response import ALREADY_EXISTS, Outcome
+from adapters.dicom.transport.shelf import Target
 from adapters.dicom.transport.storing import DATA_SET_DOES_NOT_MATCH, PROCESSING_FAILURE, failure_status
 from gateway.disguise import both_at_once, disguise_of
 from gateway.errors import GatewayError, Rejected, Transient, Unreadable, Unusable
@@ -33,7 +34,7 @@ class StowPart:
         self._meta = part10.FileMeta("", "", "")
         self._reception: Reception | None = None
         self._failure: Outcome | None = None
-        self._remark = ""
+        self._remark = self._path = ""
         if media_type not in {"", "application/dicom"}:
             self._failure = Outcome("", "", DATA_SET_DOES_NOT_MATCH, "Only parts of type application/dicom are taken.")
 
@@ -56,7 +57,7 @@ class StowPart:
             reception.abort()
 
     def _success(self) -> Outcome:
-        told = Outcome(self._meta.sop_class_uid, self._meta.sop_instance_uid)
+        told = Outcome(self._meta.sop_class_uid, self._meta.sop_instance_uid, path=self._path)
         return replace(told, warning=ALREADY_EXISTS, comment=self._remark) if self._remark else told
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -103,6 +104,7 @@ class StowPart:
             tags = self._reception.tags()
             self._require_agreement(tags)
             self._remark = self._reception.finish().remark
+            self._path = _place(tags).path
             self._stored(str(tags["StudyInstanceUID"]))
 
     def _require_agreement(self, tags: Mapping[str, Any]) -> None:
@@ -115,3 +117,7 @@ class StowPart:
                 raise Unusable(f"{keyword} of the data set is not the one in the file meta information.",
                                element=keyword)
         self._meta = part10.FileMeta(tags["SOPClassUID"], tags["SOPInstanceUID"], self._meta.transfer_syntax_uid)
+
+
+def _place(tags: Mapping[str, Any]) -> Target:
+    return Target(*(str(tags[keyword]) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")))
