@@ -49,8 +49,10 @@ def body(*contents: bytes, kind: str = "application/dicom") -> bytes:
     return whole + b"--limit--\r\n"
 
 
-async def post(client: httpx.AsyncClient, content: bytes, path: str = "studies", kind: str = KIND) -> httpx.Response:
-    return await client.post(f"/dicom-web/{path}", content=content, headers={"Content-Type": kind, "X-Name": "pacs"})
+async def post(client: httpx.AsyncClient, content: bytes, path: str = "studies", kind: str = KIND,
+               accept: str = "*/*") -> httpx.Response:
+    return await client.post(f"/dicom-web/{path}", content=content,
+                             headers={"Content-Type": kind, "X-Name": "pacs", "Accept": accept})
 
 
 def answer(response: httpx.Response) -> Dataset:
@@ -166,6 +168,22 @@ async def test_several_studies_have_no_url_together(client: httpx.AsyncClient) -
     assert [item.RetrieveURL.split("/")[5] for item in answer(response).ReferencedSOPSequence] == [STUDY, "1.2.3"]
     nothing = await post(client, body(b"x" * 200))
     assert nothing.json()["00081190"] == {"vr": "UR"}
+
+
+@pytest.mark.parametrize("accept", [
+    "text/html", "application/dicom+xml", 'multipart/related; type="application/dicom+json"',
+    "application/dicom+json;q=0"])
+async def test_who_cannot_read_the_answer_is_told_before_anything_is_stored(
+        client: httpx.AsyncClient, intake: StoreIntake, accept: str) -> None:
+    refused = await post(client, body(part10_bytes(slice_dataset())), accept=accept)
+    assert (refused.status_code, intake.taken) == (406, [])
+    assert "application/dicom+json" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("accept", [
+    "application/dicom+json", "application/json", "application/*", "", "text/html, */*;q=0.1"])
+async def test_who_can_read_dicom_json_is_answered(client: httpx.AsyncClient, accept: str) -> None:
+    assert answer(await post(client, body(part10_bytes(slice_dataset())), accept=accept)).ReferencedSOPSequence
 
 
 @pytest.mark.parametrize(("kind", "content", "status", "said"), [

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse, Response
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from adapters.dicom.content import stow_response
+from adapters.dicom.content import media, stow_response
 from adapters.dicom.content.stow_response import Outcome
-from adapters.dicom.transport.answers import base_url
+from adapters.dicom.transport.answers import PREFIX, DicomWebRoute, base_url
 from adapters.dicom.transport.parts import PartReader
 from adapters.dicom.transport.shelf import Target
 from adapters.dicom.transport.stow_part import StowPart
@@ -21,7 +21,6 @@ from gateway.intake import SenderLeft
 from gateway.ports import Intake
 from gateway.study import Principal, Sender
 
-MEDIA_TYPE = "application/dicom+json"
 RETRY_AFTER_SECONDS = "30"
 MOST_PARTS = 50_000
 """Instances of a request: each is named in its response."""
@@ -34,11 +33,11 @@ def build_router(intake: Intake, principal_of: Callable[[Request], Principal], m
     """`POST /dicom-web/studies` and `/dicom-web/studies/{study}`: multipart/related of application/dicom.
 
     Each part is written to disk while it comes in, and is durable before the response names it as stored.
-    200 all stored, 202 some or beside other content of their UID, 409 none; 400 no multipart body, 413 longer than
-    `maximum_bytes`, 415 another media type,
+    200 all stored, 202 some or beside other content of their UID, 409 none; 400 no multipart body, 406 (before anything
+    is stored) no DICOM JSON accepted, 413 longer than `maximum_bytes`, 415 another media type,
     503 with Retry-After while nothing may be taken in. `left` is called when a request that brought objects is over.
     """
-    router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
+    router = APIRouter(prefix=PREFIX, tags=["DICOMweb"], route_class=DicomWebRoute)
     door = _Door(intake, maximum_bytes, left)
 
     @router.post("/studies", summary="Store instances (STOW-RS)")
@@ -64,6 +63,7 @@ class _Door:
     open: set[_Upload] = field(default_factory=set)
 
     async def receive(self, request: Request, sender: Sender, study: str) -> Response:
+        media.json(media.ranges(request.headers.get("accept", ""), request.query_params.get("accept", "")))
         upload = _Upload(self.intake, sender, study, _boundary(request))
         self.open.add(upload)
         whole = False
@@ -82,7 +82,7 @@ class _Door:
         status = stow_response.status(upload.outcomes)
         headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
         told = stow_response.body(upload.outcomes, base_url(request), _study_path(study, upload.studies))
-        return JSONResponse(told, status, headers, MEDIA_TYPE)
+        return JSONResponse(told, status, headers, media.JSON)
 
     def _tell_end(self, upload: _Upload, sender: Sender, whole: bool) -> None:
         if upload.studies:
