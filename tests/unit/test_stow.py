@@ -170,6 +170,14 @@ async def test_several_studies_have_no_url_together(client: httpx.AsyncClient) -
     assert nothing.json()["00081190"] == {"vr": "UR"}
 
 
+@pytest.mark.parametrize("study", ["abc", "1.2x", "1" * 65])
+async def test_a_url_without_a_uid_is_refused_at_once(client: httpx.AsyncClient, intake: StoreIntake,
+                                                      study: str) -> None:
+    refused = await post(client, body(part10_bytes(slice_dataset())), f"studies/{study}")
+    assert (refused.status_code, intake.taken) == (400, [])
+    assert refused.json()["detail"] == "A UID has 1 to 64 digits and dots."
+
+
 @pytest.mark.parametrize("accept", [
     "text/html", "application/dicom+xml", 'multipart/related; type="application/dicom+json"',
     "application/dicom+json;q=0"])

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from adapters.dicom.content import media, stow_response
 from adapters.dicom.content.stow_response import Outcome
-from adapters.dicom.transport.answers import PREFIX, DicomWebRoute, base_url
+from adapters.dicom.transport.answers import PREFIX, DicomWebRoute, Uid, base_url
 from adapters.dicom.transport.parts import PartReader
 from adapters.dicom.transport.shelf import Target
 from adapters.dicom.transport.stow_part import StowPart
@@ -33,9 +33,10 @@ def build_router(intake: Intake, principal_of: Callable[[Request], Principal], m
     """`POST /dicom-web/studies` and `/dicom-web/studies/{study}`: multipart/related of application/dicom.
 
     Each part is written to disk while it comes in, and is durable before the response names it as stored.
-    200 all stored, 202 some or beside other content of their UID, 409 none; 400 no multipart body, 406 (before anything
-    is stored) no DICOM JSON accepted, 413 longer than `maximum_bytes`, 415 another media type,
-    503 with Retry-After while nothing may be taken in. `left` is called when a request that brought objects is over.
+    200 all stored, 202 some or beside other content of their UID, 409 none; 400 no multipart body, or no UID in the
+    URL, 406 (before anything is stored) no DICOM JSON accepted, 413 longer than `maximum_bytes`, 415 another media
+    type, 503 with Retry-After while nothing may be taken in. `left` is called when a request that brought objects is
+    over.
     """
     router = APIRouter(prefix=PREFIX, tags=["DICOMweb"], route_class=DicomWebRoute)
     door = _Door(intake, maximum_bytes, left)
@@ -45,7 +46,7 @@ def build_router(intake: Intake, principal_of: Callable[[Request], Principal], m
         return await door.receive(request, _sender(request, principal), "")
 
     @router.post("/studies/{study}", summary="Store instances of one study (STOW-RS)")
-    async def store_study(study: str, request: Request, principal: Principal = Depends(principal_of)) -> Response:
+    async def store_study(study: Uid, request: Request, principal: Principal = Depends(principal_of)) -> Response:
         return await door.receive(request, _sender(request, principal), study)
 
     return router
