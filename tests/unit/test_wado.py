@@ -265,8 +265,10 @@ async def test_frames_of_a_multi_frame_object(held: Archive) -> None:
     for number, (_, body) in zip((15, 2), told, strict=True):
         np.testing.assert_array_equal(np.frombuffer(body, "<u4").reshape(10, 10), dose.pixel_array[number - 1])
     assert (await held.get(here + "/frames/16")).status_code == 404
-    for wrong in ("0", "1,,2", "1,", ",", "1,99999999999"):
-        assert (await held.get(f"{here}/frames/{wrong}")).status_code == 400, wrong
+    for wrong in ("0", "1,,2", "1,", ",", "1,99999999999", "abc", "-1", "1.5"):
+        refused = await held.get(f"{here}/frames/{wrong}")
+        assert (refused.status_code, refused.json()["detail"]) == (400, answers.NO_FRAMES), wrong
+    assert "A UID" in (await held.get("studies/abc/series/1/instances/1/frames/abc")).json()["detail"]
     images = parts_of(await held.get(here + "/frames/1,3/rendered", "image/png"))
     assert [Image.open(io.BytesIO(body)).size for _, body in images] == [(10, 10), (10, 10)]
 

@@ -20,6 +20,7 @@ from gateway.errors import GatewayError, Transient, Unreadable, Unusable
 
 PREFIX = "/dicom-web"
 Uid = Annotated[str, InPath(pattern=r"^[0-9.]{1,64}$", description="A UID.", examples=["1.2.840.113619.2.1"])]
+NO_FRAMES = "Frames are named by their numbers from 1, separated by commas."
 RETRY_AFTER_SECONDS = "5"
 _PROBLEM = "application/problem+json"
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -49,10 +50,16 @@ class DicomWebRoute(APIRoute):
                 status = status_of(error)
                 log.info("dicomweb_refused", route=self.path, status=status)
                 return problem(status, str(error))
-            except RequestValidationError:
-                return problem(400, "A UID has 1 to 64 digits and dots.")
+            except RequestValidationError as error:
+                return problem(400, _what_is_invalid(error))
 
         return answered
+
+
+def _what_is_invalid(error: RequestValidationError) -> str:
+    """Of the URL: its parts are UIDs, but for the numbers of frames."""
+    named = error.errors()[0]["loc"][-1]
+    return NO_FRAMES if named == "numbers" else "A UID has 1 to 64 digits and dots."
 
 
 def base_url(request: Request) -> str:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from adapters.dicom.content import frames, media, rendered
 from adapters.dicom.content.rendered import View
-from adapters.dicom.transport.answers import Part, Refusal, Uid, documented, multipart
+from adapters.dicom.transport.answers import NO_FRAMES, Part, Refusal, Uid, documented, multipart
 from adapters.dicom.transport.bulk import frames_of
 from adapters.dicom.transport.shelf import Target, middle, one, take
 from gateway.errors import Unreadable, Unusable
@@ -62,7 +62,7 @@ def _add_frames(router: APIRouter, holdings: Holdings) -> None:
 def _image(instance: Instance, numbers: str) -> tuple[frames.Image, list[int]]:
     """Raises Unreadable (no list of frames), Refusal 404 (no such frame), Unusable (no image)."""
     if not _LIST.fullmatch(numbers):
-        raise Unreadable("Frames are named by their numbers from 1, separated by commas.", element="frames")
+        raise Unreadable(NO_FRAMES, element="frames")
     wanted = [int(number) for number in numbers.split(",")]
     if len(wanted) > _MOST_FRAMES:
         raise Unreadable(f"More than {_MOST_FRAMES} frames are asked for at once.", element="frames")
