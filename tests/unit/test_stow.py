@@ -17,7 +17,7 @@ from adapters.dicom.transport import parts
 from adapters.dicom.transport.stow import build_router
 from adapters.dicom.transport.stow_part import StowPart
 from adapters.files.store import FileObjectStore
-from gateway.errors import StorageFull, Transient
+from gateway.errors import StorageFull, Transient, Unreadable
 from gateway.intake import SenderLeft
 from gateway.ports import KEPT_BESIDE
 from gateway.study import Principal, Sender
@@ -263,6 +263,43 @@ def test_parts_come_out_whole_however_the_body_is_cut(size: int) -> None:
     assert reader.finished
     assert [(part.media_type, part.content, part.ended) for part in found] == [
         ("application/dicom", content, True) for content in contents]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100_000])
+@pytest.mark.parametrize("preamble", [b"", b"\r\n", b"A note - --limit - for people.\r\n--limits\r\n--limi\r\n"])
+@pytest.mark.parametrize("padding", [b"", b" \t "])
+def test_a_preamble_and_padding_are_passed_over(size: int, preamble: bytes, padding: bytes) -> None:
+    found: list[Collected] = []
+
+    def opened(media_type: str) -> Collected:
+        found.append(Collected(media_type))
+        return found[-1]
+
+    padded = body(b"one", b"two").replace(b"--limit", b"--limit" + padding, 2).removesuffix(b"\r\n")
+    whole, reader = preamble + padded + padding + b"\r\nAn epilogue.\r\n", parts.PartReader(b"limit", opened)
+    for begin in range(0, len(whole), size):
+        reader.feed(whole[begin:begin + size])
+    reader.require_whole()
+    assert [(part.content, part.ended) for part in found] == [(b"one", True), (b"two", True)]
+
+
+async def test_a_request_with_preamble_and_padding_is_stored(client: httpx.AsyncClient, intake: StoreIntake) -> None:
+    content = body(part10_bytes(slice_dataset())).replace(b"--limit", b"--limit \t", 1)
+    assert (await post(client, b"This is a message of several parts.\r\n" + content)).status_code == 200
+    assert len(intake.taken) == 1
+
+
+async def test_a_preamble_without_end_is_not_collected(client: httpx.AsyncClient, intake: StoreIntake) -> None:
+    content = body(part10_bytes(slice_dataset()))
+    assert (await post(client, bytes(parts.LONGEST_PREAMBLE - 20) + b"\r\n" + content)).status_code == 200
+    refused = await post(client, bytes(parts.LONGEST_PREAMBLE) + b"\r\n" + content)
+    assert (refused.status_code, len(intake.taken)) == (400, 1)
+    assert "lack the boundary" in refused.json()["detail"]
+    reader = parts.PartReader(b"limit", Collected)
+    for _ in range(parts.LONGEST_PREAMBLE // 1024 - 1):
+        reader.feed(bytes(1024))
+    with pytest.raises(Unreadable):
+        reader.feed(bytes(1024))
 
 
 @pytest.mark.parametrize("size", [1, 131, 4096])

@@ -128,8 +128,7 @@ class _Upload:
 
     def require_whole(self) -> None:
         """Raises Unreadable where the body ends too early or holds nothing."""
-        if not self._reader.finished:
-            raise Unreadable("The body ends before its closing boundary.")
+        self._reader.require_whole()
         if not self.outcomes:
             raise Unreadable("The body has no part.")
 
