@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.web.problems import problem
 
 log = structlog.get_logger()
 Observe = Callable[[str, str, int, float], None]
-"""(method, route template, status, seconds)."""
+"""(method, route template, status, seconds). Status 0: the asker left before there was an answer."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -43,6 +44,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, noting)
+        except ClientDisconnect:  # in the middle of the body: nothing of ours has failed, and nobody is there to answer
+            log.warning("http_asker_left", route=template_of(scope), address=(scope.get("client") or ("",))[0])
         except Exception as error:
             log.error("http_handler_failed", route=template_of(scope), error=type(error).__name__, at=_place(error))
             if status:

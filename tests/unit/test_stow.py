@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
 from pydicom.dataset import Dataset
+from structlog.testing import capture_logs
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.stow_response import Outcome
@@ -17,9 +20,12 @@ from adapters.dicom.transport import parts
 from adapters.dicom.transport.stow import build_router
 from adapters.dicom.transport.stow_part import StowPart
 from adapters.files.store import FileObjectStore
+from adapters.web.request_log import RequestLog
+from adapters.web.server import HttpServer
 from gateway.errors import StorageFull, Transient, Unreadable
 from gateway.intake import SenderLeft
 from gateway.ports import KEPT_BESIDE
+from gateway.settings import HttpSettings
 from gateway.study import Principal, Sender
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, part10_bytes, slice_dataset
@@ -344,6 +350,34 @@ async def test_a_request_that_breaks_off_leaves_nothing_of_its_last_part(client:
     assert response.status_code == 400
     assert [tags["SOPInstanceUID"] for _, _, tags in intake.taken] == [f"{SERIES}.1"]
     assert len(files_of(intake, tmp_path)) == 1
+
+
+def test_a_sender_that_disconnects_is_no_failure_of_the_gateway(intake: StoreIntake) -> None:
+    def principal_of(_: Request) -> Principal:
+        return Principal("pacs")
+
+    over, app = Event(), FastAPI()
+    app.include_router(build_router(intake, principal_of, LONGEST))
+    app.add_middleware(RequestLog, observe=lambda *_: over.set())
+    server = HttpServer(app, HttpSettings(port=0))
+    server.start()
+    try:
+        with capture_logs() as logs:
+            break_off(server.port, body(part10_bytes(slice_dataset(1)), part10_bytes(slice_dataset(2))))
+            assert over.wait(30)
+    finally:
+        server.stop()
+    assert [entry for entry in logs if entry["event"].startswith("http_") and entry["log_level"] != "debug"] == [
+        {"event": "http_asker_left", "log_level": "warning", "route": "/dicom-web/studies", "address": "127.0.0.1"}]
+    assert f"{SERIES}.2" not in [tags["SOPInstanceUID"] for _, _, tags in intake.taken]
+
+
+def break_off(port: int, content: bytes) -> None:
+    """Send all but the end, and leave."""
+    head = (f"POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sender:
+        sender.sendall(head.encode() + content[:-300])
 
 
 async def test_a_header_without_end_is_refused_and_not_collected(client: httpx.AsyncClient) -> None:
