@@ -205,6 +205,7 @@ async def test_who_can_read_dicom_json_is_answered(client: httpx.AsyncClient, ac
     ('multipart/related; type="application/dicom+json"; boundary=limit', body(b"x"), 415, "multipart/related"),
     ("", b"", 415, "multipart/related"),
     ('multipart/related; type="application/dicom"', body(b"x"), 400, "boundary"),
+    (f"{KIND}{'x' * 300}", body(b"x"), 400, "boundary that Content-Type names is too long"),
     (KIND, b"", 400, "ends before its closing boundary"),
     (KIND, b"nonsense", 400, "no multipart message"),
     (KIND, body(part10_bytes(slice_dataset()))[:-20], 400, "ends before its closing boundary"),

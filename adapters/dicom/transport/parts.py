@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 from gateway.errors import Unreadable
@@ -41,6 +41,7 @@ class PartReader:
     """
 
     def __init__(self, boundary: bytes, open_part: Callable[[str], Taker]) -> None:
+        """Raises Unreadable for a boundary longer than anybody's."""
         self._open_part = open_part
         self._taker: Taker | None = None
         self._headers: dict[str, str] = {}
@@ -49,7 +50,10 @@ class PartReader:
             "on_part_begin": self._begin, "on_part_data": self._data, "on_part_end": self._end,
             "on_header_field": self._header_field, "on_header_value": self._header_value,
             "on_header_end": self._header_end, "on_headers_finished": self._headers_finished}
-        self._parser = MultipartParser(boundary, callbacks)
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError as error:
+            raise Unreadable("The boundary that Content-Type names is too long.") from error
         self._boundary = b"--" + boundary
         self._early, self._begun = b"", False
 
