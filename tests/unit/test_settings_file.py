@@ -33,7 +33,9 @@ def test_the_default_file_says_what_the_defaults_are() -> None:
     shipped = load(ROOT / "config" / "gateway.yaml", {}).model_dump()
     routes = shipped.pop("routes")
     defaults = load(None, {}).model_dump()
-    defaults.pop("routes")
+    assert defaults.pop("routes") == []
+    head = " ".join((ROOT / "config" / "gateway.yaml").read_text(encoding="utf-8").partition("\n\n")[0].split("\n# "))
+    assert "every key at its default, but for `routes`: a configuration without them has none" in head
     assert shipped == defaults
     assert [(route["pipeline"], route["when"]) for route in routes] == [
         ("ecg_12lead", {"Modality": "ECG", "NumberOfWaveformChannels": {"not": "< 3"}}),
