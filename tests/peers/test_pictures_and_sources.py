@@ -12,10 +12,13 @@ import pytest
 
 from adapters.dicom.content.ct_write import write_ct, write_mr
 from adapters.dicom.content.secondary_capture import SecondaryCaptureEncoder
+from adapters.dicom.content.sr import StructuredReportEncoder
 from adapters.dicom.content.waveform_write import write_ecg
+from gateway.documents import Encoder
 from gateway.pipeline import EcgSheet, KeyImage
 from gateway.study import Patient
-from tests.builders import reading
+from tests.builders import patient, reading
+from tests.peers.dcmtk import run
 from tests.waveforms import LEADS, RECORDED, beats, ecg_source
 
 PIXELMED = Path("/usr/share/java/pixelmed.jar")
@@ -47,6 +50,14 @@ def faults(folder: Path, content: bytes) -> list[str]:
     lines = (said.stdout + said.stderr).splitlines()
     assert lines
     return [line for line in lines if line.startswith("Error")]
+
+
+@pytest.mark.parametrize("encoder", [StructuredReportEncoder(), SecondaryCaptureEncoder()], ids=["sr", "sc"])
+@pytest.mark.parametrize("name", ["Zhang^XiaoDong=张^小东", "Hong^Gildong=洪^吉洞=홍^길동", "Œuvre^Šárka"])
+def test_dcmdump_reads_the_names(encoder: Encoder, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "object.dcm"
+    path.write_bytes(encoder.encode(reading("ct", study_fields={"of": patient(name=name)}), None, "").content)
+    assert f"[{name}]" in run("dcmdump", "+U8", "+P", "PatientName", path).stdout
 
 
 def series(write: Any) -> bytes:

@@ -8,6 +8,7 @@ import json
 import random
 import re
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from adapters.dicom.content import elements, part10
+from adapters.dicom.content import dicom_json, elements, part10
 from adapters.dicom.content.tags import TagStream, identity, read_tags, require_announced, tag_streamer
 from gateway.errors import Rejected, Unreadable, Unusable
 from tests.dicom_objects import SERIES, STUDY, UNCOMPRESSED, inflated, part10_bytes, slice_dataset
@@ -53,9 +54,71 @@ def test_every_encoding_gives_the_same_tags(syntax: UID) -> None:
     ("ISO_IR 6", "Doe^Jane"), ("ISO_IR 100", "Müller^Jörg"), ("ISO_IR 144", "Иванова^Мария^Петровна"),
     ("ISO_IR 192", "Ζωή^Ø"), ("GB18030", "Zhang^XiaoDong=张^小东"), ("ISO_IR 166", "สมชาย^ใจดี"),
     (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
-    (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동")])
+    (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    (["", "ISO 2022 IR 58"], "Zhang^XiaoDong=张^小东"), ("ISO_IR 203", "Œuvre^Šárka"),
+    (["ISO 2022 IR 6", "ISO 2022 IR 203"], "Œuvre^Šárka")])
 def test_names_are_unicode(charset: str, name: str) -> None:
     assert tags_of(part10_bytes(slice_dataset(charset=charset, name=name)))["PatientName"] == name
+
+
+ESCAPED = [
+    # PS3.5 K.2, I.2, H.3.1 and H.3.2
+    ("\\ISO 2022 IR 58", b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=", "Zhang^XiaoDong=张^小东"),
+    ("\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^"
+     b"\x1b$)C\xb1\xe6\xb5\xbf", "Hong^Gildong=洪^吉洞=홍^길동"),
+    ("\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
+     "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    ("ISO 2022 IR 13\\ISO 2022 IR 87", b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J"
+     b"=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+    ("\\ISO 2022 IR 87\\ISO 2022 IR 159", b"Tei^Tarou=\x1b$(D0!\x1b(B^\x1b$BB@O:\x1b(B", "Tei^Tarou=丂^太郎"),
+    ("ISO 2022 IR 58", b"Zhang=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab", "Zhang=张^小东"),
+    ("ISO_IR 58", b"Zhang=\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab", "Zhang=张^小东"),
+    ("\\ISO 2022 IR 58\\ISO 2022 IR 149\\ISO 2022 IR 87", b"A=\x1b$)A\xd5\xc5^\x1b$)C\xfb\xf3=\x1b$BB@O:\x1b(B",
+     "A=张^洪=太郎"),
+    ("ISO_IR 203", b"\xbcuvre^\xa6\xe1rka", "Œuvre^Šárka"),
+    ("ISO 2022 IR 203", b"\xbcuvre^\xa6\xe1rka", "Œuvre^Šárka"),
+    ("\\ISO 2022 IR 203", b"\x1b-b\xbcuvre^\x1b-b\xa6\xe1rka", "Œuvre^Šárka")]
+MIXED = [("ISO 2022 IR 100\\ISO 2022 IR 58", b"Andr\xe9=\x1b$)A\xd5\xc5^\xe9=\x1b$)A\xd0\xa1 A", "André=张^é=小 A"),
+         ("ISO 2022 IR 100\\ISO 2022 IR 203", b"\x1b-b\xa4^J\xa4", "€^J¤")]
+
+
+@pytest.mark.parametrize(("charset", "raw", "name"), [*ESCAPED, *MIXED])
+def test_escape_sequences_switch_the_character_set_and_are_no_text(charset: str, raw: bytes, name: str) -> None:
+    assert tags_of(with_texts(charset, PatientName=raw))["PatientName"] == name
+
+
+@pytest.mark.parametrize(("charset", "raw", "name"), ESCAPED)
+def test_metadata_say_the_same_names(charset: str, raw: bytes, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "named.dcm"
+    path.write_bytes(with_texts(charset, PatientName=raw))
+    (told,) = dicom_json.of_file(path, lambda _: "")["00100010"]["Value"]
+    assert "=".join(told.values()) == name
+
+
+@pytest.mark.parametrize(("keyword", "raw", "text"), [
+    ("StudyDescription", b"\x1b$)A\xd5\xc5^\xd0\xa1=\xb6\xab", "张^小=东"),
+    ("OtherPatientNames", b"A=\x1b$)A\xd5\xc5\\B=\xe9\\\x1b$)A\xd0\xa1", ["A=张", "B=é", "小"]),
+    ("RequestingService", b"\x1b$)A\xd5\xc5", "张"),
+    ("AccessionNumber", b"\x1b$)A\xd5\xc5", "张"),
+    ("ImageComments", b"\x1b$)A\xd5\xc5\\\xd0\xa1\r\n\xe9\x1b$)A\xb6\xab", "张\\小\r\né东"),
+    ("TextValue", b"\x1b$)A\xd5\xc5\tA", "张\tA"),
+    ("PatientComments", b"\x1b$)A\xd5\xc5\nA", "张\nA"),
+    ("LongCodeValue", b"\x1b$)A\xd5\xc5", "张")])
+def test_a_character_set_ends_where_its_kind_of_text_says(keyword: str, raw: bytes, text: object) -> None:
+    """PS3.5 6.1.2.5.3: lines, values and, in names alone, their parts."""
+    content = with_texts("ISO 2022 IR 100\\ISO 2022 IR 58", **{keyword: raw})
+    assert tags_of(content, extra_keywords=[keyword])[keyword] == text
+
+
+def with_texts(charset: str, **values: bytes) -> bytes:
+    """A slice as a Part 10 file, with these values as they are encoded."""
+    dataset = slice_dataset(charset=charset.split("\\"))
+    for keyword, raw in values.items():
+        setattr(dataset, keyword, "~" * (len(raw) + len(raw) % 2))
+    content = part10_bytes(dataset)
+    for raw in values.values():
+        content = content.replace(b"~" * (len(raw) + len(raw) % 2), raw + b" " * (len(raw) % 2))
+    return content
 
 
 def test_a_second_byte_that_looks_like_a_backslash_does_not_split_a_text() -> None:

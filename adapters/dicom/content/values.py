@@ -14,8 +14,8 @@ DEFAULT_CHARSET: tuple[str, ...] = ("iso8859",)
 _CHARSET_DEPENDENT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _SINGLE = frozenset({"LT", "ST", "UT", "UR"})
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
-_RESETS = {0x09, 0x0A, 0x0C, 0x0D, 0x3D, 0x5E}
-"""Characters after which ISO 2022 falls back to the first character set (PS3.5 6.1.2.5.3): TAB LF FF CR = ^."""
+_LINES, _VALUES, _NAME_PARTS = frozenset(b"\t\n\f\r"), frozenset(b"\\"), frozenset(b"^=")
+"""Characters after which ISO 2022 falls back to the first character set (PS3.5 6.1.2.5.3), by what they separate."""
 
 
 def charset(value: bytes) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def decode(vr: str, value: bytes, big_endian: bool, encodings: Sequence[str]) ->
 
 
 def _texts(vr: str, value: bytes, encodings: Sequence[str]) -> list[str]:
-    text = _unicode(value, encodings) if vr in _CHARSET_DEPENDENT else value.decode("ascii", "replace")
+    text = _unicode(vr, value, encodings) if vr in _CHARSET_DEPENDENT else value.decode("ascii", "replace")
     text = text.replace("\0", "")
     parts = [text] if vr in _SINGLE else text.split("\\")
     stripped = [part.rstrip() if vr in _SINGLE else part.strip() for part in parts]
@@ -54,10 +54,14 @@ def _texts(vr: str, value: bytes, encodings: Sequence[str]) -> list[str]:
     return stripped if any(stripped) else []
 
 
-def _unicode(value: bytes, encodings: Sequence[str]) -> str:
+def _unicode(vr: str, value: bytes, encodings: Sequence[str]) -> str:
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
-    return str(decode_bytes(value, list(encodings), _RESETS))
+    return str(decode_bytes(value, list(encodings), _resets(vr)))
+
+
+def _resets(vr: str) -> set[int]:
+    return {*_LINES, *(() if vr in _SINGLE else _VALUES), *(_NAME_PARTS if vr == "PN" else ())}
 
 
 def _numbers(value: bytes, number: Callable[[str], float]) -> list[Scalar]:
