@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ from adapters.dicom.content.upper_layer import (
     MESSAGE_ID,
     P_DATA,
     PRIORITY,
+    RELEASE_RP,
     RELEASE_RQ,
     STATUS,
     Context,
@@ -46,9 +49,12 @@ from adapters.dicom.content.upper_layer import (
 )
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.association import Association, Peer
+from adapters.dicom.transport.receiving import LONGEST_DISPATCHED
 from adapters.dicom.transport.scp import DicomServer
 from adapters.dicom.transport.scu import VERIFICATION, send_files
 from adapters.files.store import FileObjectStore
+from gateway.completion import State
+from gateway.departures import statements
 from gateway.errors import Permanent, StorageFull, Transient, Unreadable
 from gateway.intake import SenderLeft
 from gateway.ports import Outcome
@@ -67,10 +73,11 @@ Start = Callable[..., DicomServer]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _unlogged() -> Iterator[None]:
+def log() -> Iterator[LogCapture]:
     """Nothing is written while pytest exchanges the streams: a receiver's threads outlive a test."""
-    structlog.configure(processors=[LogCapture()])
-    yield
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    yield capture
     structlog.reset_defaults()
 
 
@@ -299,9 +306,12 @@ def connected(port: int) -> socket.socket:
     return connection
 
 
-def store_pdus(number: int) -> tuple[bytes, bytes]:
-    """(request, data set) as P-DATA-TF."""
-    content = part10.split(part10_bytes(slice_dataset(number)))[1]
+def store_pdus(number: int, longer: int = 0) -> tuple[bytes, bytes]:
+    """(request, data set) as P-DATA-TF, the data set by so many bytes `longer`."""
+    dataset = slice_dataset(number)
+    if longer:
+        dataset.add_new(0x00420011, "OB", bytes(longer))
+    content = part10.split(part10_bytes(dataset))[1]
     command = encode_command({AFFECTED_SOP_CLASS: slice_dataset().SOPClassUID, COMMAND_FIELD: C_STORE_RQ,
                               MESSAGE_ID: number, PRIORITY: 0, DATA_SET_TYPE: 1,
                               AFFECTED_SOP_INSTANCE: f"{SERIES}.{number}"})
@@ -332,21 +342,64 @@ def test_objects_come_in_any_pieces(start: Start, intake: StoreIntake) -> None:
     assert len(intake.taken) == 3
 
 
-@pytest.mark.parametrize("last_words", [pdu(ABORT, bytes(4)), pdu(RELEASE_RQ, bytes(4)), b""],
-                         ids=["abort", "release", "hang up"])
+ENDS = pytest.mark.parametrize("last_words", [pdu(ABORT, bytes(4)), pdu(RELEASE_RQ, bytes(4)), b""],
+                               ids=["abort", "release", "hang up"])
+SIZES = pytest.mark.parametrize("longer", [0, LONGEST_DISPATCHED], ids=["among others", "by itself"])
+
+
+@ENDS
+@SIZES
 def test_an_end_in_the_middle_of_an_object_leaves_nothing(start: Start, intake: StoreIntake, tmp_path: Path,
-                                                          last_words: bytes) -> None:
+                                                          last_words: bytes, longer: int, log: LogCapture) -> None:
     port = start().port
+    log.entries.clear()
     with connected(port) as connection:
-        request, dataset = store_pdus(1)
-        connection.sendall(request + dataset[:len(dataset) // 2 // 206 * 206] + last_words)
+        request, part = store_pdus(1, longer)
+        connection.sendall(request + part[:(len(part) - 206) // 206 * 206] + last_words)
         if not last_words:
             connection.shutdown(socket.SHUT_WR)
         while _received(connection):
             pass
     assert echo(port) == 0
     assert intake.taken == []
-    assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+    assert [path for path in (tmp_path / "objects").rglob("*")
+            if path.is_file() and path.suffix not in {".seg", ".lock"}] == []
+    (line,) = [line for line in log.entries if line["event"] == "object_came_in_part"]
+    assert (line["calling"], line["address"], line["log_level"]) == ("ME", "127.0.0.1", "warning")
+
+
+@ENDS
+@SIZES
+def test_an_end_in_the_middle_of_an_object_is_none_in_good_order(intake: StoreIntake, log: LogCapture,
+                                                                 last_words: bytes, longer: int) -> None:
+    log.entries.clear()
+    with told_of_ends(intake) as (port, told), connected(port) as connection:
+        connection.sendall(b"".join(store_pdus(1, longer)))
+        assert statuses(connection, 1) == [0]
+        request, part = store_pdus(2, longer)
+        connection.sendall(request + part[:(len(part) - 206) // 206 * 206] + last_words)
+        if not last_words:
+            connection.shutdown(socket.SHUT_WR)
+        answer = _received(connection)
+        left = told.get(timeout=20)
+    assert answer == (pdu(ABORT, b"\0\0\2\0") if last_words[:1] == bytes([RELEASE_RQ]) else b"")
+    assert (left.released, left.studies) == (False, {STUDY})
+    assert [one.state for one in statements(left, datetime.now(UTC))] == [State.BROKEN]
+    assert "object_came_in_part" in [line["event"] for line in log.entries]
+
+
+@SIZES
+def test_a_release_right_behind_an_object_is_in_good_order(intake: StoreIntake, log: LogCapture, longer: int) -> None:
+    log.entries.clear()
+    with told_of_ends(intake) as (port, told), connected(port) as connection:
+        connection.sendall(b"".join(store_pdus(1, longer) + store_pdus(2, longer)) + pdu(RELEASE_RQ, bytes(4)))
+        received = b""
+        while not received.endswith(pdu(RELEASE_RP, bytes(4))):
+            received += connection.recv(65536)
+        connection.shutdown(socket.SHUT_WR)
+        assert told.get(timeout=20).released is True
+    assert len(intake.taken) == 2
+    assert [line["event"] for line in log.entries if line["log_level"] != "info"] == []
 
 
 def test_other_requests_between_objects_are_the_librarys(start: Start) -> None:
@@ -358,21 +411,28 @@ def test_other_requests_between_objects_are_the_librarys(start: Start) -> None:
             assert peer.echo(*contexts_of[1]).status == 0
 
 
-def test_who_has_left_and_with_which_studies_is_told(intake: StoreIntake, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def told_of_ends(intake: StoreIntake) -> Iterator[tuple[int, queue.Queue[SenderLeft]]]:
+    """A receiver's port, and what it tells of those who have left."""
     told: queue.Queue[SenderLeft] = queue.Queue()
     server = DicomServer(DicomSettings(port=0), intake, left=told.put)
     server.start()
     try:
-        send_files("127.0.0.1", server.port, "CT", "TRIAGE", [written(tmp_path / "sent.dcm")])
+        yield server.port, told
+    finally:
+        server.stop()
+
+
+def test_who_has_left_and_with_which_studies_is_told(intake: StoreIntake, tmp_path: Path) -> None:
+    with told_of_ends(intake) as (port, told):
+        send_files("127.0.0.1", port, "CT", "TRIAGE", [written(tmp_path / "sent.dcm")])
         left = told.get(timeout=20)
         assert (left.sender.name, left.released) == ("CT", True)
         assert left.studies == {STUDY}
-        with connected(server.port) as connection:
+        with connected(port) as connection:
             connection.sendall(b"".join(store_pdus(2)))
             assert statuses(connection, 1) == [0]
         assert told.get(timeout=20).released is False
-    finally:
-        server.stop()
 
 
 def test_a_request_announced_too_long_is_broken_off_at_once(start: Start) -> None:

@@ -288,7 +288,7 @@ def test_a_sender_that_goes_quiet_is_aborted_and_leaves_nothing(server: DicomSer
         raw.command({})
         raw.send(stop)
         assert raw.pdu()[0] == ABORT
-    assert "sender_went_quiet" in [line["event"] for line in log.entries]
+    assert ("sender_went_quiet", "CT") in [(line["event"], line.get("calling")) for line in log.entries]
 
 
 @pytest.mark.usefixtures("nothing_more")
@@ -314,7 +314,9 @@ def test_a_sender_that_sends_byte_by_byte_is_aborted(server: DicomServer) -> Non
     b"".join(ul.command_pdus(1, ul.encode_command({ul.COMMAND_FIELD: ul.C_STORE_RQ, ul.DATA_SET_TYPE: 0})[:-3], 0))],
     ids=["data before its command", "a cut value", "a value of length 1", "a value beyond its PDU",
          "a context nobody accepted", "an unknown PDU", "a cut command"])
-def test_what_breaks_the_protocol_is_aborted_at_once(server: DicomServer, wrong: bytes) -> None:
+def test_what_breaks_the_protocol_is_aborted_at_once(server: DicomServer, wrong: bytes, log: LogCapture) -> None:
+    log.entries.clear()
     with Raw(server.port) as raw:
         raw.send(wrong)
         assert raw.pdu()[0] == ABORT
+    assert ("protocol_violation", "CT") in [(line["event"], line.get("calling")) for line in log.entries]

@@ -23,6 +23,7 @@ from adapters.dicom.content.pdu_reader import LONGEST_COMMAND, PduReader, Protoc
 from adapters.dicom.content.upper_layer import AFFECTED_SOP_INSTANCE, COMMAND_FIELD, MESSAGE_ID
 
 CLASS = "1.2.840.10008.5.1.4.1.1.2"
+RELEASE = A_RELEASE_RQ().encode()
 Told = tuple[object, ...]
 
 
@@ -184,8 +185,11 @@ def command_set(number: int = 1) -> bytes:
     p_data(value(1, 3, command_set())) + p_data(value(3, 0, b"in another context")),
     p_data(value(1, 3, b"x"), b"\0\0\0"), struct.pack(">BxI", 1, 2**31),
     *[p_data(value(1, 1, bytes(LONGEST_COMMAND // 2))) * 3],
+    p_data(value(1, 1, b"x")) + RELEASE, p_data(value(1, 3, command_set())) + RELEASE,
+    p_data(value(1, 3, command_set()), value(1, 0, b"x")) + RELEASE,
 ], ids=["zero", "eight", "http", "short", "length one", "length beyond", "data first", "no command", "command in data",
-        "another context", "rest", "long request", "endless command"])
+        "another context", "rest", "long request", "endless command", "release within a command",
+        "release before the data set", "release within a data set"])
 def test_what_the_standard_forbids_is_refused(stream: bytes) -> None:
     reader = PduReader()
     with pytest.raises(ProtocolError):

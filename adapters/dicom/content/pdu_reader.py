@@ -10,7 +10,15 @@ import struct
 
 from adapters.dicom.content.familiar import Familiar
 from adapters.dicom.content.pdu_events import Command, Data, Event, OtherPdu
-from adapters.dicom.content.upper_layer import ABORT, ASSOCIATE_RQ, MESSAGE_ID, P_DATA, Malformed, decode_command
+from adapters.dicom.content.upper_layer import (
+    ABORT,
+    ASSOCIATE_RQ,
+    MESSAGE_ID,
+    P_DATA,
+    RELEASE_RQ,
+    Malformed,
+    decode_command,
+)
 
 LONGEST_COMMAND = 64 * 1024
 """Bytes of a command set; the standard's longest have some hundreds."""
@@ -116,6 +124,8 @@ class PduReader:
     def _other_complete(self, events: list[Event]) -> None:
         if self._other is not None and not self._pdu_left:
             encoded, self._other = bytes(self._other), None
+            if encoded[0] == RELEASE_RQ and (self._command or self._dataset_of is not None):
+                raise ProtocolError("a release is requested within a message")
             events.append(OtherPdu(encoded[0], encoded))
 
     def _value_begins(self, head: bytes | memoryview, events: list[Event]) -> None:

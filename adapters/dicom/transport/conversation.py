@@ -15,6 +15,7 @@ from adapters.dicom.content import upper_layer
 from adapters.dicom.content.pdu_events import Command, Data, OtherPdu
 from adapters.dicom.content.pdu_reader import ProtocolError
 from adapters.dicom.transport.reactor import Wakeup
+from adapters.dicom.transport.services import sender_of
 
 LONGEST_MESSAGE = 64 * 1024 * 1024
 """Bytes of a data set that is no C-STORE's: the library collects it in memory."""
@@ -108,6 +109,13 @@ class Conversation:
             for piece in pieces:
                 self._store.write(piece)
 
+    def _finish(self, store: Store) -> None:
+        self._store = None  # first: it has come whole, whatever becomes of the answer
+        try:
+            self._respond(store)
+        finally:
+            store.abort()
+
     def _respond(self, store: Store) -> None:
         command = store.finish()
         longest = self._longest
@@ -137,8 +145,10 @@ class Conversation:
         except Exception as error:
             raise ProtocolError("a message cannot be read") from error
 
-    def _address(self) -> str:
-        return str(self._association.requestor.address_info.address)
+    def _who(self) -> dict[str, str]:
+        """What a line of the log says of the peer."""
+        sender = sender_of(self._association)
+        return {"calling": sender.name, "address": sender.address}
 
     def _hand_over(self, pdu: OtherPdu) -> None:
         """To the library's state machine, as its own reading does."""
@@ -159,7 +169,10 @@ class Conversation:
 
     def _drop(self) -> None:
         store, self._store = self._store, None
+        in_part = store is not None and not self._is_whole
         self._is_whole, self._pieces = False, []
+        if in_part:
+            self._log.warning("object_came_in_part", **self._who(), bytes=self._size)
         if store is not None:
             store.abort()
 

@@ -222,7 +222,7 @@ class Receiver(Conversation):
         patience = self._association.dimse_timeout
         if self._reader.idle or patience is None or time.monotonic() - self._heard_at < patience:
             return False
-        self._log.warning("sender_went_quiet", seconds=patience, address=self._address())
+        self._log.warning("sender_went_quiet", **self._who(), seconds=patience)
         self._end(INVALID)
         return True
 
@@ -241,9 +241,9 @@ class Receiver(Conversation):
         try:
             return self._act(events)
         except ProtocolError as error:
-            self._log.warning("protocol_violation", reason=str(error), address=self._address())
+            self._log.warning("protocol_violation", **self._who(), reason=str(error))
         except Exception:  # the library would leave the association as it is
-            self._log.exception("association_failed", address=self._address())
+            self._log.exception("association_failed", **self._who())
         self._end(INVALID)
         return False
 
@@ -288,8 +288,7 @@ class Receiver(Conversation):
             self._dispatcher.is_whole(self)
         else:
             self._pass_on()
-            self._respond(store)
-            self._drop()
+            self._finish(store)
 
     def _stage(self, store: Store) -> None:
         if store.size:
