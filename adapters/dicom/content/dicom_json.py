@@ -13,6 +13,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
+from adapters.dicom.content.values import decode
 from adapters.dicom.content.waveform_read import MALFORMED
 from gateway.errors import Transient, Unusable
 from gateway.study import Tags
@@ -28,6 +29,7 @@ _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _ISSUER = "IssuerOfAccessionNumberSequence"
 _PIXEL_DATA = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 _GROUP_LENGTH = 0x0000
+_ESCAPE = b"\x1b"
 _CHARACTER_SET = 0x00080005
 """JSON is UTF-8, whatever the object is written in (F.2)."""
 
@@ -126,9 +128,22 @@ def _dataset(dataset: Dataset, refer: Refer, within: str) -> Json:
         key = f"{tag:08X}"
         element = dataset.get_item(tag, keep_deferred=True)
         bulk = _bulk_vr(dataset, element)
-        told[key] = {"vr": bulk, "BulkDataURI": refer(within + key)} if bulk else _element(
-            dataset[tag], refer, within + key)
+        if bulk:
+            told[key] = {"vr": bulk, "BulkDataURI": refer(within + key)}
+        else:
+            told[key] = _escaped_names(dataset, element) or _element(dataset[tag], refer, within + key)
     return told
+
+
+def _escaped_names(dataset: Dataset, element: DataElement | RawDataElement) -> Json:
+    """PN with escape sequences, else nothing: pydicom lets a character set go on behind the part of a name that it ends
+    with (PS3.5 6.1.2.5.3)."""
+    raw = element.value if isinstance(element, RawDataElement) else None
+    if raw is None or _ESCAPE not in raw or dataset[element.tag].VR != "PN":
+        return {}
+    encodings = dataset.original_character_set
+    names = decode("PN", raw, False, [encodings] if isinstance(encodings, str) else encodings)
+    return {"vr": "PN", "Value": [_person_name(str(name)) for name in names]} if names else {"vr": "PN"}
 
 
 def _bulk_vr(dataset: Dataset, element: DataElement | RawDataElement) -> str:
