@@ -15,11 +15,12 @@ from gateway.study import Instance
 def is_shared(connection: sa.Connection, facility: str, study_id: int, sop_instance_uids: Collection[str]) -> bool:
     """Whether other studies of the facility have objects of the same UIDs; those are marked, and their cases put in
     their places."""
-    others = set(connection.execute(sa.select(instances.c.study_id).join(
-        studies, studies.c.id == instances.c.study_id).where(
-        instances.c.sop_instance_uid.in_(sop_instance_uids), instances.c.study_id != study_id,
-        studies.c.facility == facility)).scalars())
-    for other in sorted(others):
+    # One question after the other: asked in one, a database may go through all objects of the facility.
+    having = set(connection.execute(sa.select(instances.c.study_id).where(
+        instances.c.sop_instance_uid.in_(sop_instance_uids))).scalars())
+    others = connection.execute(sa.select(studies.c.id).where(
+        studies.c.id.in_(having - {study_id}), studies.c.facility == facility).order_by(studies.c.id)).scalars().all()
+    for other in others:
         _mark(connection, other)
     return bool(others)
 
