@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from adapters.dicom.transport.dispatch import Answered, Dispatcher
-from adapters.dicom.transport.processors import Processors
 from gateway.errors import Transient
 
 
@@ -81,53 +77,6 @@ def test_what_is_answered_gets_its_file_when_nothing_comes(dispatcher: Dispatche
     for _ in objects:
         peer.send()
     assert all(one.filed.wait(10) for one in objects)
-
-
-def test_files_wait_while_every_processor_is_taken(dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.dicom.transport.dispatch.QUIET_SECONDS", 1000)
-    one, taken = Object(), [True] * 3
-    filed_while_taken: list[bool] = []
-
-    def are_taken(_: Processors) -> bool:
-        filed_while_taken.append(one.filed.is_set())
-        return bool(taken and taken.pop())
-
-    monkeypatch.setattr(Processors, "are_taken", are_taken)
-    peer = Peer(dispatcher, one)
-    dispatcher.join(peer)
-    peer.send()
-    assert one.filed.wait(10)
-    assert filed_while_taken == [False] * 4
-
-
-def test_files_do_not_wait_for_ever_for_a_processor(dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Processors, "are_taken", lambda _: True)
-    one = Object()
-    peer = Peer(dispatcher, one)
-    dispatcher.join(peer)
-    peer.send()
-    assert one.filed.wait(10)
-
-
-def test_processors_are_taken_while_more_want_to_run_than_there_are() -> None:
-    processors = Processors()
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
-    try:
-        deadline = time.monotonic() + 30
-        while not processors.are_taken():
-            assert time.monotonic() < deadline
-    finally:
-        for one in busy:
-            one.kill()
-            one.wait()
-        processors.close()
-
-
-def test_no_processor_is_taken_where_the_machine_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.dicom.transport.processors._LOAD", "/nowhere")
-    processors = Processors()
-    assert not processors.are_taken()
-    processors.close()
 
 
 def test_a_file_that_cannot_be_written_is_tried_again_and_keeps_no_sender_waiting(dispatcher: Dispatcher) -> None:

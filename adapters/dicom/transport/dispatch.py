@@ -18,15 +18,12 @@ from typing import Protocol
 
 import structlog
 
-from adapters.dicom.transport.processors import Processors
 from adapters.dicom.transport.reactor import LOOK_SECONDS
 from gateway.errors import GatewayError
 
 BUFFER = 1024 * 1024
 IDLE_SECONDS = 0.002
 """How long nothing comes until answered objects get their files: longer than a sender takes from one to the next."""
-QUIET_SECONDS = 0.05
-"""The same where every processor is taken: senders wait for one, and files would keep it from them still longer."""
 LONGEST_WAIT_SECONDS = 3.0
 """How long an answered object waits for its file while others come."""
 MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
@@ -91,9 +88,6 @@ class Dispatcher:
         self._leaving: list[tuple[Channel, threading.Event]] = []
         self._not_before = 0.0
         """When what could not get its file is tried again."""
-        self._processors = Processors()
-        self._came = 0.0
-        """When something came last."""
         self._idle = False
         self._stopping = self._over = False
         self._lock = threading.Lock()
@@ -111,7 +105,6 @@ class Dispatcher:
         with self._lock:
             self._over = True
             self._poll.close()
-            self._processors.close()
             os.close(self._flag)
 
     def _end(self) -> None:
@@ -176,10 +169,7 @@ class Dispatcher:
     def _round(self, buffer: memoryview) -> None:
         can_file = bool(self._answered) and time.monotonic() >= self._not_before
         ready = self._poll.poll((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
-        if ready:
-            self._idle, self._came = False, time.monotonic()
-        elif can_file and not self._idle:
-            self._idle = self._is_idle()
+        self._idle = not ready
         for descriptor, _ in ready:
             if descriptor == self._flag:
                 os.eventfd_read(self._flag)
@@ -208,10 +198,6 @@ class Dispatcher:
             count = 0
         if not channel.take(buffer[:count]):
             self._unwatch(channel)
-
-    def _is_idle(self) -> bool:
-        """Nothing has come for a moment."""
-        return not self._processors.are_taken() or time.monotonic() - self._came > QUIET_SECONDS
 
     def _is_late(self) -> bool:
         since = self._answered[0][0]
