@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -22,13 +21,13 @@ from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order
 from adapters.database.patients import note_patient
 from adapters.database.priors import comes_as_prior, promote
-from adapters.database.studies import count_instances, storable, study_columns
+from adapters.database.studies import count_instances, storable, storable_tags, study_columns
 from adapters.database.tables import cases, documents, facts, instances, senders, studies
 from gateway.case import CaseState
 from gateway.delivery import Kind
 from gateway.errors import GatewayError, Transient
 from gateway.intake import is_beside
-from gateway.study import Instance, Tags
+from gateway.study import Instance
 
 log = structlog.get_logger()
 _BATCH = 500
@@ -269,7 +268,7 @@ class InstanceIndex:
         return {"study_id": study_id, "sop_instance_uid": instance.sop_instance_uid,
                 "sop_class_uid": instance.sop_class_uid, "series_instance_uid": instance.series_instance_uid,
                 "transfer_syntax_uid": instance.transfer_syntax_uid, "path": instance.path, "digest": instance.digest,
-                "sender": storable(instance.sender), "size": instance.size, "tags": _storable(instance.tags),
+                "sender": storable(instance.sender), "size": instance.size, "tags": storable_tags(instance.tags),
                 "received_at": instance.received_at, "conflict": conflict}
 
     def _note_senders(self, connection: sa.Connection, batch: Sequence[_Entry]) -> None:
@@ -293,12 +292,3 @@ def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
     except OperationalError as error:
         raise Transient(f"the database did not answer: {type(error.orig).__name__}") from error
-
-
-def _storable(tags: Tags) -> Any:
-    """`storable`, which looks at each value by itself, only where there may be anything to change."""
-    try:
-        text = json.dumps(tags, allow_nan=False)
-    except ValueError:  # NaN or infinity
-        return storable(tags)
-    return storable(tags) if "\\u0000" in text or "\\ud" in text else tags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -112,3 +113,12 @@ def newest_instance(connection: sa.Connection, study_id: int) -> int:
     """Id of the newest instance row, 0 without any."""
     query = sa.select(sa.func.max(instances.c.id)).where(instances.c.study_id == study_id)
     return int(connection.execute(query).scalar() or 0)
+
+
+def storable_tags(tags: Tags) -> Any:
+    """`storable`, which looks at each value by itself, only where there may be anything to change."""
+    try:
+        text = json.dumps(tags, allow_nan=False)
+    except ValueError:  # NaN or infinity
+        return storable(tags)
+    return storable(tags) if "\\u0000" in text or "\\ud" in text else tags
