@@ -10,7 +10,6 @@ BENCH_ROUNDS (3): how often each server takes each load; medians of the ratios w
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from statistics import median
 
 import numpy as np
 
+from tests import programs
 from tests.bench import index_cost, receivers, studies
 from tests.bench.gateway_process import Gateway, await_value, gateway
 from tests.bench.large_object import associations_at_once, send_large
@@ -57,7 +57,7 @@ def write(folder: Path, objects: int, shape: tuple[int, int]) -> list[Path]:
 
 def send(port: int, paths: list[Path], associations: int) -> float:
     """Objects a second, from the start of the first storescu to the end of the last."""
-    command = ["storescu", "--required", "-aec", "ANY", "127.0.0.1", str(port)]
+    command = [programs.find("storescu") or "", "--required", "-aec", "ANY", "127.0.0.1", str(port)]
     began = time.perf_counter()
     running = [subprocess.Popen([*command, *map(str, paths[n::associations])],
                                 env=os.environ | {"TCP_NODELAY": "1"}) for n in range(associations)]
@@ -156,7 +156,7 @@ def resident_mb(running: Gateway) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        if shutil.which("storescu"):
+        if programs.find("storescu"):
             rates(folder)
             lasting(folder)
         else:

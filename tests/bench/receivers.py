@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import programs
 from tests.bench.gateway_process import ROOT, await_value, free_port, gateway
 from tests.bench.lines import skipped
 
@@ -45,8 +46,8 @@ def ours(folder: Path) -> Iterator[Served]:
 @contextmanager
 def storescp(folder: Path) -> Iterator[Served]:
     """DCMTK, a process for each association."""
-    port = free_port()
-    with _server(["storescp", "--fork", "--bit-preserving", "--output-directory", str(folder), str(port)], port):
+    port, program = free_port(), programs.find("storescp") or ""
+    with _server([program, "--fork", "--bit-preserving", "--output-directory", str(folder), str(port)], port):
         yield Served(port)
 
 
@@ -82,7 +83,7 @@ def least(folder: Path) -> Iterator[Served]:
 def peers() -> dict[str, Receiver]:
     """Those that are here; the others are told."""
     found: dict[str, Receiver] = {"pynetdicom": pynetdicom}
-    for name, program, receiver in (("storescp", shutil.which("storescp"), storescp),
+    for name, program, receiver in (("storescp", programs.find("storescp"), storescp),
                                     ("Orthanc", _orthanc_program(), orthanc),
                                     ("least", shutil.which("cc"), least)):
         if program:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import programs
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 
@@ -37,20 +38,22 @@ def wait_for_port(port: int, seconds: float = 20) -> None:
 
 def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a tool to its end; skips the test where it is not installed."""
-    if not shutil.which(tool):
+    program = programs.find(tool)
+    if program is None:
         pytest.skip(f"{tool} (DCMTK) is not installed")
-    return subprocess.run([tool, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+    return subprocess.run([program, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
                           check=False)
 
 
 @contextlib.contextmanager
 def receiver(directory: Path) -> Iterator[int]:
     """The port of a storescp that keeps every data set bit for bit in `directory`; skips where it is not installed."""
-    if not shutil.which("storescp"):
+    program = programs.find("storescp")
+    if program is None:
         pytest.skip("storescp (DCMTK) is not installed")
     directory.mkdir(exist_ok=True)
     port = free_port()
-    command = ["storescp", "--bit-preserving", "--output-directory", str(directory), str(port)]
+    command = [program, "--bit-preserving", "--output-directory", str(directory), str(port)]
     with subprocess.Popen(command, env=ENVIRONMENT) as process:
         try:
             wait_for_port(port)
