@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from pydantic_core import from_json
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from gateway import json_text
 from gateway.errors import Transient
 from gateway.settings import TriageSettings
 
@@ -35,20 +35,21 @@ def open_database(url: str, triage: TriageSettings = DEFAULT_TRIAGE) -> sa.Engin
     """An engine with the gateway's habits: WAL and synchronous FULL on SQLite, immediate write transactions."""
     if not url.startswith("sqlite"):
         return sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, hide_parameters=True,
-                                json_deserializer=_of_json, execution_options={TRIAGE: triage})
+                                json_serializer=_to_json, json_deserializer=json_text.loads,
+                                execution_options={TRIAGE: triage})
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, pool_size=8,
-                              hide_parameters=True, json_deserializer=_of_json,
+                              hide_parameters=True, json_serializer=_to_json, json_deserializer=json_text.loads,
                               execution_options={_WRITER: threading.Lock(), TRIAGE: triage})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
-def _of_json(text: str) -> Any:
-    """Three times as fast as the standard library's, which is asked where a text is one that only it takes."""
-    try:
-        return from_json(text)
-    except ValueError:
-        return json.loads(text)
+class Written(str):
+    """A value for a column of JSON that is JSON already."""
+
+
+def _to_json(value: Any) -> str:
+    return value if isinstance(value, Written) else json.dumps(value)
 
 
 def engine_url(url: str, data_dir: Path) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 
+from adapters.database.connection import Written
 from adapters.database.filtering import search_text
 from adapters.database.tables import instances, studies
 from gateway.study import Instance, Order, Patient, Priority, Series, Study, Tags
@@ -116,9 +117,9 @@ def newest_instance(connection: sa.Connection, study_id: int) -> int:
 
 
 def storable_tags(tags: Tags) -> Any:
-    """`storable`, which looks at each value by itself, only where there may be anything to change."""
+    """As `storable`, which looks at each value by itself only where one may have to be changed."""
     try:
-        text = json.dumps(tags, allow_nan=False)
-    except ValueError:  # NaN or infinity
+        text = to_json(tags, inf_nan_mode="null").decode()
+    except ValueError:  # lone surrogates
         return storable(tags)
-    return storable(tags) if "\\u0000" in text or "\\ud" in text else tags
+    return storable(tags) if "\\u0000" in text else Written(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gateway import json_text
 from gateway.intake import SenderLeft
 from gateway.ports import Outcome, Stored
 from gateway.settings import DicomSettings, LogSettings
@@ -30,11 +30,11 @@ class Orders:
 
 
 def encode(line: Line) -> bytes:
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    return json_text.dumps(line) + b"\n"
 
 
 def decode(received: bytes) -> Line:
-    line: Line = json.loads(received)
+    line: Line = json_text.loads(received)
     return line
 
 
