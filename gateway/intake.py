@@ -81,6 +81,9 @@ class ObjectIntake:
         if reason:
             raise StorageFull(reason)
 
+    def may_put_off(self) -> bool:
+        return self._store.may_put_off()
+
     def receive(self, sender: Sender, header: bytes) -> Reception:
         try:
             self.check()

@@ -30,6 +30,9 @@ class StoreIntake:
         if self.refusal:
             raise self.refusal
 
+    def may_put_off(self) -> bool:
+        return self.store.may_put_off()
+
     def receive(self, sender: Sender, header: bytes) -> Reception:
         if self.failure:
             raise self.failure

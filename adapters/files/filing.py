@@ -48,12 +48,13 @@ class Filings:
         self._root_length = len(self._root_text) + 1
         self.prepare, self.close = self.journal.prepare, self.journal.close
 
-    def _is_behind(self) -> bool:
+    def is_behind(self) -> bool:
+        """Whether files could not be written just now."""
         return self._behind_until > time.monotonic()
 
     def reserve(self) -> Room | None:
         """See `Places.reserve`."""
-        if self._is_behind():
+        if self.is_behind():
             return None
         try:
             return self.journal.reserve(LONGEST_JOURNALED)
@@ -66,7 +67,7 @@ class Filings:
         folder = _folder_of(self._root_text, uids[0])
         path = f"{folder}/{name}.dcm"
         # Whether there is a folder the system mostly remembers; a name that was never there it has to look for.
-        if path in self._waiting or (self._behind_until and self._is_behind()) or (
+        if path in self._waiting or (self._behind_until and self.is_behind()) or (
                 os.access(folder, os.F_OK) and os.access(path, os.F_OK, follow_symlinks=False)):
             return None
         entry.name = path[self._root_length:]

@@ -18,12 +18,14 @@ from adapters.files.journal_segments import SEGMENT
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, study_folder
 from adapters.files.waiting import Waiting
-from gateway.errors import Permanent, StorageFull
+from gateway.errors import Permanent, StorageFull, Transient
 from gateway.ports import Outcome, Piece, Stored
 
 _SCRATCH = ".incoming"
 _LOCKS = "names"
 _STAT_SECONDS = 1.0
+_AMPLE = 4 * 1024**3
+"""Bytes free above the floor: many times what all that waits for its file can take."""
 _LOOK_SECONDS = 0.05
 """Between looks whether processes that are ending have ended: a lock of theirs tells, and no event does."""
 _MOST_REMEMBERED = 10_000
@@ -158,6 +160,13 @@ class FileObjectStore:
         """Bytes free to this process, at most a second old."""
         space = self._statvfs()
         return space.f_bavail * space.f_frsize
+
+    def may_put_off(self) -> bool:
+        """See `gateway.ports.ObjectStore.may_put_off`."""
+        try:
+            return not self._filings.is_behind() and self.free_bytes() - self._floor >= _AMPLE
+        except Transient:
+            return False
 
     def used_share(self) -> float:
         space = self._statvfs()

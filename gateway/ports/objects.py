@@ -114,6 +114,11 @@ class ObjectStore(Protocol):
 
     def free_bytes(self) -> int: ...
 
+    def may_put_off(self) -> bool:
+        """Whether there is room enough for objects that have no file yet, which take it twice until they have. Does not
+        raise."""
+        ...
+
     def used_share(self) -> float:
         """Used share of the file system in [0, 1]."""
         ...
@@ -160,6 +165,10 @@ class Intake(Protocol):
 
     def check(self) -> None:
         """Raise StorageFull (with a sentence) when nothing new may be taken in; else return."""
+        ...
+
+    def may_put_off(self) -> bool:
+        """Whether `Reception.file` may be put off until there is time for it: see `ObjectStore.may_put_off`."""
         ...
 
     def receive(self, sender: Sender, header: bytes) -> Reception:

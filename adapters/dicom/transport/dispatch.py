@@ -18,12 +18,15 @@ from typing import Protocol
 
 import structlog
 
+from adapters.dicom.transport.processors import Processors
 from adapters.dicom.transport.reactor import LOOK_SECONDS
 from gateway.errors import GatewayError
 
 BUFFER = 1024 * 1024
 IDLE_SECONDS = 0.002
 """How long nothing comes until answered objects get their files: longer than a sender takes from one to the next."""
+QUIET_SECONDS = 0.05
+"""The same where every processor is taken: senders wait for one, and files would keep it from them still longer."""
 LONGEST_WAIT_SECONDS = 3.0
 """How long an answered object waits for its file while others come."""
 MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
@@ -73,7 +76,9 @@ class Channel(Protocol):
 class Dispatcher:
     """`join` and `leave` may be called by any thread. Runs from `start` to `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_put_off: Callable[[], bool]) -> None:
+        """`may_put_off`: whether files may wait longer than they have to; see `gateway.ports.Intake`."""
+        self._may_put_off = may_put_off
         self._poll = select.epoll()
         self._flag = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._flag, select.EPOLLIN)
@@ -88,6 +93,9 @@ class Dispatcher:
         self._leaving: list[tuple[Channel, threading.Event]] = []
         self._not_before = 0.0
         """When what could not get its file is tried again."""
+        self._processors = Processors()
+        self._came = 0.0
+        """When something came last."""
         self._idle = False
         self._stopping = self._over = False
         self._lock = threading.Lock()
@@ -105,6 +113,7 @@ class Dispatcher:
         with self._lock:
             self._over = True
             self._poll.close()
+            self._processors.close()
             os.close(self._flag)
 
     def _end(self) -> None:
@@ -169,7 +178,10 @@ class Dispatcher:
     def _round(self, buffer: memoryview) -> None:
         can_file = bool(self._answered) and time.monotonic() >= self._not_before
         ready = self._poll.poll((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
-        self._idle = not ready
+        if ready:
+            self._idle, self._came = False, time.monotonic()
+        elif can_file and not self._idle:
+            self._idle = self._is_idle()
         for descriptor, _ in ready:
             if descriptor == self._flag:
                 os.eventfd_read(self._flag)
@@ -198,6 +210,11 @@ class Dispatcher:
             count = 0
         if not channel.take(buffer[:count]):
             self._unwatch(channel)
+
+    def _is_idle(self) -> bool:
+        """Nothing has come for a moment, or a longer one where others need processors and nobody waits for files."""
+        return (time.monotonic() - self._came > QUIET_SECONDS or bool(self._leaving)
+                or not self._processors.are_taken() or not self._may_put_off())
 
     def _is_late(self) -> bool:
         since = self._answered[0][0]
