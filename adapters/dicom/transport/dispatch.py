@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
+from adapters.dicom.transport.lull import Lull
 from adapters.dicom.transport.processors import Processors
 from adapters.dicom.transport.reactor import LOOK_SECONDS
 from gateway.errors import GatewayError
@@ -25,8 +26,6 @@ from gateway.errors import GatewayError
 BUFFER = 1024 * 1024
 IDLE_SECONDS = 0.002
 """How long nothing comes until answered objects get their files: longer than a sender takes from one to the next."""
-QUIET_SECONDS = 0.05
-"""The same where every processor is taken: senders wait for one, and files would keep it from them still longer."""
 LONGEST_WAIT_SECONDS = 3.0
 """How long an answered object waits for its file while others come."""
 MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
@@ -73,12 +72,19 @@ class Channel(Protocol):
         ...
 
 
+class _Leaving(NamedTuple):
+    """A channel that is read no more, and is told when its objects have their files."""
+
+    channel: Channel
+    left: threading.Event
+    since: float
+
+
 class Dispatcher:
     """`join` and `leave` may be called by any thread. Runs from `start` to `stop`."""
 
     def __init__(self, may_put_off: Callable[[], bool]) -> None:
-        """`may_put_off`: whether files may wait longer than they have to; see `gateway.ports.Intake`."""
-        self._may_put_off = may_put_off
+        """`may_put_off`: see `Lull`."""
         self._poll = select.epoll()
         self._flag = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._flag, select.EPOLLIN)
@@ -90,12 +96,11 @@ class Dispatcher:
         self._waiting: collections.Counter[int] = collections.Counter()
         """How many of them each channel has."""
         self._bytes = 0
-        self._leaving: list[tuple[Channel, threading.Event]] = []
+        self._leaving: list[_Leaving] = []
         self._not_before = 0.0
         """When what could not get its file is tried again."""
         self._processors = Processors()
-        self._came = 0.0
-        """When something came last."""
+        self._lull = Lull(self._processors, may_put_off)
         self._idle = False
         self._stopping = self._over = False
         self._lock = threading.Lock()
@@ -129,7 +134,7 @@ class Dispatcher:
 
         def leave() -> None:
             self._unwatch(channel)
-            self._leaving.append((channel, left))
+            self._leaving.append(_Leaving(channel, left, time.monotonic()))
 
         return not self._order(leave) or left.wait(_LEAVING_SECONDS)
 
@@ -179,9 +184,9 @@ class Dispatcher:
         can_file = bool(self._answered) and time.monotonic() >= self._not_before
         ready = self._poll.poll((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
         if ready:
-            self._idle, self._came = False, time.monotonic()
+            self._idle, self._lull.came = False, time.monotonic()
         elif can_file and not self._idle:
-            self._idle = self._is_idle()
+            self._idle = self._lull.is_here(time.monotonic(), *(one.since for one in self._leaving[:1]))
         for descriptor, _ in ready:
             if descriptor == self._flag:
                 os.eventfd_read(self._flag)
@@ -211,11 +216,6 @@ class Dispatcher:
         if not channel.take(buffer[:count]):
             self._unwatch(channel)
 
-    def _is_idle(self) -> bool:
-        """Nothing has come for a moment, or a longer one where others need processors and nobody waits for files."""
-        return (time.monotonic() - self._came > QUIET_SECONDS or bool(self._leaving)
-                or not self._processors.are_taken() or not self._may_put_off())
-
     def _is_late(self) -> bool:
         since = self._answered[0][0]
         return (time.monotonic() - since > LONGEST_WAIT_SECONDS or len(self._answered) > MOST_WAITING
@@ -237,11 +237,11 @@ class Dispatcher:
             self._bytes -= answered.size
 
     def _let_go(self) -> None:
-        for channel, left in self._leaving:
-            if not self._waiting[channel.descriptor]:
-                del self._waiting[channel.descriptor]
-                left.set()
-        self._leaving = [one for one in self._leaving if not one[1].is_set()]
+        for one in self._leaving:
+            if not self._waiting[one.channel.descriptor]:
+                del self._waiting[one.channel.descriptor]
+                one.left.set()
+        self._leaving = [one for one in self._leaving if not one.left.is_set()]
 
     def _look_for_quiet(self) -> None:
         now = time.monotonic()

@@ -1,0 +1,32 @@
+"""When nothing has come for so long that there is time for what can wait: the files of answered objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adapters.dicom.transport.processors import Processors
+
+QUIET_SECONDS = 0.05
+"""While every processor is taken: senders wait for one, and files would keep it from them still longer."""
+RESPITE_SECONDS = 0.02
+"""How long a processor must have been free, as often as it was looked, for less than that to be enough."""
+PATIENCE_SECONDS = 0.25
+"""How long a sender that leaves waits for its files until they are not put off any more."""
+
+
+class Lull:
+    """Asked each time when nothing has come for a moment. Times are of a monotonic clock, in seconds."""
+
+    def __init__(self, processors: Processors, may_put_off: Callable[[], bool]) -> None:
+        """`may_put_off`: whether files may wait longer than they have to, see `gateway.ports.Intake`."""
+        self._processors, self._may_put_off = processors, may_put_off
+        self.came = 0.0
+        """When something came last."""
+        self._taken = -RESPITE_SECONDS
+
+    def is_here(self, now: float, leaving_since: float = float("inf")) -> bool:
+        """`leaving_since`: since when somebody waits for files."""
+        if self._processors.are_taken():
+            self._taken = now
+        return (now - self._taken >= RESPITE_SECONDS or now - self.came >= QUIET_SECONDS
+                or now - leaving_since >= PATIENCE_SECONDS or not self._may_put_off())
