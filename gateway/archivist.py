@@ -27,6 +27,7 @@ from gateway.fetching import (
     Tried,
     missing_here,
     newest_prior,
+    not_made_here,
     should_count,
     should_fetch,
 )
@@ -39,7 +40,7 @@ from gateway.workers import Workers
 log = structlog.get_logger()
 _ROUND_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
-_MOST_WORKERS = 16
+_MOST_WORKERS, _COUNTS_AT_ONCE = 32, 4
 _LAST_WORDS_SECONDS = 5.0
 _BETWEEN_TRIES = timedelta(seconds=5)
 
@@ -69,7 +70,13 @@ class ArchivistRows(Protocol):
         """Study Instance UIDs, without studies that are here only as the prior of another."""
         ...
 
-    def here(self, study_instance_uid: str) -> frozenset[str]: ...
+    def here(self, study_instance_uid: str) -> frozenset[str]:
+        """SOP Instance UIDs of the study that are here, and of what was made of it."""
+        ...
+
+    def made(self, study_instance_uid: str) -> frozenset[str]:
+        """Of what was made of it alone."""
+        ...
 
     def sample(self, study_id: int) -> tuple[Study, str] | None:
         """The study as far as rules need it, and its sender; None before its first object, and where it is here only as
@@ -107,7 +114,7 @@ class Archivist:
         self._tried: dict[int, Tried] = {}
         self._considered: dict[int, int] = {}
         self._workers = Workers("archivist", _MOST_WORKERS)
-        self._stopping = threading.Event()
+        self._stopping, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="archivist", daemon=True)
 
     def start(self) -> None:
@@ -117,9 +124,14 @@ class Archivist:
     def stop(self) -> None:
         """What is being fetched is fetched again after the next start."""
         self._stopping.set()
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
         self._workers.wait(_LAST_WORDS_SECONDS)
+
+    def wake(self) -> None:
+        """Something has come. From any thread."""
+        self._woken.set()
 
     def waits(self, study_id: int, at: datetime) -> float:
         """Seconds that a complete study still waits for its prior."""
@@ -140,16 +152,19 @@ class Archivist:
     # ------------------------------------------------------------ rounds
 
     def _work(self) -> None:
-        pause = _ROUND_SECONDS
-        while not self._stopping.wait(pause):
+        while not self._stopping.wait(_ROUND_SECONDS):
+            self._woken.clear()
             try:
-                pause = _ROUND_SECONDS if self.look() else _IDLE_SECONDS
+                busy = self.look()
             except Transient as error:
+                busy = True
                 log.warning("archivist_waits", error=str(error))
             except Exception as error:
                 # The thread must outlive any one study that it cannot deal with.
+                busy = False
                 log.exception("archivist_fault", error=type(error).__name__)
-                pause = _IDLE_SECONDS
+            if not busy:
+                self._woken.wait(_IDLE_SECONDS)
 
     def look(self) -> bool:
         """One round; whether there is anything to look after."""
@@ -181,7 +196,7 @@ class Archivist:
             return
         at, tried = self._clock(), self._tried.get(study_id, Tried())
         if should_count(heard, tried, at, policy) and self._workers.start(
-                ("count", archive.name), partial(self._count, archive, uid)):
+                ("count", archive.name, uid), partial(self._count, archive, uid), at_once=_COUNTS_AT_ONCE):
             tried = replace(tried, counted_at=at)
         if archive.retrieves and should_fetch(heard, tried, at, self._settings.assembly) and self._workers.start(
                 ("fetch", archive.name), partial(self._fetch, archive, uid)):
@@ -189,13 +204,14 @@ class Archivist:
         self._tried[study_id] = tried
 
     def _count(self, archive: Archive, uid: str) -> None:
+        count = None
         try:
             count = archive.count(uid)
+            if count and (made := self._rows.made(uid)):
+                count = not_made_here(count, archive.instances(uid), made)
         except GatewayError as error:
             log.warning("archive_does_not_count", archive=archive.name, error=str(error))
-            return
-        if count is not None:
-            self._evidence.counted(uid, archive.name, count, self._clock())
+        self._evidence.counted(uid, archive.name, count, self._clock())
 
     def _fetch(self, archive: Archive, uid: str) -> None:
         try:

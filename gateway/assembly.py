@@ -3,7 +3,8 @@
 - Every known procedure step ended and everything listed here: hand over at once, `complete`.
 - A step that is open, instances listed or counted that are not here, expected evidence that has not come: wait, until
   `max_wait_seconds` after the first object; then hand over as `partial`.
-- Otherwise `quiet_seconds` after the last object, or `settle_seconds` after somebody said that it was the last.
+- Otherwise `quiet_seconds` after the last object, or `settle_seconds` after somebody said that it was the last; where
+  an archive is asked how many there are, not before it has told, as long as that takes no longer than `ANSWER_SECONDS`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from gateway.completion import Evidence, EvidenceKind, Lack, Missing, State
 from gateway.settings import AssemblyPolicy, AssemblySettings
 
 _CONNECTIONS = (EvidenceKind.RELEASE, EvidenceKind.STOW)
-_AGREED = 2
+AGREED = 2
 """Readings of an archive's count that have to agree."""
+ANSWER_SECONDS = 10
+"""How long a study waits for them after its last object."""
+_RETURN_SECONDS = 60
+"""How long senders that were interrupted by a start have to come back, whatever time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,8 @@ class Heard:
     """What has been heard of one study. Times are aware UTC.
 
     `burst_started_at`: when the first object came that no reading has seen. `here`: SOP Instance UID → when received,
-    told where evidence speaks of instances. `held`: instances of the study that are here; `own`: what the gateway made
-    of it, which an archive may count as well. `sender`: who sends the objects. `open_since`: nothing could be heard
+    told where evidence speaks of instances, with what the gateway made of the study, which may be listed as well.
+    `held`: instances of the study that are here. `sender`: who sends the objects. `open_since`: nothing could be heard
     before; an interrupted sender has its time to return. `revision`: of the study as it was looked at.
     """
 
@@ -37,7 +42,6 @@ class Heard:
     evidence: tuple[Evidence, ...] = ()
     here: Mapping[str, datetime] = field(default_factory=dict)
     held: int = 0
-    own: int = 0
     sender: str = ""
     open_since: datetime | None = None
     revision: int = 0
@@ -49,9 +53,10 @@ class Heard:
     def quiet_since(self) -> datetime:
         return max(self.last_received_at, self.open_since or self.last_received_at)
 
-    @property
-    def waits_since(self) -> datetime:
-        return max(self.burst_started_at, self.open_since or self.burst_started_at)
+    def waited(self, seconds: float) -> datetime:
+        """When it has waited for so long."""
+        at = self.burst_started_at + timedelta(seconds=seconds)
+        return max(at, self.open_since + timedelta(seconds=min(seconds, _RETURN_SECONDS))) if self.open_since else at
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,16 @@ def decide(heard: Heard, now: datetime, settings: AssemblySettings) -> Wait | Ha
     policy = settings.of_sender(heard.sender)
     known = trusted(heard.evidence, policy, settings)
     missing = lacking(heard, known)
-    blocked = bool(missing) or any(all(e.kind is not kind for e in known) for kind in policy.expect)
+    blocked = bool(missing) or any(not any(e.kind is kind and not _is_unanswered(e) for e in known)
+                                   for kind in policy.expect)
     if not blocked and _proven(heard, known):
         return _handover(Completeness.COMPLETE, "proven", 0, known)
-    wait = max(policy.max_wait_seconds, policy.quiet_seconds)
-    cap_at = heard.waits_since + timedelta(seconds=wait)
+    cap_at = heard.waited(max(policy.max_wait_seconds, policy.quiet_seconds))
     end_at, why, seconds = _end(heard, known, policy)
+    if awaits_count(heard, known, policy):
+        end_at = max(end_at, heard.quiet_since + timedelta(seconds=ANSWER_SECONDS))
+        if not any(e.kind is EvidenceKind.COUNT and e.identity == policy.count_from for e in known):
+            known += (unanswered(policy.count_from, now),)
     if not blocked and now >= end_at:
         agreed = any(e.kind is EvidenceKind.COUNT and _covers(e, heard) for e in known)
         return _handover(Completeness.COMPLETE if agreed else Completeness.ASSUMED, why, seconds, known)
@@ -111,11 +120,30 @@ def lacking(heard: Heard, known: Sequence[Evidence]) -> tuple[Missing, ...]:
         if absent := sum(instance not in heard.here for instance in instances_of):
             found.append(Missing(Lack.SERIES if uid else Lack.LISTED, absent, len(instances_of), uid))
     counted = max((e.count for e in known if e.count is not None), default=0)
-    if counted - heard.held - heard.own > sum(one.missing for one in found):
-        found.append(Missing(Lack.COUNT, counted - heard.held - heard.own, counted))
+    if counted - heard.held > sum(one.missing for one in found):
+        found.append(Missing(Lack.COUNT, counted - heard.held, counted))
     if running := sum(e.state is State.OPEN for e in known):
         found.append(Missing(Lack.STEP, running))
     return tuple(found)
+
+
+def awaits_count(heard: Heard, known: Sequence[Evidence], policy: AssemblyPolicy) -> bool:
+    """Whether an archive is to be asked, or once more, how many objects there are: it has not told since the last came,
+    or told once what is here."""
+    if not policy.count_from or EvidenceKind.COUNT not in policy.trust:
+        return False
+    said = [e for e in known if e.kind is EvidenceKind.COUNT and e.identity == policy.count_from
+            and e.heard_at >= heard.last_received_at]
+    return not said or (said[0].count == heard.held and said[0].readings < AGREED)
+
+
+def unanswered(archive: str, at: datetime, study_instance_uid: str = "") -> Evidence:
+    """That an archive has not told how many objects of a study it holds."""
+    return Evidence(EvidenceKind.COUNT, study_instance_uid, archive, archive, at, State.BROKEN, readings=0)
+
+
+def _is_unanswered(evidence: Evidence) -> bool:
+    return evidence.kind is EvidenceKind.COUNT and evidence.count is None
 
 
 def _proven(heard: Heard, known: Sequence[Evidence]) -> bool:
@@ -148,9 +176,10 @@ def _covers(evidence: Evidence, heard: Heard) -> bool:
     if evidence.state is State.BROKEN or _said_at(evidence, heard) < heard.last_received_at:
         return False
     if evidence.kind is EvidenceKind.COUNT:
-        return evidence.readings >= _AGREED and heard.held <= (evidence.count or 0) <= heard.held + heard.own
+        return evidence.readings >= AGREED and evidence.count == heard.held
     return evidence.kind not in _CONNECTIONS or not any(
-        e.state is State.BROKEN and e.heard_at >= heard.burst_started_at for e in heard.evidence)
+        e.kind in _CONNECTIONS and e.state is State.BROKEN and e.heard_at >= heard.burst_started_at
+        for e in heard.evidence)
 
 
 def _said_at(evidence: Evidence, heard: Heard) -> datetime:

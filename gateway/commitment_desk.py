@@ -171,7 +171,7 @@ class CommitmentDesk:
         for found in self._rows.open(self._clock(), _AT_ONCE):
             if not self._stopping.is_set():
                 # What is left over because its peer is being dealt with is found again in a later round.
-                self._workers.start(found.request.peer, partial(self._deal_with, found))
+                self._workers.start((found.request.peer,), partial(self._deal_with, found))
 
     def _deal_with(self, found: Open) -> None:
         try:

@@ -137,6 +137,7 @@ class EvidenceLog(Protocol):
         here where there is only one. False where none is here. To be called once what was acknowledged is indexed."""
         ...
 
-    def counted(self, study_instance_uid: str, archive: str, count: int, at: datetime) -> None:
-        """An archive says that it holds so many instances of a study (C-FIND, Number of Study Related Instances)."""
+    def counted(self, study_instance_uid: str, archive: str, count: int | None, at: datetime) -> None:
+        """An archive says that it holds so many instances of a study (C-FIND, Number of Study Related Instances), what
+        was made of it here left out; None: it does not say, which takes nothing back."""
         ...

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from gateway.assembly import Heard, lacking, trusted
+from gateway.assembly import AGREED, Heard, lacking, trusted
 from gateway.completion import EvidenceKind, Lack
 from gateway.settings import AssemblyPolicy, AssemblySettings
 from gateway.study import Study
@@ -21,7 +21,6 @@ UNSETTLED = timedelta(seconds=5)
 BETWEEN_FETCHES = timedelta(seconds=30)
 MOST_FETCHES = 5
 """Of one study, before the wait runs out by itself."""
-_READINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +97,12 @@ def should_count(heard: Heard, tried: Tried, now: datetime, policy: AssemblyPoli
     if not policy.count_from or EvidenceKind.COUNT not in policy.trust or now < heard.last_received_at + QUIET:
         return False
     readings = [e for e in heard.evidence if e.kind is EvidenceKind.COUNT and e.identity == policy.count_from
-                and e.heard_at >= heard.last_received_at]
+                and e.heard_at >= heard.last_received_at and e.count is not None]
     if not readings:
         return _waited(tried.counted_at if tried.counted_at and tried.counted_at >= heard.last_received_at else None,
                        UNSETTLED, now)
-    settled = heard.held <= (readings[0].count or 0) <= heard.held + heard.own
-    if settled and readings[0].readings >= _READINGS:
+    settled = readings[0].count == heard.held
+    if settled and readings[0].readings >= AGREED:
         return False
     return _waited(tried.counted_at or readings[0].heard_at, BETWEEN_READINGS if settled else UNSETTLED, now)
 
@@ -121,6 +120,14 @@ def should_fetch(heard: Heard, tried: Tried, now: datetime, settings: AssemblySe
 
 def _waited(since: datetime | None, pause: timedelta, now: datetime) -> bool:
     return since is None or now >= since + pause
+
+
+def not_made_here(count: int, held: Iterable[ArchivedInstance], made: Collection[str]) -> int:
+    """How many of `count` objects that an archive says it holds are not the gateway's own (`made`), of which it may
+    have any; `held`: what it lists, perhaps a little later, or not to its end."""
+    listed = {one.sop_instance_uid for one in held}
+    own = len(listed.intersection(made))
+    return max(len(listed), count) - own
 
 
 def missing_here(held: Iterable[ArchivedInstance], here: Iterable[str]) -> list[ArchivedInstance]:

@@ -17,13 +17,17 @@ class Workers:
 
     def __init__(self, name: str, most: int) -> None:
         self._name, self._most = name, most
-        self._busy: set[Hashable] = set()
+        self._busy: set[tuple[Hashable, ...]] = set()
         self._change = threading.Condition()
 
-    def start(self, key: Hashable, work: Callable[[], None]) -> bool:
-        """Do it in a thread, unless (False) something of the same key is being done, or too much is."""
+    def start(self, key: tuple[Hashable, ...], work: Callable[[], None], *, at_once: int | None = None) -> bool:
+        """Do it in a thread, unless (False) something of the same key is being done, or too much is.
+
+        `at_once`: how much may be done of what has the same key but for its last part.
+        """
         with self._change:
-            if key in self._busy or len(self._busy) >= self._most:
+            alike = sum(one[:-1] == key[:-1] for one in self._busy) if at_once else 0
+            if key in self._busy or len(self._busy) >= self._most or alike >= (at_once or 1):
                 return False
             self._busy.add(key)
         threading.Thread(target=self._do, args=(key, work), name=self._name, daemon=True).start()
@@ -34,7 +38,7 @@ class Workers:
         with self._change:
             self._change.wait_for(lambda: not self._busy, timeout=seconds)
 
-    def _do(self, key: Hashable, work: Callable[[], None]) -> None:
+    def _do(self, key: tuple[Hashable, ...], work: Callable[[], None]) -> None:
         try:
             work()
         except Transient as error:

@@ -13,6 +13,7 @@ from adapters.database.connection import upsert, writing
 from adapters.database.slices import slices
 from adapters.database.studies import storable
 from adapters.database.tables import cases, documents, evidence, instances, studies
+from gateway.assembly import unanswered
 from gateway.completion import Evidence, EvidenceKind, State
 from gateway.delivery import Kind
 
@@ -61,12 +62,15 @@ class DatabaseEvidence:
             self._changed()
         return bool(by_study)
 
-    def counted(self, study_instance_uid: str, archive: str, count: int, at: datetime) -> None:
+    def counted(self, study_instance_uid: str, archive: str, count: int | None, at: datetime) -> None:
         with writing(self._engine) as connection:
             before = self._found(connection, EvidenceKind.COUNT, archive, study_instance_uid)
-            readings = before[0].readings + 1 if before and before[0].count == count else 1
-            self._put(connection, Evidence(EvidenceKind.COUNT, study_instance_uid, archive, archive, at, count=count,
-                                           readings=readings))
+            if count is not None:
+                readings = before[0].readings + 1 if before and before[0].count == count else 1
+                self._put(connection, Evidence(EvidenceKind.COUNT, study_instance_uid, archive, archive, at,
+                                               count=count, readings=readings))
+            elif not before or before[0].count is None:
+                self._put(connection, unanswered(archive, at, study_instance_uid))
         self._changed()
 
     # ------------------------------------------------------------ rows
@@ -146,7 +150,7 @@ class HeldInstances:
 
 
 def own_documents(connection: sa.Connection, study_id: int) -> dict[str, datetime]:
-    """What the gateway made of a study: an archive that got it counts and lists it as well."""
+    """What the gateway made of a study: an archive that got it lists it as well."""
     rows = connection.execute(sa.select(documents.c.identity, documents.c.created_at).join(
         cases, cases.c.case_id == documents.c.case_id).where(
         cases.c.study_id == study_id, documents.c.kind.in_(_OWN)))
@@ -196,9 +200,10 @@ def _body(one: Evidence) -> dict[str, Any]:
 
 
 def _lacks(connection: sa.Connection, study_id: int, one: Evidence) -> bool:
-    here = set(connection.execute(sa.select(instances.c.sop_instance_uid).where(
-        instances.c.study_id == study_id)).scalars()) | own_documents(connection, study_id).keys()
+    held = set(connection.execute(sa.select(instances.c.sop_instance_uid).where(
+        instances.c.study_id == study_id)).scalars())
+    here = held | own_documents(connection, study_id).keys()
     if one.studies:
         here |= elsewhere(connection, connection.execute(sa.select(studies.c.facility).where(
             studies.c.id == study_id)).scalar_one(), one.studies).keys()
-    return bool(one.instances - here) or (one.count or 0) > len(here)
+    return bool(one.instances - here) or (one.count or 0) > len(held)

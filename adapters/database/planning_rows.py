@@ -46,13 +46,13 @@ class PlanningRows:
 
     def _heard(self, connection: sa.Connection, row: Any, said: Sequence[Evidence]) -> Heard:
         here: dict[str, datetime] = {}
-        held, own = 0, 0
+        held = 0
         if any(one.listed or one.count is not None for one in said):
             instances, made = self._held.of(connection, row.id), own_documents(connection, row.id)
-            held, own = len(instances), len(made)
+            held = len(instances)
             others = {uid for one in said for uid in one.studies}
             here = made | (elsewhere(connection, row.facility, sorted(others)) if others else {}) | instances
-        return Heard(row.burst_started_at, row.last_received_at, tuple(said), here, held, own,
+        return Heard(row.burst_started_at, row.last_received_at, tuple(said), here, held,
                      row.sender.partition(":")[2], revision=row.revision)
 
     def outdated(self) -> Sequence[int]:

@@ -42,14 +42,21 @@ class DatabasePriors:
 
     def here(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs of the study that are here, and of what was made of it."""
-        of_study = (studies.c.facility == self._facility, studies.c.study_instance_uid == study_instance_uid)
         with self._engine.connect() as connection:
             received = connection.execute(sa.select(instances.c.sop_instance_uid).join(
-                studies, studies.c.id == instances.c.study_id).where(*of_study)).scalars().all()
-            made = connection.execute(sa.select(documents.c.identity).join(
+                studies, studies.c.id == instances.c.study_id).where(*self._of_study(study_instance_uid)))
+            here = frozenset(received.scalars())
+        return here | self.made(study_instance_uid)
+
+    def made(self, study_instance_uid: str) -> frozenset[str]:
+        """SOP Instance UIDs of what was made of the study."""
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(sa.select(documents.c.identity).join(
                 cases, cases.c.case_id == documents.c.case_id).join(studies, studies.c.id == cases.c.study_id).where(
-                documents.c.kind.in_(_OWN), *of_study)).scalars().all()
-        return frozenset(received) | frozenset(made)
+                documents.c.kind.in_(_OWN), *self._of_study(study_instance_uid))).scalars())
+
+    def _of_study(self, study_instance_uid: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return studies.c.facility == self._facility, studies.c.study_instance_uid == study_instance_uid
 
     def sample(self, study_id: int) -> tuple[Study, str] | None:
         """The study with the first instance of each series and its order, and its sender: enough for the rules."""

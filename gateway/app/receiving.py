@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from adapters.database.evidence import DatabaseEvidence
@@ -35,7 +36,7 @@ class Receiving:
         settings, clock = base.settings, reading.clock
         facility = settings.site.facility
         self._base = base
-        self.index = InstanceIndex(base.database, facility, lambda _: clock.poke(), base.store,
+        self.index = InstanceIndex(base.database, facility, lambda _: self._indexed(clock.poke), base.store,
                                    base.lock.executor_id)
         self.intake = ObjectIntake(base.store, tag_streamer(base.extra_keywords), self.index, base.gate,
                                    count=base.instruments.count)
@@ -55,6 +56,10 @@ class Receiving:
             reading.promising.service(), StepScp(self.evidence).service(), UpsScp(self.workitems).service(),
         ], self.receivers.left, self.receivers.pass_on)
         self.mllp = MllpServer(settings.mllp, facility, self.messages, settings.site.timezone)
+
+    def _indexed(self, poke: Callable[[], None]) -> None:
+        poke()
+        self.archivist.wake()
 
     def _receivers(self) -> ReceiverProcesses:
         settings, base = self._base.settings, self._base

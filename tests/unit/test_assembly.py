@@ -129,10 +129,40 @@ def test_an_association_that_broke_keeps_the_quiet_time_of_its_burst() -> None:
     assert ends(heard({"a": 0, "b": 10}, said(RELEASE, 11), broken, burst=6))[0] == 13
 
 
-def test_our_own_output_at_the_archive_is_not_missed() -> None:
-    found = heard({"a": 0, "b": 10}, said(COUNT, 12, count=4, readings=2))
-    assert ends(found)[0] == 900
-    assert ends(replace(found, own=2))[0] == 14
+ASKS = POLICY.model_copy(update={"count_from": "1"})
+
+
+@pytest.mark.parametrize(("evidence", "when", "completeness"), [
+    ((), 70, Completeness.ASSUMED),
+    ((said(RELEASE, 11),), 20, Completeness.ASSUMED),
+    ((said(RELEASE, 11), said(COUNT, 9, count=2)), 20, Completeness.ASSUMED),
+    ((said(RELEASE, 11), said(COUNT, 11, state=State.BROKEN)), 13, Completeness.ASSUMED),
+    ((said(RELEASE, 11), said(COUNT, 11, count=2)), 20, Completeness.ASSUMED),
+    ((said(RELEASE, 11), said(COUNT, 12, count=2, readings=2)), 13, Completeness.COMPLETE),
+    ((said(RELEASE, 11), said(COUNT, 11, count=1)), 13, Completeness.ASSUMED),
+    ((said(RELEASE, 11), said(COUNT, 11, count=3)), 900, Completeness.PARTIAL),
+    ((said(MPPS, 11, "a", "b"),), 11, Completeness.COMPLETE)])
+def test_a_study_waits_for_the_archive_that_is_asked_and_not_for_long(evidence: tuple[Evidence, ...], when: float,
+                                                                      completeness: Completeness) -> None:
+    found, decision = ends(heard({"a": 0, "b": 10}, *evidence), ASKS)
+    assert (found, decision.completeness) == (when, completeness)
+
+
+def test_that_an_archive_has_not_answered_is_told() -> None:
+    _, decision = ends(heard({"a": 0, "b": 10}, said(RELEASE, 11)), ASKS)
+    assert [(one["kind"], one.get("state")) for one in decision.evidence[1:]] == [
+        ("release", "ended"), ("count", "broken")]
+    assert "1 did not tell how many objects it holds" in told(decision.evidence[2], "en")
+
+
+def test_no_answer_is_not_what_is_expected() -> None:
+    expects = ASKS.model_copy(update={"expect": [COUNT]})
+    assert ends(heard({"a": 0, "b": 10}, said(COUNT, 11, state=State.BROKEN)), expects)[0] == 900
+    assert ends(heard({"a": 0, "b": 10}, said(COUNT, 11, count=2, readings=2)), expects)[0] == 13
+
+
+def test_no_answer_of_an_archive_does_not_break_an_association() -> None:
+    assert ends(heard({"a": 0, "b": 10}, said(RELEASE, 11), said(COUNT, 11, state=State.BROKEN)))[0] == 13
 
 
 def test_evidence_from_before_a_start_counts_from_the_start() -> None:
@@ -141,6 +171,20 @@ def test_evidence_from_before_a_start_counts_from_the_start() -> None:
     assert ends(replace(found, evidence=()))[0] == 160
     proven = replace(found, evidence=(said(MPPS, 11, "a", "b"),))
     assert isinstance(decide(proven, at(100), POLICY), Handover)
+
+
+@pytest.mark.parametrize(("open_since", "when"), [(None, 900), (100, 900), (880, 940), (5000, 5060)])
+def test_the_longest_wait_goes_on_over_a_start_but_for_a_minute_in_which_senders_come_back(
+        open_since: float | None, when: float) -> None:
+    found = heard({"a": 0}, said(MPPS, 1, state=State.OPEN))
+    waited, decision = ends(found.since(None if open_since is None else at(open_since)))
+    assert (waited, decision.completeness) == (when, Completeness.PARTIAL)
+
+
+def test_a_wait_shorter_than_that_minute_begins_anew_with_a_start() -> None:
+    short = POLICY.model_copy(update={"max_wait_seconds": 20, "quiet_seconds": 5})
+    found = heard({"a": 0}, said(MPPS, 1, state=State.OPEN)).since(at(15))
+    assert ends(found, short)[0] == 35
 
 
 # ---------------------------------------------------------------- policy
@@ -196,11 +240,12 @@ received = st.dictionaries(uids, st.floats(0, 300).map(lambda seconds: round(sec
 def any_evidence(draw: st.DrawFn, among: Sequence[str] = "abcdefgh") -> Evidence:
     kind = draw(st.sampled_from(EvidenceKind))
     states = {MPPS: [State.OPEN, State.ENDED, State.DISCONTINUED], RELEASE: [State.ENDED, State.BROKEN],
-              STOW: [State.ENDED, State.BROKEN]}.get(kind, [State.ENDED])
+              STOW: [State.ENDED, State.BROKEN], COUNT: [State.ENDED, State.BROKEN]}.get(kind, [State.ENDED])
     listed = draw(st.sets(st.sampled_from(among))) if kind in (MPPS, IAN, COMMITMENT) else set()
-    count = {"count": draw(st.integers(0, 9)), "readings": draw(st.integers(1, 3))} if kind is COUNT else {}
-    return said(kind, draw(moments), *sorted(listed), state=draw(st.sampled_from(states)),
-                identity=str(draw(st.integers(0, 1000))), **count)
+    state = draw(st.sampled_from(states))
+    counts = kind is COUNT and state is State.ENDED
+    count = {"count": draw(st.integers(0, 9)), "readings": draw(st.integers(1, 3))} if counts else {}
+    return said(kind, draw(moments), *sorted(listed), state=state, identity=str(draw(st.integers(0, 1000))), **count)
 
 
 evidences = st.lists(any_evidence(), max_size=5, unique_by=lambda e: (e.kind, e.identity))

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.dicom.content import query
 from adapters.dicom.transport.retrieve import storage_contexts
-from gateway.assembly import Heard
+from gateway.assembly import Heard, unanswered
 from gateway.completion import Evidence, EvidenceKind, State
 from gateway.fetching import (
     BETWEEN_FETCHES,
@@ -21,6 +21,7 @@ from gateway.fetching import (
     Tried,
     missing_here,
     newest_prior,
+    not_made_here,
     requests,
     should_count,
     should_fetch,
@@ -37,7 +38,7 @@ def counted(count: int, readings: int = 1, at: datetime = NOW) -> Evidence:
 
 
 def heard(*evidence: Evidence, held: int = 3, here: tuple[str, ...] = ()) -> Heard:
-    return Heard(NOW, NOW, evidence, dict.fromkeys(here, NOW), held, 0, "CT1")
+    return Heard(NOW, NOW, evidence, dict.fromkeys(here, NOW), held, "CT1")
 
 
 @pytest.mark.parametrize(("state", "tried", "after", "asked"), [
@@ -50,6 +51,8 @@ def heard(*evidence: Evidence, held: int = 3, here: tuple[str, ...] = ()) -> Hea
     (heard(counted(3, 2)), Tried(counted_at=NOW), 60, False),
     (heard(counted(5, 9)), Tried(counted_at=NOW), 2, False),
     (heard(counted(5, 9)), Tried(counted_at=NOW), 6, True),
+    (heard(unanswered("pacs", NOW)), Tried(counted_at=NOW), 2, False),
+    (heard(unanswered("pacs", NOW)), Tried(counted_at=NOW), 6, True),
     (heard(counted(3, 2, NOW - timedelta(seconds=1))), Tried(), 1, True)])
 def test_an_archive_is_asked_until_its_number_is_told_twice_and_met(state: Heard, tried: Tried, after: float,
                                                                     asked: bool) -> None:
@@ -92,6 +95,18 @@ def test_the_fewest_requests_bring_what_is_wanted() -> None:
     assert [(level.series_instance_uid, len(level.sop_instance_uids)) for level in some] == [("1", 100), ("1", 20)]
     assert requests(HELD[149:], HELD) == [Level("1", ("1.149",)), Level("2")]
     assert missing_here(HELD, [one.sop_instance_uid for one in HELD[1:]]) == HELD[:1]
+
+
+@pytest.mark.parametrize(("count", "listed", "theirs"), [
+    (5, ["a", "b", "c", "d", "e"], 5),
+    (5, ["a", "b", "c", "own1", "own2"], 3),
+    (7, ["a", "b", "c", "d", "e", "own1", "own2"], 5),
+    (5, ["a", "b", "c", "d", "e", "own1", "own2"], 5),
+    (7, ["a", "own1"], 6),
+    (3, [], 3)])
+def test_what_was_made_here_is_no_object_that_is_missing(count: int, listed: list[str], theirs: int) -> None:
+    held = [ArchivedInstance("1", uid) for uid in listed]
+    assert not_made_here(count, [*held, *held[:1]], {"own1", "own2", "own3"}) == theirs
 
 
 def test_identifiers_name_level_and_keys() -> None:
