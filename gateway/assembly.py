@@ -102,6 +102,12 @@ def decide(heard: Heard, now: datetime, settings: AssemblySettings) -> Wait | Ha
     return Wait(cap_at if blocked else min(end_at, cap_at), missing)
 
 
+def so_far(heard: Heard, settings: AssemblySettings) -> tuple[tuple[Mapping[str, Any], ...], tuple[Missing, ...]]:
+    """What is known of a study that waits: its evidence as in `Handover`, and what is known to be missing."""
+    known = trusted(heard.evidence, settings.of_sender(heard.sender), settings)
+    return _in_order(known), lacking(heard, known)
+
+
 def trusted(evidence: Iterable[Evidence], policy: AssemblyPolicy, settings: AssemblySettings) -> tuple[Evidence, ...]:
     """What counts: of a kind that both who says it and the study's own sender are trusted with."""
     return tuple(e for e in evidence if e.kind in policy.trust and e.kind in settings.of_sender(e.sender).trust)
@@ -189,8 +195,11 @@ def _said_at(evidence: Evidence, heard: Heard) -> datetime:
 
 def _handover(completeness: Completeness, why: str, seconds: float, known: Sequence[Evidence],
               missing: tuple[Missing, ...] = ()) -> Handover:
-    told = [_told(e) for e in sorted(known, key=lambda e: (e.heard_at, e.kind, e.identity))]
-    return Handover(completeness, ({"kind": why, "seconds": seconds}, *told), missing)
+    return Handover(completeness, ({"kind": why, "seconds": seconds}, *_in_order(known)), missing)
+
+
+def _in_order(known: Sequence[Evidence]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(_told(e) for e in sorted(known, key=lambda e: (e.heard_at, e.kind, e.identity)))
 
 
 def _told(evidence: Evidence) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from adapters.database.connection import upsert, writing
 from adapters.database.slices import slices
 from adapters.database.studies import storable
 from adapters.database.tables import cases, documents, evidence, instances, studies
-from gateway.assembly import unanswered
+from gateway.assembly import Heard, unanswered
 from gateway.completion import Evidence, EvidenceKind, State
 from gateway.delivery import Kind
 
@@ -165,13 +165,31 @@ def elsewhere(connection: sa.Connection, facility: str, uids: Sequence[str]) -> 
         studies.c.facility == facility, studies.c.study_instance_uid.in_(uids)))}
 
 
-def evidence_of_receiving(connection: sa.Connection) -> dict[int, list[Evidence]]:
-    """Study row id → what was said, for the studies that are being received."""
+AS_HEARD = (studies.c.id, studies.c.burst_started_at, studies.c.last_received_at, studies.c.sender, studies.c.facility,
+            studies.c.revision)
+"""What `heard_of` takes of a study."""
+
+
+def heard_of(connection: sa.Connection, row: Any, said: Sequence[Evidence], held: HeldInstances) -> Heard:
+    """Of a study's row: `AS_HEARD` at least."""
+    here: dict[str, datetime] = {}
+    count = 0
+    if any(one.listed or one.count is not None for one in said):
+        found, made = held.of(connection, row.id), own_documents(connection, row.id)
+        count = len(found)
+        others = {uid for one in said for uid in one.studies}
+        here = made | (elsewhere(connection, row.facility, sorted(others)) if others else {}) | found
+    return Heard(row.burst_started_at, row.last_received_at, tuple(said), here, count, row.sender.partition(":")[2],
+                 revision=row.revision)
+
+
+def evidence_of_receiving(connection: sa.Connection, study_id: int | None = None) -> dict[int, list[Evidence]]:
+    """Study row id → what was said, for the studies that are being received, or for that one of them."""
     found: dict[int, list[Evidence]] = {}
-    for row in connection.execute(sa.select(studies.c.id.label("study_id"), *evidence.c).join(
-            evidence, sa.and_(evidence.c.facility == studies.c.facility,
-                              evidence.c.study_instance_uid == studies.c.study_instance_uid)).where(
-            studies.c.receiving)):
+    query = sa.select(studies.c.id.label("study_id"), *evidence.c).join(
+        evidence, sa.and_(evidence.c.facility == studies.c.facility,
+                          evidence.c.study_instance_uid == studies.c.study_instance_uid)).where(studies.c.receiving)
+    for row in connection.execute(query if study_id is None else query.where(studies.c.id == study_id)):
         found.setdefault(row.study_id, []).append(evidence_of(row))
     return found
 

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from adapters.database.cases import create_case, update_case
 from adapters.database.connection import writing
-from adapters.database.evidence import HeldInstances, elsewhere, evidence_of_receiving, own_documents
+from adapters.database.evidence import AS_HEARD, HeldInstances, evidence_of_receiving, heard_of
 from adapters.database.orders import link_order, order_by_id
 from adapters.database.studies import count_instances, load_study, newest_instance, order_to_json
 from adapters.database.tables import cases, runs, studies
 from gateway.assembly import Handover, Heard
 from gateway.case import CaseState, Completeness
-from gateway.completion import Evidence, missing_from_json, missing_to_json
+from gateway.completion import missing_from_json, missing_to_json
 from gateway.identity import repeated_identity
 from gateway.repository import Plan, Plannable, PlannedRun, Ticket
 from gateway.study import Priority
@@ -36,24 +36,11 @@ class PlanningRows:
     def receiving(self) -> Sequence[tuple[int, Heard]]:
         """The revision is read first: whatever is newer than it changes it, and the plan is dropped."""
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(
-                studies.c.id, studies.c.burst_started_at, studies.c.last_received_at, studies.c.sender,
-                studies.c.facility, studies.c.revision).where(
+            rows = connection.execute(sa.select(*AS_HEARD).where(
                 studies.c.receiving).order_by(studies.c.last_received_at)).all()
             said = evidence_of_receiving(connection) if rows else {}
             self._held.keep_only([row.id for row in rows])
-            return [(row.id, self._heard(connection, row, said.get(row.id, ()))) for row in rows]
-
-    def _heard(self, connection: sa.Connection, row: Any, said: Sequence[Evidence]) -> Heard:
-        here: dict[str, datetime] = {}
-        held = 0
-        if any(one.listed or one.count is not None for one in said):
-            instances, made = self._held.of(connection, row.id), own_documents(connection, row.id)
-            held = len(instances)
-            others = {uid for one in said for uid in one.studies}
-            here = made | (elsewhere(connection, row.facility, sorted(others)) if others else {}) | instances
-        return Heard(row.burst_started_at, row.last_received_at, tuple(said), here, held,
-                     row.sender.partition(":")[2], revision=row.revision)
+            return [(row.id, heard_of(connection, row, said.get(row.id, ()), self._held)) for row in rows]
 
     def outdated(self) -> Sequence[int]:
         with self._engine.connect() as connection:
@@ -154,8 +141,8 @@ def _record_run(connection: sa.Connection, plan: Plan, run: PlannedRun, now: dat
     connection.execute(sa.insert(runs).values(
         run_id=run_id, case_id=case_id, number=latest.number + 1 if latest else 1, state="waiting", created_at=now,
         predecessor_run_id=_predecessor(connection, case_id), completeness=plan.completeness.value,
-        missing=missing_to_json(plan.handover.missing), last_instance_id=plan.of.last_instance_id,
-        priority=run.priority.value,
+        missing=missing_to_json(plan.handover.missing), evidence=list(plan.handover.evidence),
+        last_instance_id=plan.of.last_instance_id, priority=run.priority.value,
         order_body=order_to_json(study.order) if study.order else None, destinations=list(run.destinations)))
     state = connection.execute(sa.select(cases.c.state).where(cases.c.case_id == case_id)).scalar_one()
     if state != CaseState.REPORTED:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from adapters.database.case_lines import LINE, SORT, case_views, delivery_view
+from adapters.database.evidence import HeldInstances, evidence_of_receiving, heard_of
 from adapters.database.filtering import Counts, Remembered, listed
 from adapters.database.priors import prior_of_case
 from adapters.database.studies import storable
@@ -25,21 +27,26 @@ from adapters.database.tables import (
     senders,
     studies,
 )
+from gateway.assembly import so_far
 from gateway.browsing import EVERYTHING, Facets, WorklistFilter
+from gateway.completion import missing_to_json
 from gateway.delivery import DeliveryState, Kind
 from gateway.errors import Unusable
 from gateway.ports import CaseDetail, DeliveryView, Page, ReportQuery, StoredDocument
+from gateway.settings import AssemblySettings
 from gateway.triage import Band
 
+_Forms = tuple[Mapping[str, Any], ...]
 _NOT_OURS = "the cursor is not one that this list gave"
 _HEAVIEST = 1000
 
 
 class DatabaseQueries:
-    """`read_document`: path → bytes."""
+    """`read_document`: path → bytes. `assembly`: by which studies that are being received wait."""
 
-    def __init__(self, engine: sa.Engine, read_document: Callable[[str], bytes]) -> None:
-        self._engine, self._read_document = engine, read_document
+    def __init__(self, engine: sa.Engine, read_document: Callable[[str], bytes],
+                 assembly: AssemblySettings | None = None) -> None:
+        self._engine, self._read_document, self._assembly = engine, read_document, assembly or AssemblySettings()
         self._list_counts, self._remembered = Counts(), Remembered()
 
     # ------------------------------------------------------------ worklist and cases
@@ -84,11 +91,23 @@ class DatabaseQueries:
         count = connection.execute(sa.select(sa.func.count()).where(
             instances.c.study_id == row.study_id)).scalar_one()
         study = connection.execute(sa.select(studies).where(studies.c.id == row.study_id)).one()
+        evidence, missing = self._known(connection, study, shown)
         return CaseDetail(
-            case=case_views(connection, [row], whole=True)[0], result=shown.result if shown else None, order=order,
+            case=replace(case_views(connection, [row], whole=True)[0], missing=missing),
+            result=shown.result if shown else None, order=order,
             runs=tuple(_version(v, row.run_id) for v in versions), instances=count,
             documents=tuple({"kind": d.kind, "identity": d.identity, "destination": d.destination} for d in made),
-            evidence=tuple(study.evidence), prior=prior_of_case(connection, study.facility, study.study_instance_uid))
+            evidence=evidence, prior=prior_of_case(connection, study.facility, study.study_instance_uid))
+
+    def _known(self, connection: sa.Connection, study: Any, shown: Any) -> tuple[_Forms, _Forms]:
+        """How the study was known to be complete for the run that is shown, or what it waits for; what it lacks."""
+        if shown is not None and shown.evidence:
+            return tuple(shown.evidence), tuple(shown.missing)
+        if study.receiving and not study.completeness:
+            said = evidence_of_receiving(connection, study.id).get(study.id, [])
+            evidence, missing = so_far(heard_of(connection, study, said, HeldInstances()), self._assembly)
+            return evidence, tuple(missing_to_json(missing))
+        return tuple(study.evidence), tuple(study.missing)
 
     # ------------------------------------------------------------ documents and deliveries
 

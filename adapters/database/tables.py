@@ -241,6 +241,7 @@ runs = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False), sa.Column("finished_at", UtcDateTime),
     sa.Column("last_instance_id", _Id, nullable=False),
     sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("evidence", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("order_body", sa.JSON), sa.Column("destinations", sa.JSON, nullable=False),
     sa.Column("result", sa.JSON), _text("error"),
 )

@@ -48,4 +48,4 @@ class Foundation:
         self.extra_keywords = tuple(extra_keywords(settings.routes))
         self.read_tags = partial(read_tags, extra_keywords=self.extra_keywords)
         self.rows = CommandRows(self.database, self.files.get)
-        self.queries = DatabaseQueries(self.database, self.files.get)
+        self.queries = DatabaseQueries(self.database, self.files.get, settings.assembly)

@@ -220,6 +220,35 @@ def test_a_count_is_believed_when_it_is_told_twice_alike(tmp_path: Path) -> None
         assert b.detail().evidence[1]["readings"] == 2
 
 
+def test_a_study_that_waits_says_what_for(tmp_path: Path) -> None:
+    with bench(tmp_path) as b:
+        b.evidence.hear([said(MPPS, state=State.OPEN), said(IAN, "1", "2", identity="9.2")])
+        b.receive("1")
+        assert not b.handed_over(3)
+        waits = b.detail()
+        assert [(one["kind"], one["state"], one["instances"]) for one in waits.evidence] == [
+            ("mpps", "open", 0), ("ian", "ended", 2)]
+        assert [(one["lack"], one["missing"]) for one in waits.case.missing] == [("series", 1), ("step", 1)]
+
+
+def test_a_result_keeps_its_own_evidence_until_the_next_is_there(tmp_path: Path) -> None:
+    with bench(tmp_path) as b:
+        b.evidence.hear([said(MPPS, state=State.OPEN)])
+        b.receive("1")
+        assert b.handed_over(1000)
+        b.evidence.hear([said(MPPS, "1", "2")])
+        b.receive("2")
+        b.now = datetime.now(UTC) + timedelta(seconds=1)
+        b.c.work.assemble_due()  # handed over, and not read yet
+        shown = b.detail()
+        assert (shown.case.completeness, shown.evidence[0]["kind"]) == ("partial", "waited")
+        assert [one["lack"] for one in shown.case.missing] == ["step"]
+        ticket = b.pile.tickets[-1]
+        b.c.work.perform(ticket.run_id, ticket.attempt)
+        shown = b.detail()
+        assert (shown.case.completeness, shown.evidence[0]["kind"], shown.case.missing) == ("complete", "proven", ())
+
+
 def test_evidence_of_studies_that_never_come_is_forgotten_with_its_time_of_keeping(tmp_path: Path) -> None:
     with bench(tmp_path) as b:
         b.evidence.hear([said(IAN, "1", study="5.5"), said(MPPS, state=State.OPEN)])
