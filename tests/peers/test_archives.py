@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -25,10 +23,11 @@ from adapters.dicom.transport.scu import send_files
 from adapters.files.store import FileObjectStore
 from gateway.errors import GatewayError, Permanent, Transient
 from gateway.fetching import ArchivedInstance, Fetched
-from gateway.settings import ArchiveSettings, DicomSettings
+from gateway.settings import DicomSettings
 from tests.dicom_intake import StoreIntake
 from tests.dicom_objects import SERIES, STUDY, part10_bytes, slice_dataset
-from tests.peers.dcmtk import ENVIRONMENT, free_port, wait_for_port
+from tests.peers.archives import configured, dcmqrscp
+from tests.peers.dcmtk import free_port
 from tests.peers.orthanc import AE_TITLE, orthanc
 
 pytestmark = pytest.mark.peer
@@ -38,11 +37,6 @@ OTHER_SERIES = f"{STUDY}.2"
 @pytest.fixture
 def intake(tmp_path: Path) -> StoreIntake:
     return StoreIntake(FileObjectStore(tmp_path / "objects", 0))
-
-
-def configured(port: int, title: str = AE_TITLE, **more: Any) -> ArchiveSettings:
-    return ArchiveSettings.model_validate({"name": "pacs", "host": "127.0.0.1", "port": port, "ae_title": title,
-                                           "timeout_seconds": 5, **more})
 
 
 def objects(third: UID) -> list[bytes]:
@@ -63,25 +57,6 @@ def fill(port: int, title: str, folder: Path, third: UID = ExplicitVRLittleEndia
         paths.append(folder / f"{number}.dcm")
         paths[-1].write_bytes(content)
     assert not send_files("127.0.0.1", port, "TRIAGE", title, paths).failures
-
-
-@contextlib.contextmanager
-def dcmqrscp(folder: Path, own_port: int) -> Iterator[int]:
-    """DCMTK's archive; it knows TRIAGE at `own_port`."""
-    if not shutil.which("dcmqrscp"):
-        pytest.skip("dcmqrscp (DCMTK) is not installed")
-    (folder / "db").mkdir(parents=True)
-    port = free_port()
-    (folder / "dcmqrscp.cfg").write_text(
-        f'NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n'
-        f'HostTable BEGIN\ntriage = (TRIAGE, 127.0.0.1, {own_port})\nHostTable END\n'
-        f'AETable BEGIN\nQR {folder / "db"} RW (200, 1024mb) ANY\nAETable END\n')
-    with subprocess.Popen(["dcmqrscp", "-c", str(folder / "dcmqrscp.cfg")], env=ENVIRONMENT) as process:
-        try:
-            wait_for_port(port)
-            yield port
-        finally:
-            process.terminate()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.dicom.content import query
-from adapters.dicom.transport.retrieve import storage_contexts
+from adapters.dicom.transport.contexts import storage_classes
+from adapters.dicom.transport.retrieve import class_groups, storage_contexts
 from gateway.assembly import Heard, unanswered
 from gateway.completion import Evidence, EvidenceKind, State
 from gateway.fetching import (
@@ -119,10 +120,30 @@ def test_identifiers_name_level_and_keys() -> None:
 
 
 def test_no_association_asks_for_more_contexts_than_there_can_be() -> None:
-    for classes in ([], ["1.2.3"], [f"1.2.{n}" for n in range(12)], [f"1.2.{n}" for n in range(300)]):
+    for classes in (["1.2.3"], [f"1.2.{n}" for n in range(12)], [f"1.2.{n}" for n in range(300)]):
         offered = storage_contexts(classes)
         assert 0 < len(offered) <= 126
-        assert classes == [] or {uid for uid, _ in offered} <= set(classes)
+        assert {uid for uid, _ in offered} <= set(classes)
+
+
+READ_HERE = ("9.1.1", "9.1.2", "9.1.3", "9.4.2", "2", "2.1", "4", "4.1", "1.2", "7", "77.1.4", "77.1.7", "88.11",
+             "88.59")
+
+
+def test_where_no_class_is_told_two_associations_offer_every_one_and_the_first_what_is_usual() -> None:
+    usual, rest = class_groups([""])
+    assert sorted([*usual, *rest]) == sorted(storage_classes())
+    assert {f"1.2.840.10008.5.1.4.1.1.{end}" for end in READ_HERE} <= set(usual)
+    for group in (usual, rest):
+        assert {uid for uid, _ in storage_contexts(group)} == set(group)
+        assert len(storage_contexts(group)) <= 126
+
+
+def test_classes_that_are_told_come_first_and_private_ones_are_offered_too() -> None:
+    assert class_groups(["1.9.2", "1.9.1", "1.9.1"]) == [["1.9.1", "1.9.2"]]
+    assert class_groups(["", "1.9.1"])[0][0] == "1.9.1"
+    assert "1.9.9" in class_groups([""], ["1.9.9"])[0]
+    assert [len(group) for group in class_groups([f"1.9.{n}" for n in range(400)])] == [126, 126]
 
 
 STUDY = PriorOf("1.2", "P1", "HOSP", "19600101", "CT", "20260105", "080000")

@@ -11,6 +11,11 @@ from pynetdicom.sop_class import Verification
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_USUAL = ("9", "2", "4", "77.1.4", "77.1.7", "7", "1", "88", "66", "11", "104", "6", "3", "13", "12", "128", "130",
+          "20", "481.1", "481.2", "481.3", "481.5", "77")
+"""Families of storage classes, the usual first: what our pipelines read (waveforms, CT, MR, photographs, dermoscopy),
+then what else archives commonly hold; the rest is measurements of the eye, records of radiotherapy and the like."""
 
 
 class SharedContexts(list[Any]):
@@ -37,6 +42,17 @@ def storage_classes(more: Iterable[str] = ()) -> list[str]:
     """Every storage SOP class that the library knows, and `more` (private or newer ones)."""
     known = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
     return list(dict.fromkeys([*known, *more]))
+
+
+def usual_first(more: Iterable[str] = ()) -> list[str]:
+    """Every storage SOP class in the order in which a requestor asks for them that cannot ask for all at once."""
+    private = frozenset(more)
+
+    def rank(uid: str) -> int:
+        found = [number for number, start in enumerate(_USUAL) if f"{uid}.".startswith(f"{_STORAGE}{start}.")]
+        return found[0] if found else len(_USUAL) + (uid not in private)
+
+    return sorted(storage_classes(more), key=rank)
 
 
 def supported(more: Iterable[str] = ()) -> SharedContexts:
