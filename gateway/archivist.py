@@ -7,14 +7,15 @@ study waits for an answer no longer than it would wait anyway, and who hangs hol
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
 
 import structlog
 
+from gateway.archivist_rows import ArchivistRows, Prior, Receiving
+from gateway.arrivals import Arrivals
 from gateway.assembly import Heard
 from gateway.completion import EvidenceLog
 from gateway.errors import GatewayError, Transient
@@ -22,18 +23,19 @@ from gateway.fetching import (
     OPEN_STATES,
     Archive,
     ArchivedStudy,
+    Fetched,
     PriorOf,
     PriorState,
     Tried,
     missing_here,
     newest_prior,
     not_made_here,
+    shortfall,
     should_count,
     should_fetch,
 )
 from gateway.routing import route_study
 from gateway.settings import Settings
-from gateway.study import Study
 from gateway.work import now
 from gateway.workers import Workers
 
@@ -45,59 +47,6 @@ _LAST_WORDS_SECONDS = 5.0
 _BETWEEN_TRIES = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """What is known of the earlier study that was asked for beside a study. Times are aware UTC."""
-
-    study_id: int
-    study_instance_uid: str
-    state: PriorState
-    asked_at: datetime
-    wait_until: datetime
-    prior_study_instance_uid: str = ""
-
-
-class Receiving(Protocol):
-    """Port: the studies that are being received."""
-
-    def receiving(self) -> Sequence[tuple[int, Heard]]: ...
-
-
-class ArchivistRows(Protocol):
-    """Port: what is remembered. Every method raises Transient when the database does not answer."""
-
-    def named(self, study_ids: Sequence[int]) -> Mapping[int, str]:
-        """Study Instance UIDs, without studies that are here only as the prior of another."""
-        ...
-
-    def here(self, study_instance_uid: str) -> frozenset[str]:
-        """SOP Instance UIDs of the study that are here, and of what was made of it."""
-        ...
-
-    def made(self, study_instance_uid: str) -> frozenset[str]:
-        """Of what was made of it alone."""
-        ...
-
-    def sample(self, study_id: int) -> tuple[Study, str] | None:
-        """The study as far as rules need it, and its sender; None before its first object, and where it is here only as
-        a prior."""
-        ...
-
-    def prior_of(self, study_id: int) -> Prior | None: ...
-
-    def open_priors(self) -> Sequence[Prior]: ...
-
-    def want(self, study_id: int, wait_until: datetime, now: datetime) -> Prior | None:
-        """A prior is wanted beside that study, once for ever."""
-        ...
-
-    def fetching(self, study_instance_uid: str, prior: str, archive: str, ae_title: str) -> bool:
-        """The prior is known and about to be fetched; False where it is here already."""
-        ...
-
-    def ended(self, study_instance_uid: str, state: PriorState, error: str, now: datetime) -> None: ...
-
-
 class Archivist:
     """See the module. Does nothing where no policy names an archive and no route asks for a prior."""
 
@@ -107,7 +56,8 @@ class Archivist:
         """`indexed` returns when what was acknowledged so far is in the index; `told` is called when a study need not
         wait for its prior any more."""
         self._settings, self._archives, self._rows, self._studies = settings, archives, rows, studies
-        self._evidence, self._indexed, self._told, self._clock = evidence, indexed, told, clock
+        self._evidence, self._told, self._clock = evidence, told, clock
+        self._arrivals = Arrivals(rows.here, indexed)
         policies = [settings.assembly, *map(settings.assembly.of_sender, settings.assembly.senders)]
         self._counts = any(policy.count_from for policy in policies)
         self._priors = any(route.prior == "newest" for route in settings.routes)
@@ -125,13 +75,16 @@ class Archivist:
         """What is being fetched is fetched again after the next start."""
         self._stopping.set()
         self._woken.set()
+        self._arrivals.stop()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
         self._workers.wait(_LAST_WORDS_SECONDS)
 
-    def wake(self) -> None:
-        """Something has come. From any thread."""
+    def arrived(self) -> None:
+        """The index has changed: there may be a study to ask about, and what an archive was asked for may have come.
+        From any thread."""
         self._woken.set()
+        self._arrivals.note()
 
     def waits(self, study_id: int, at: datetime) -> float:
         """Seconds that a complete study still waits for its prior."""
@@ -224,8 +177,11 @@ class Archivist:
         except GatewayError as error:
             log.warning("archive_does_not_send", archive=archive.name, error=str(error))
             return
-        log.info("missing_objects_fetched", archive=archive.name, wanted=len(wanted), completed=fetched.completed,
-                 failed=fetched.failed, why=fetched.why)
+        came = self._arrivals.came(uid, wanted, fetched)
+        if why := shortfall(len(wanted), came, fetched):
+            log.warning("missing_objects_did_not_come", archive=archive.name, error=why)
+        else:
+            log.info("missing_objects_fetched", archive=archive.name, objects=came)
 
     # ------------------------------------------------------------ the prior
 
@@ -285,11 +241,12 @@ class Archivist:
     def _bring(self, archive: Archive, uid: str) -> tuple[PriorState, str]:
         try:
             held = archive.instances(uid)
-            wanted = missing_here(held, self._rows.here(uid))
-            fetched = archive.fetch(uid, wanted, held) if wanted else None
+            here = self._rows.here(uid)
+            if not held and not here:
+                return PriorState.FAILED, f"{archive.name}: the archive names no object of the study"
+            wanted = missing_here(held, here)
+            fetched = archive.fetch(uid, wanted, held) if wanted else Fetched(0)
         except GatewayError as error:
             return PriorState.FAILED, f"{archive.name}: {error}"
-        self._indexed()
-        if fetched is None or fetched.completed >= len(wanted):
-            return PriorState.FETCHED, ""
-        return PriorState.FAILED, f"{archive.name}: {fetched.completed} of {len(wanted)} objects came. {fetched.why}"
+        why = shortfall(len(wanted), self._arrivals.came(uid, wanted, fetched), fetched)
+        return (PriorState.FAILED, f"{archive.name}: {why}") if why else (PriorState.FETCHED, "")

@@ -55,6 +55,12 @@ class Fetched:
     completed: int
     failed: int = 0
     why: str = ""
+    told: bool = False
+    """The numbers are the archive's word (C-MOVE): it sends over associations of its own, perhaps to somewhere else."""
+
+    def promised(self, wanted: int) -> int:
+        """How many of the wanted objects should be here by now. A final response may leave the numbers out."""
+        return min(wanted, self.completed) if self.why else max(0, wanted - self.failed)
 
 
 class Archive(Protocol):
@@ -133,6 +139,20 @@ def not_made_here(count: int, held: Iterable[ArchivedInstance], made: Collection
 def missing_here(held: Iterable[ArchivedInstance], here: Iterable[str]) -> list[ArchivedInstance]:
     known = set(here)
     return [one for one in held if one.sop_instance_uid not in known]
+
+
+def shortfall(wanted: int, came: int, fetched: Fetched) -> str:
+    """Why not all of what was wanted is here, in words that say what to do; empty where all is."""
+    if came >= wanted:
+        return ""
+    words = f"{came} of {wanted} objects came"
+    if fetched.told and fetched.promised(wanted) > came:
+        sent = "sent them" if fetched.completed >= wanted else f"sent {fetched.completed}"
+        words += (f": the archive says it {sent if fetched.completed > came else 'is done'}; "
+                  "see where its entry for our AE title points")
+    elif fetched.failed and not fetched.why:
+        words += f": {fetched.failed} could not be sent or stored"
+    return f"{words}. {fetched.why}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from adapters.database.connection import upsert, writing
 from adapters.database.orders import link_order, order_by_id
 from adapters.database.studies import load_study, newest_instance
 from adapters.database.tables import cases, documents, instances, priors, studies
-from gateway.archivist import Prior
+from gateway.archivist_rows import Prior
 from gateway.case import CaseState
 from gateway.delivery import Kind
 from gateway.fetching import OPEN_STATES, PriorState
@@ -27,7 +27,7 @@ _PRIORS = sa.select(priors, studies.c.id.label("study_id")).join(studies, sa.and
 
 
 class DatabasePriors:
-    """Implements gateway.archivist.ArchivistRows."""
+    """Implements gateway.archivist_rows.ArchivistRows."""
 
     def __init__(self, engine: sa.Engine, facility: str) -> None:
         self._engine, self._facility = engine, facility

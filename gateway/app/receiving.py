@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from adapters.database.evidence import DatabaseEvidence
@@ -35,8 +34,8 @@ class Receiving:
     def __init__(self, base: Foundation, reading: Reading) -> None:
         settings, clock = base.settings, reading.clock
         facility = settings.site.facility
-        self._base = base
-        self.index = InstanceIndex(base.database, facility, lambda _: self._indexed(clock.poke), base.store,
+        self._base, self._clock = base, clock
+        self.index = InstanceIndex(base.database, facility, lambda _: self._indexed(), base.store,
                                    base.lock.executor_id)
         self.intake = ObjectIntake(base.store, tag_streamer(base.extra_keywords), self.index, base.gate,
                                    count=base.instruments.count)
@@ -57,9 +56,9 @@ class Receiving:
         ], self.receivers.left, self.receivers.pass_on)
         self.mllp = MllpServer(settings.mllp, facility, self.messages, settings.site.timezone)
 
-    def _indexed(self, poke: Callable[[], None]) -> None:
-        poke()
-        self.archivist.wake()
+    def _indexed(self) -> None:
+        self._clock.poke()
+        self.archivist.arrived()
 
     def _receivers(self) -> ReceiverProcesses:
         settings, base = self._base.settings, self._base

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ import pytest
 
 from adapters.database.evidence import DatabaseEvidence
 from adapters.database.priors import DatabasePriors
+from gateway import arrivals
 from gateway.archivist import Archivist
 from gateway.errors import Transient
 from gateway.fetching import ArchivedInstance, ArchivedStudy, Fetched
@@ -25,13 +26,17 @@ ROUTE = {"name": "ot", "when": {"Modality": "OT"}, "pipeline": "stand_in", "prio
 
 @dataclass
 class FakeArchive:
-    """Holds one earlier study. `block`: hangs until it is set. `down`: cannot be reached."""
+    """Holds one earlier study. `block`: hangs until it is set. `down`: cannot be reached. `elsewhere`: it sends to
+    somebody else. `late`: seconds after its last word until an object comes."""
 
     core: Core | None = None
     name: str = "pacs"
     ae_title: str = "PACS"
     retrieves: bool = True
     down: bool = False
+    elsewhere: bool = False
+    late: float = 0
+    arrived: Callable[[], None] = lambda: None
     block: threading.Event | None = None
     holds: list[str] = field(default_factory=lambda: ["1.1.1", "1.1.2"])
     fetched: list[str] = field(default_factory=list)
@@ -51,11 +56,21 @@ class FakeArchive:
 
     def fetch(self, study_instance_uid: str, wanted: Sequence[ArchivedInstance],
               held: Sequence[ArchivedInstance]) -> Fetched:
-        assert self.core is not None
         for one in wanted:
             self.fetched.append(one.sop_instance_uid)
+        if self.late:
+            threading.Timer(self.late, self._come, (wanted,)).start()
+        elif not self.elsewhere:
+            self._come(wanted)
+        return Fetched(len(wanted), told=bool(self.late) or self.elsewhere)
+
+    def _come(self, wanted: Sequence[ArchivedInstance]) -> None:
+        assert self.core is not None
+        for one in wanted:
             self.core.index.add(replace(instance("1.1", one.sop_instance_uid), sender="dicom:PACS"), conflict=False)
-        return Fetched(len(wanted))
+        if self.late:
+            self.core.index.flush()
+            self.arrived()
 
 
 @contextmanager
@@ -70,6 +85,7 @@ def beside(tmp: Path, archive: FakeArchive, wait: float = 20) -> Iterator[tuple[
         archivist = Archivist(running.settings, {"pacs": archive}, rows, running.rows, evidence, running.index.flush,
                               running.clock.poke)
         made.append(archivist)
+        archive.arrived = archivist.arrived
         archivist.start()
         try:
             yield running, rows
@@ -84,6 +100,17 @@ def of_case(running: Core, study: str = "1.2") -> Any:
     found = running.queries.case(case.case_id)
     assert found is not None
     return found
+
+
+def settled(running: Core) -> dict[str, Any]:
+    """The prior of the case once nothing is done about it any more."""
+    pause = threading.Event()
+    for _ in range(400):
+        prior: dict[str, Any] = of_case(running).prior
+        if prior["state"] not in ("wanted", "fetching"):
+            return prior
+        pause.wait(0.05)
+    raise AssertionError("the prior is never settled")
 
 
 def test_the_prior_is_fetched_before_the_reading_and_is_not_read(tmp_path: Path) -> None:
@@ -133,6 +160,29 @@ def test_an_archive_that_is_down_is_told_on_the_case(tmp_path: Path) -> None:
         assert prior["state"] == "wanted" or "cannot be reached" in prior["error"]
 
 
+def test_a_prior_that_the_archive_sent_to_somebody_else_is_not_said_to_be_fetched(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "PATIENCE_SECONDS", 0.2)
+    with beside(tmp_path, FakeArchive(elsewhere=True), wait=1) as (running, _):
+        running.receive("1.2", "1.2.1", StudyDate="20260101")
+        prior = settled(running)
+        assert (prior["state"], prior["objects"]) == ("failed", 0)
+        assert prior["error"] == ("pacs: 0 of 2 objects came: the archive says it sent them; see where its entry for "
+                                  "our AE title points.")
+
+
+def test_a_prior_that_comes_after_the_archives_last_word_is_fetched(tmp_path: Path) -> None:
+    with beside(tmp_path, FakeArchive(late=0.5)) as (running, _):
+        running.receive("1.2", "1.2.1", StudyDate="20260101")
+        assert (settled(running)["state"], settled(running)["objects"]) == ("fetched", 2)
+
+
+def test_an_archive_that_names_no_object_of_the_prior_has_none_to_fetch(tmp_path: Path) -> None:
+    with beside(tmp_path, FakeArchive(holds=[]), wait=1) as (running, _):
+        running.receive("1.2", "1.2.1", StudyDate="20260101")
+        assert (settled(running)["state"], settled(running)["objects"]) == ("failed", 0)
+
+
 def test_a_study_without_a_patient_id_is_read_without_asking(tmp_path: Path) -> None:
     with beside(tmp_path, FakeArchive()) as (running, _):
         running.receive("1.2", "1.2.1", StudyDate="20260101", PatientID="")
@@ -145,9 +195,4 @@ def test_fetching_goes_on_after_a_restart(tmp_path: Path) -> None:
         of_case(running)
         assert len(rows.open_priors()) == 1
     with beside(tmp_path, FakeArchive()) as (running, _):
-        pause = threading.Event()
-        for _ in range(200):
-            if of_case(running).prior["state"] == "fetched":
-                break
-            pause.wait(0.05)
-        assert of_case(running).prior["objects"] == 2
+        assert (settled(running)["state"], settled(running)["objects"]) == ("fetched", 2)

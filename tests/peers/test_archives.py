@@ -90,9 +90,9 @@ def test_what_is_missing_is_counted_listed_and_fetched(kind: str, how: str, tmp_
             assert (study.study_instance_uid, study.moment, study.modalities) == (STUDY, "20240102030405", ("CT",))
             wanted = [one for one in held if one.sop_instance_uid in (f"{SERIES}.2", f"{OTHER_SERIES}.4",
                                                                       f"{OTHER_SERIES}.5")]
-            assert archive.fetch(STUDY, wanted, held) == Fetched(3)
+            assert archive.fetch(STUDY, wanted, held) == Fetched(3, told=how == "move")
             assert {tags["SOPInstanceUID"] for _, _, tags in intake.taken} == {one.sop_instance_uid for one in wanted}
-            assert archive.fetch(STUDY, held, held) == Fetched(5)
+            assert archive.fetch(STUDY, held, held) == Fetched(5, told=how == "move")
             assert {(sender.protocol, sender.name) for sender, _, _ in intake.taken} == {("dicom", title)}
     finally:
         server.stop()

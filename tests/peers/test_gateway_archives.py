@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread, dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, TwelveLeadECGWaveformStorage
+from pynetdicom import AE, evt
 
 from adapters.database.tables import instances, priors, studies
 from adapters.dicom.transport.scu import send_files
 from gateway.study import Patient
+from tests.peers.archives import dcmqrscp
 from tests.peers.dcmtk import free_port
 from tests.peers.gateway_process import ROUTES, GatewayProcess, await_that, gateway
 from tests.peers.hospital import ecg, storescu, study_of, written
@@ -71,6 +76,51 @@ def test_what_is_missing_and_the_newest_prior_are_fetched(how: str, tmp_path: Pa
             storescu(port, older[1])
             running.await_delivered(2)
             assert "Jane" not in json.dumps(running.tail(200_000))
+
+
+@contextmanager
+def somebody_else() -> Iterator[tuple[int, list[str]]]:
+    """(port, what came) of a receiver that takes ECGs and is not the gateway."""
+    came: list[str] = []
+
+    def take(event: Any) -> int:
+        came.append(str(event.request.AffectedSOPInstanceUID))
+        return 0x0000
+
+    entity = AE(ae_title="TRIAGE")
+    entity.add_supported_context(TwelveLeadECGWaveformStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, take)])
+    try:
+        yield int(server.socket.getsockname()[1]), came
+    finally:
+        server.shutdown()
+
+
+def test_what_the_archive_sends_to_somebody_else_has_not_come(tmp_path: Path) -> None:
+    words = "objects came: the archive says it sent them; see where its entry for our AE title points"
+    port = free_port()
+    today = written(tmp_path / "today", [ecg(f"now{number}", patient=JANE, study="1.2.3", seed=number)
+                                         for number in range(2)])
+    older = dated(ecg("then", patient=JANE), tmp_path / "older", "20210101")
+    with somebody_else() as (elsewhere, came), dcmqrscp(tmp_path / "pacs", elsewhere) as pacs:
+        assert not send_files("127.0.0.1", pacs, "TRIAGE", "QR", [*today, older]).failures
+        archive = {"name": "pacs", "host": "127.0.0.1", "port": pacs, "ae_title": "QR", "retrieve": "move",
+                   "timeout_seconds": 5}
+        with gateway(tmp_path / "gateway", dicom={"port": port}, archives=[archive],
+                     assembly={"quiet_seconds": 2, "settle_seconds": 1, "max_wait_seconds": 15, "count_from": "pacs"},
+                     routes=[{**ROUTES[0], "prior": "newest", "prior_wait_seconds": 4}],
+                     destinations=[{"name": "folder", "type": "folder", "path": str(tmp_path / "out")}]) as running:
+            storescu(port, today[0])
+            (case,) = running.await_delivered(1)
+            assert case["completeness"] == "partial"
+            prior = await_that(lambda: (told := running.get(f"/api/cases/{case['case_id']}")["prior"])["state"]
+                               == "failed" and told, 30, "the prior is given up")
+            assert (prior["objects"], prior["error"]) == (0, f"pacs: 0 of 1 {words}.")
+            assert by_study(running) == {"1.2.3": 1}
+            lines = [json.loads(line) for line in running.log.read_text(encoding="utf-8").splitlines()
+                     if "missing_objects_did_not_come" in line]
+            assert {line["error"] for line in lines} == {f"0 of 1 {words}."}
+            assert len(came) >= 2
 
 
 def test_an_archive_that_is_down_holds_up_no_reading(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from gateway.fetching import (
     MOST_FETCHES,
     ArchivedInstance,
     ArchivedStudy,
+    Fetched,
     Level,
     PriorOf,
     Tried,
@@ -24,6 +25,7 @@ from gateway.fetching import (
     newest_prior,
     not_made_here,
     requests,
+    shortfall,
     should_count,
     should_fetch,
 )
@@ -144,6 +146,21 @@ def test_classes_that_are_told_come_first_and_private_ones_are_offered_too() -> 
     assert class_groups(["", "1.9.1"])[0][0] == "1.9.1"
     assert "1.9.9" in class_groups([""], ["1.9.9"])[0]
     assert [len(group) for group in class_groups([f"1.9.{n}" for n in range(400)])] == [126, 126]
+
+
+@pytest.mark.parametrize(("came", "fetched", "words"), [
+    (3, Fetched(0), ""),
+    (0, Fetched(3, told=True), "0 of 3 objects came: the archive says it sent them; see where its entry for our AE "
+                               "title points."),
+    (1, Fetched(2, 1, told=True), "1 of 3 objects came: the archive says it sent 2; see where its entry for our AE "
+                                  "title points."),
+    (0, Fetched(0, told=True), "0 of 3 objects came: the archive says it is done; see where its entry for our AE "
+                               "title points."),
+    (1, Fetched(1, 2, told=True), "1 of 3 objects came: 2 could not be sent or stored."),
+    (1, Fetched(1, 0, "The archive broke off.", told=True), "1 of 3 objects came. The archive broke off."),
+    (0, Fetched(3), "0 of 3 objects came.")])
+def test_what_did_not_come_is_told_with_what_to_do(came: int, fetched: Fetched, words: str) -> None:
+    assert shortfall(3, came, fetched) == words
 
 
 STUDY = PriorOf("1.2", "P1", "HOSP", "19600101", "CT", "20260105", "080000")

@@ -98,7 +98,7 @@ class DicomArchive:
     def _move(self, identifiers: Sequence[Dataset]) -> Fetched:
         with associated(self._peer, [build_context(query.MOVE)]) as association, \
                 deadline(association, self._settings.fetch_timeout_seconds):
-            return _retrieve(association.send_c_move, identifiers, (self._own, query.MOVE))
+            return replace(_retrieve(association.send_c_move, identifiers, (self._own, query.MOVE)), told=True)
 
 
 class _Incoming:
