@@ -88,6 +88,7 @@ class TakenProcessors:
         self.filed: list[bool] = []
         self._left, self._is_filed = times, is_filed
         monkeypatch.setattr(lull, "QUIET_SECONDS", 1000)
+        monkeypatch.setattr(lull, "PUT_OFF_SECONDS", 1000)
         monkeypatch.setattr(dispatch, "LONGEST_WAIT_SECONDS", 1000)
         monkeypatch.setattr(Processors, "are_taken", lambda _: self.are_taken())
 

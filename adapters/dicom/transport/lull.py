@@ -10,6 +10,8 @@ QUIET_SECONDS = 0.05
 """While every processor is taken: senders wait for one, and files would keep it from them still longer."""
 RESPITE_SECONDS = 0.02
 """How long a processor must have been free, as often as it was looked, for less than that to be enough."""
+PUT_OFF_SECONDS = 1.0
+"""For how long files are put off: well within the time that a study waits for more after its last object."""
 PATIENCE_SECONDS = 0.25
 """How long a sender that leaves waits for its files until they are not put off any more."""
 
@@ -24,9 +26,11 @@ class Lull:
         """When something came last."""
         self._taken = -RESPITE_SECONDS
 
-    def is_here(self, now: float, leaving_since: float = float("inf")) -> bool:
-        """`leaving_since`: since when somebody waits for files."""
+    def is_here(self, now: float, answered_at: float, leaving_since: float = float("inf")) -> bool:
+        """`answered_at`: when the first object was answered that has no file; `leaving_since`: since when somebody who
+        leaves waits for files."""
         if self._processors.are_taken():
             self._taken = now
         return (now - self._taken >= RESPITE_SECONDS or now - self.came >= QUIET_SECONDS
-                or now - leaving_since >= PATIENCE_SECONDS or not self._may_put_off())
+                or now - answered_at >= PUT_OFF_SECONDS or now - leaving_since >= PATIENCE_SECONDS
+                or not self._may_put_off())
