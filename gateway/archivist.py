@@ -18,7 +18,7 @@ from gateway.archivist_rows import ArchivistRows, Prior, Receiving
 from gateway.arrivals import Arrivals
 from gateway.assembly import Heard
 from gateway.completion import EvidenceLog
-from gateway.errors import GatewayError, Transient
+from gateway.errors import DatabaseAway, GatewayError, Transient
 from gateway.fetching import (
     OPEN_STATES,
     Archive,
@@ -162,6 +162,8 @@ class Archivist:
             count = archive.count(uid)
             if count and (made := self._rows.made(uid)):
                 count = not_made_here(count, archive.instances(uid), made)
+        except DatabaseAway:
+            raise
         except GatewayError as error:
             log.warning("archive_does_not_count", archive=archive.name, error=str(error))
         self._evidence.counted(uid, archive.name, count, self._clock())
@@ -246,6 +248,8 @@ class Archivist:
                 return PriorState.FAILED, f"{archive.name}: the archive names no object of the study"
             wanted = missing_here(held, here)
             fetched = archive.fetch(uid, wanted, held) if wanted else Fetched(0)
+        except DatabaseAway:
+            raise  # not the archive's fault: a later round tries again
         except GatewayError as error:
             return PriorState.FAILED, f"{archive.name}: {error}"
         why = shortfall(len(wanted), self._arrivals.came(uid, wanted, fetched), fetched)

@@ -54,6 +54,14 @@ class Permanent(GatewayError):
     """Will not work however often it is tried: dead letter, alarm."""
 
 
+class DatabaseAway(Transient):
+    """The database does not answer. `why`: what its driver says, for the log; never part of the sentence."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__("The database does not answer; try again later.")
+        self.why = why
+
+
 class NotReady(Transient):
     """A model or a server is not ready, or is not the one that was asked for."""
 

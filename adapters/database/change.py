@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.errors import Transient
+from gateway.errors import DatabaseAway
 
 
 class ChangeToken:
@@ -26,7 +26,7 @@ class ChangeToken:
             with self._engine.connect() as connection:
                 return str(connection.execute(sa.text("SELECT pg_current_wal_insert_lsn()")).scalar_one())
         except SQLAlchemyError as error:
-            raise Transient(f"the database did not answer: {type(error).__name__}") from error
+            raise DatabaseAway(type(error).__name__) from error
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -12,12 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from adapters.database import held_rows
 from adapters.database.held_rows import MADE_HERE, TOLD_WITHOUT_FILE
 from adapters.database.tables import studies
-from gateway.errors import GatewayError, Transient
+from gateway.errors import GatewayError
 from gateway.held import Describe, Found, Held, HeldQuery, Level, Match, matches
 from gateway.study import Instance, Tags
 
@@ -57,12 +55,12 @@ class DatabaseHoldings:
 
     def search(self, query: HeldQuery) -> Found:
         """Newest study first. Raises Transient where the database does not answer."""
-        with self._reading() as connection:
+        with self._engine.connect() as connection:
             page = list(islice(self._walk(connection, query), query.limit + 1))
         return Found(tuple(page[:query.limit]), len(page) > query.limit)
 
     def instances(self, study: str, series: str = "", instance: str = "") -> tuple[Instance, ...]:
-        with self._reading() as connection:
+        with self._engine.connect() as connection:
             row = connection.execute(sa.select(studies).where(*self._study_is(study))).first()
             if row is None:
                 return ()
@@ -70,18 +68,10 @@ class DatabaseHoldings:
         return tuple(self._whole(one) for one in found)
 
     def deleted_at(self, study: str) -> datetime | None:
-        with self._reading() as connection:
+        with self._engine.connect() as connection:
             at: datetime | None = connection.execute(
                 sa.select(studies.c.files_deleted_at).where(*self._study_is(study))).scalar()
         return at
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except OperationalError as error:
-            raise Transient(f"the database did not answer: {type(error.orig).__name__}") from error
 
     def _study_is(self, study: str) -> tuple[sa.ColumnElement[bool], ...]:
         return studies.c.facility == self._facility, studies.c.study_instance_uid == study

@@ -5,15 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from adapters.database.cases import create_case, update_case
 from adapters.database.conflicts import damaged, is_shared
@@ -99,11 +97,11 @@ class InstanceIndex:
         return added
 
     def _knows(self, path: str) -> bool:
-        with _reading(self._engine) as connection:
+        with self._engine.connect() as connection:
             return connection.execute(sa.select(instances.c.id).where(instances.c.path == path)).first() is not None
 
     def _indexed_until(self) -> datetime | None:
-        with _reading(self._engine) as connection:
+        with self._engine.connect() as connection:
             value = connection.execute(sa.select(facts.c.value).where(facts.c.name == self._fact)).scalar()
         return datetime.fromisoformat(value) if value else None
 
@@ -283,12 +281,3 @@ class InstanceIndex:
     def _note_fact(self, connection: sa.Connection, at: datetime) -> None:
         statement = upsert(self._engine, facts).values(name=self._fact, value=at.isoformat())
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": at.isoformat()}))
-
-
-@contextmanager
-def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except OperationalError as error:
-        raise Transient(f"the database did not answer: {type(error.orig).__name__}") from error

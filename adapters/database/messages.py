@@ -128,6 +128,8 @@ class DatabaseMessageLog:
         try:
             with connection.begin_nested():
                 return set[int]().union(*(_apply(connection, row) for row in rows))
+        except Transient:
+            raise  # the database's, and no message's fault
         except _FAULTS:
             return set[int]().union(*(self._apply_alone(connection, row) for row in rows))
 
@@ -137,6 +139,8 @@ class DatabaseMessageLog:
         try:
             with connection.begin_nested():
                 return _apply(connection, row)
+        except Transient:
+            raise
         except _FAULTS as error:
             log.error("message_not_applied", message=row.id, error=type(error).__name__)
             return set()

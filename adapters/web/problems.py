@@ -19,7 +19,7 @@ _STATUS: tuple[tuple[type[GatewayError], int], ...] = (
     (Rejected, 422), (GatewayError, 500))
 _RETRY_AFTER_SECONDS = "5"
 MACHINE_PATHS = ("/api", "/fhir", "/dicom-web", "/metrics", "/healthz", "/readyz")
-_FHIR_ISSUES = {403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long"}
+_FHIR_ISSUES = {403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long", 503: "transient"}
 _WORDS = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 ErrorPage = Callable[[int, str], Response]
 
@@ -37,10 +37,11 @@ class Refusal(Exception):
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> JSONResponse:
     """The problem object: `title` is the status' own name, `detail` the sentence."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail} | extra
-    told = dict(headers or {})
-    if status == 503:
-        told.setdefault("Retry-After", _RETRY_AFTER_SECONDS)
-    return JSONResponse(body, status, told, media_type=MEDIA_TYPE)
+    return JSONResponse(body, status, _with_retry(status, headers), media_type=MEDIA_TYPE)
+
+
+def _with_retry(status: int, headers: Mapping[str, str] | None) -> dict[str, str]:
+    return ({"Retry-After": _RETRY_AFTER_SECONDS} if status == 503 else {}) | dict(headers or {})
 
 
 def refusal_at(path: str, status: int, detail: str, **extra: Any) -> JSONResponse:
@@ -48,8 +49,8 @@ def refusal_at(path: str, status: int, detail: str, **extra: Any) -> JSONRespons
     if not path.startswith("/fhir/"):
         return problem(status, detail, **extra)
     issue = {"severity": "error", "code": _FHIR_ISSUES.get(status, "processing"), "diagnostics": detail}
-    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status, extra.get("headers"),
-                        media_type="application/fhir+json")
+    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status,
+                        _with_retry(status, extra.get("headers")), media_type="application/fhir+json")
 
 
 def status_of(error: GatewayError) -> int:
@@ -71,7 +72,9 @@ def install(app: FastAPI, page: ErrorPage) -> None:
 
     def answer(request: Request, status: int, detail: str, **extra: Any) -> Response:
         if _wants_page(request):
-            return page(status, detail)
+            shown = page(status, detail)
+            shown.headers.update(_with_retry(status, None))
+            return shown
         return refusal_at(request.url.path, status, detail, **extra)
 
     def refused(request: Request, error: Exception) -> Response:

@@ -37,7 +37,7 @@ _DOOR = {
     "Too many pages are listening for changes; this one will ask from time to time.":
         "Слишком много страниц ждут изменений; эта будет спрашивать время от времени.",
     "the database is busy with another transaction": "база данных занята другой транзакцией; повторите позже",
-    "the database did not answer: {}": "база данных не ответила: {}",
+    "The database does not answer; try again later.": "База данных не отвечает; повторите позже.",
     "The storage is full.": "Хранилище заполнено.", "The storage does not work: {}.": "Хранилище не работает: {}.",
     "The free-space floor is reached.": "Свободное место кончается: новое не принимается.",
 }
