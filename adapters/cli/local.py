@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from adapters.cli.services import (
     CheckReport,
     Conformance,
@@ -38,6 +40,8 @@ from gateway.routing import extra_keywords
 from gateway.settings import Settings
 from gateway.site_thresholds import told_thresholds, with_site_thresholds
 from gateway.study import Instance
+
+log = structlog.get_logger()
 
 DEFAULT_FILE = Path("config/gateway.yaml")
 
@@ -110,6 +114,22 @@ def until_stopped() -> Iterator[threading.Event]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     yield stopping
+    _leave()
+
+
+def leave_within(seconds: float) -> None:
+    """End the process then, whatever its parts still wait for: what it has acknowledged is on disk, and is taken up at
+    the next start, as after a crash. Whoever asked it to stop would kill it a little later."""
+    def cut_short() -> None:
+        log.warning("gateway_stop_cut_short", seconds=seconds)
+        _leave()
+
+    timer = threading.Timer(seconds, cut_short)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -30,6 +30,7 @@ VERSION = "1"
 """Bumped only when the shape of the workflows changes: work queued by another version is not picked up."""
 _PRIORITY = {Priority.STAT: 1, Priority.URGENT: 5, Priority.ROUTINE: 10}
 _IDLE_LOOKS, _LOOK_SECONDS = 50, 0.1
+_END_SECONDS = 15.0
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -68,7 +69,18 @@ class DbosEngine:
                                 on_conflict="always_update")
 
     def stop(self) -> None:
-        """Let what is running end (10 s); the rest is picked up at the next start."""
+        """Let what is running end (10 s); the rest is picked up at the next start.
+
+        Threads of DBOS that wait for a database which is away are left behind: each would be awaited for 10 s.
+        """
+        ending = threading.Thread(target=self._end, name="engine-end", daemon=True)
+        ending.start()
+        ending.join(_END_SECONDS)
+        if ending.is_alive():
+            log.warning("engine_left_behind")
+
+    @staticmethod
+    def _end() -> None:
         DBOS.destroy(workflow_completion_timeout_sec=10, destroy_registry=True)
 
     def enqueue_run(self, ticket: Ticket, delay: timedelta = timedelta()) -> None:

@@ -53,28 +53,33 @@ class InstanceIndex:
         self._engine, self._facility, self._changed, self._files = engine, facility, changed, files
         self._queue: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="index", daemon=True)
-        self._stopping = threading.Event()
+        self._waits_no_more = threading.Event()
+        self._given_up = False
         self._counts: dict[int, tuple[int, int]] = {}
         """Study id → (its revision as last written here, instances then): counting anew takes long in a big study."""
 
     def start(self) -> None:
         self._thread.start()
 
+    def wait_no_more(self) -> None:
+        """The process is about to stop: where the database is away, the rest is left to `rebuild` at the next start."""
+        self._waits_no_more.set()
+
     def stop(self) -> None:
         """Write what is queued, then end."""
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        self._stopping.set()
+        self._waits_no_more.set()
 
     def add(self, instance: Instance, *, conflict: bool) -> None:
         self._queue.put((instance, conflict))
 
     def flush(self, timeout: float = 30) -> bool:
-        """Wait until everything added so far is in the database."""
+        """Wait until everything added so far is in the database; False where that takes too long, or is given up."""
         done = threading.Event()
         self._queue.put(done)
-        return done.wait(timeout)
+        return done.wait(timeout) and not self._given_up
 
     def rebuild(self, walk: Callable[[float], Iterable[str]], read: Callable[[str], Instance]) -> int:
         """Add files that the index misses; returns how many. Files that can't be read are reported and left.
@@ -138,13 +143,18 @@ class InstanceIndex:
 
     def _write_until_done(self, batch: Sequence[_Entry]) -> None:
         pause = 0.1
-        while not self._stopping.is_set():
+        while not self._given_up:
             try:
                 touched, chores = self._write(batch)
             except Transient as error:
                 # The files are safe; the index waits for the database, and tells why.
                 log.warning("index_waits_for_database", error=str(error), objects=len(batch))
-                self._stopping.wait(pause)
+                if self._waits_no_more.is_set():
+                    # Nothing is written after it either: the fact how far the index has come would skip these.
+                    self._given_up = True
+                    log.warning("index_left_to_next_start", objects=len(batch))
+                    return
+                self._waits_no_more.wait(pause)
                 pause = min(pause * 2, 5.0)
                 continue
             except Exception as error:

@@ -18,6 +18,8 @@ from gateway.settings import LogSettings, Settings
 
 _SWITCH_SECONDS = 0.001
 """How long a thread that computes may keep one waiting that answers a sender."""
+_STOP_SECONDS = 25.0
+"""Less than what compose.yaml and the Kubernetes files give it before they kill it (40 s)."""
 
 
 def serve(config: Path | None) -> None:
@@ -33,6 +35,7 @@ def serve(config: Path | None) -> None:
             gateway.start()
             gc.freeze()  # what is there now stays: looking through it again and again would keep senders waiting
             stopping.wait()
+            local.leave_within(_STOP_SECONDS)
         finally:
             gateway.stop()
 

@@ -106,6 +106,7 @@ class Gateway:
         """
         base, reading, receiving = self._base, self._reading, self._receiving
         base.gate.shut("stop", "the gateway is being stopped; try again later")
+        receiving.index.wait_no_more()
         with ExitStack() as last_comes_first:
             for stop in (base.lock.release, base.store.close, base.database.dispose, reading.engine.stop,
                          receiving.index.stop, self._stop_scheduler, reading.clock.stop, receiving.archivist.stop,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,17 +17,22 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
+from adapters.cli.local import leave_within
 from adapters.database import messages
 from adapters.database.connection import migrate, open_database, writing
 from adapters.database.held import DatabaseHoldings
+from adapters.database.index import InstanceIndex
 from adapters.database.probe import probe
 from adapters.database.queries import DatabaseQueries
+from adapters.database.tables import instances
 from adapters.dicom.transport import qido
 from adapters.fhir.content.refusals import outcome_of, status_of
+from gateway.commitment import Request
+from gateway.commitment_desk import CommitmentDesk, Open
 from gateway.errors import DatabaseAway, Transient
 from gateway.orders import FinalReport, InboundMessage
 from gateway.study import Patient, Sender
-from tests.core.support import core
+from tests.core.support import Untouched, core, instance
 from tests.dicomweb import anybody
 from tests.peers.dcmtk import free_port
 from tests.web_fakes import World
@@ -100,6 +107,29 @@ def test_dicomweb_and_fhir_say_so_in_their_own_ways(away: sa.Engine) -> None:
     assert outcome_of(DatabaseAway())["issue"] == [{"severity": "error", "code": "transient", "diagnostics": SENTENCE}]
 
 
+def test_an_index_that_is_to_stop_waits_for_no_database_and_skips_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    engine = open_database(f"sqlite:///{folder / 'gateway.sqlite'}")
+    index = InstanceIndex(engine, "SITE", lambda _: None, Untouched())
+    index.start()
+    index.add(instance("1.2.3", "1.2.3.1"), conflict=False)
+    index.wait_no_more()
+    assert not index.flush(60)
+    folder.mkdir()
+    migrate(engine)
+    index.add(instance("1.2.3", "1.2.3.2"), conflict=False)
+    assert not index.flush(60)
+    index.stop()
+    with engine.connect() as connection:
+        assert not connection.execute(sa.select(instances)).all(), "it would seem that all before it is indexed"
+    again = InstanceIndex(engine, "SITE", lambda _: None, Untouched())
+    again.start()
+    found = {f"/nowhere/1.2.3/1.2.3.{n}.dcm": instance("1.2.3", f"1.2.3.{n}") for n in (1, 2)}
+    assert again.rebuild(lambda _: found, found.__getitem__) == 2
+    again.stop()
+    engine.dispose()
+
+
 def test_a_message_waits_for_the_database_and_is_applied_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apply, calls = messages._apply, []
 
@@ -115,3 +145,18 @@ def test_a_message_waits_for_the_database_and_is_applied_then(tmp_path: Path, mo
         c.messages.record([InboundMessage(Sender("hl7", "RIS|H"), "C1", datetime.now(UTC), b"raw", b"AA", (event,))])
         assert c.messages.settle(60)
     assert len(calls) == 2
+
+
+def test_no_commitment_is_judged_by_an_index_that_waits() -> None:
+    nobody = cast(Any, None)
+    desk = CommitmentDesk(nobody, nobody, nobody, nobody, nobody, lambda: False, nobody)
+    with pytest.raises(Transient, match="index"):
+        desk.deal_with(Open(1, Request("1.2", "PEER", ()), datetime.now(UTC), 0))
+
+
+def test_a_process_whose_parts_hang_ends_all_the_same() -> None:
+    program = (f"import threading; from {leave_within.__module__} import leave_within; leave_within(0.1); "
+               "threading.Event().wait(100)")
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "gateway_stop_cut_short" in done.stdout + done.stderr

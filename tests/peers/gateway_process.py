@@ -105,13 +105,13 @@ class GatewayProcess:
         self.process.wait(20)
         self.process = None
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = 40) -> None:
         """SIGTERM, and kill -9 where that does not help; whether it ended by itself is asserted."""
         if self.process is None:
             return
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(40)
+            status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

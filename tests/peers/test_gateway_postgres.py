@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
-from adapters.database.tables import runs
+from adapters.database.tables import instances, runs
 from gateway.housekeeping import SILENT_AFTER
 from tests.core import test_flow
 from tests.core.support import MemoryDestination, core
@@ -104,3 +105,27 @@ def test_a_whole_gateway_with_restart_and_late_objects(url: str, tmp_path: Path)
         assert sorted(pacs.order) == ["OT", "OT", "SR", "SR"]
         assert all(len(copies) == 1 for copies in pacs.received.values())
         assert not (tmp_path / "gateway" / "data" / "gateway.sqlite").exists()
+
+
+def test_a_gateway_without_its_database_says_so_stops_soon_and_loses_nothing(tmp_path: Path) -> None:
+    recordings = [hospital.ecg(f"A{n}", study="1.2.826.0.1.3680043.8.498.79", minute=n) for n in range(4)]
+    before, while_away = (hospital.written(tmp_path / name, some)
+                          for name, some in (("before", recordings[:2]), ("away", recordings[2:])))
+    with postgres.running() as server, gateway(
+            tmp_path / "gateway", database_url=postgres.new_database(server.port, "away")) as g:
+        hospital.storescu(g.dicom_port, *before)
+        server.stop()
+        hospital.storescu(g.dicom_port, *while_away)
+        refused = {path: httpx.get(g.url + path, headers={"Accept": kind}, timeout=30, trust_env=False)
+                   for path, kind in (("/api/worklist", "*/*"), ("/", "text/html"), ("/fhir/Task", "*/*"),
+                                      ("/dicom-web/studies", "*/*"), ("/readyz", "*/*"))}
+        assert {path: (answer.status_code, answer.headers.get("retry-after")) for path, answer in refused.items()} == (
+            dict.fromkeys(refused, (503, "5")))
+        assert refused["/fhir/Task"].json()["issue"][0]["code"] == "transient"
+        assert all("database does not answer" in answer.text for answer in refused.values())
+        g.stop(30)
+        assert "http_handler_failed" not in g.log.read_text()
+        server.start()
+        g.start()
+        assert {row.sop_instance_uid for row in g.rows(instances)} == {
+            str(hospital.tags(one)["SOPInstanceUID"]) for one in recordings}
