@@ -111,11 +111,11 @@ class CommitmentDesk:
     """One thread that looks, and one for each peer that is being answered: who hangs holds up nobody else."""
 
     def __init__(self, rows: CommitmentRows, reporter: Reporter, ledger: Ledger, engine: Engine,
-                 intact: Callable[[StoredCopy], bool], indexed: Callable[[], object], requested: Requested,
+                 intact: Callable[[StoredCopy], bool], indexed: Callable[[], bool], requested: Requested,
                  clock: Callable[[], datetime] = now, patience: timedelta = PATIENCE) -> None:
-        """`intact`: whether a file is there with its digest. `indexed` returns when what was acknowledged so far is in
-        the index; others that are asked for may still be on their way for as long as `patience`. `requested`: tells
-        the studies (see gateway.completion.EvidenceLog)."""
+        """`intact`: whether a file is there with its digest. `indexed` waits until what was acknowledged so far is in
+        the index, False when that takes too long; others that are asked for may still be on their way for as long as
+        `patience`. `requested`: tells the studies (see gateway.completion.EvidenceLog)."""
         self._rows, self._reporter, self._ledger, self._engine = rows, reporter, ledger, engine
         self._intact, self._indexed, self._requested, self._clock = intact, indexed, requested, clock
         self._patience = patience
@@ -192,7 +192,8 @@ class CommitmentDesk:
 
     def _verify(self, found: Open) -> Report | None:
         """None while objects that were acknowledged may still be on their way to the index."""
-        self._indexed()
+        if not self._indexed():  # what is not in the index yet would be called missing
+            raise Transient("the index waits for the database")
         at = self._clock()
         named = [reference.sop_instance_uid for reference in found.request.references]
         self._requested(found.request.transaction_uid, found.request.peer, named, at)
