@@ -1,7 +1,8 @@
 """The archivist: asks archives about studies that are being received, and fetches what is missing and what came before.
 
-Everything that takes an archive's time is done by threads of its own, one for each archive and kind of question: a
-study waits for an answer no longer than it would wait anyway, and who hangs holds up nobody else.
+Everything that takes an archive's time is done by threads of its own, bounded for each archive and kind of question: a
+study waits for an answer no longer than is said where it is decided (`gateway.assembly`), and who hangs holds up nobody
+else.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class Archivist:
     """See the module. Does nothing where no policy names an archive and no route asks for a prior."""
 
     def __init__(self, settings: Settings, archives: Mapping[str, Archive], rows: ArchivistRows, studies: Receiving,
-                 evidence: EvidenceLog, indexed: Callable[[], object], told: Callable[[], None],
+                 evidence: EvidenceLog, indexed: Callable[[], bool], told: Callable[[], None],
                  clock: Callable[[], datetime] = now) -> None:
-        """`indexed` returns when what was acknowledged so far is in the index; `told` is called when a study need not
-        wait for its prior any more."""
+        """`indexed` waits until what was acknowledged so far is in the index, False when that takes too long; `told` is
+        called when a study need not wait for its prior any more."""
         self._settings, self._archives, self._rows, self._studies = settings, archives, rows, studies
         self._evidence, self._told, self._clock = evidence, told, clock
         self._arrivals = Arrivals(rows.here, indexed)
@@ -157,7 +158,6 @@ class Archivist:
         self._tried[study_id] = tried
 
     def _count(self, archive: Archive, uid: str) -> None:
-        count = None
         try:
             count = archive.count(uid)
             if count and (made := self._rows.made(uid)):
@@ -166,7 +166,10 @@ class Archivist:
             raise
         except GatewayError as error:
             log.warning("archive_does_not_count", archive=archive.name, error=str(error))
-        self._evidence.counted(uid, archive.name, count, self._clock())
+            self._evidence.uncounted(uid, archive.name, self._clock())
+            return
+        if count is not None:  # else it may not have the study yet, and is asked again
+            self._evidence.counted(uid, archive.name, count, self._clock())
 
     def _fetch(self, archive: Archive, uid: str) -> None:
         try:
@@ -200,6 +203,8 @@ class Archivist:
 
     def _look_for(self, prior: Prior) -> None:
         state, error = self._obtain(prior)
+        if self._stopping.is_set():
+            return  # what was not awaited to its end is asked for after the next start
         at = self._clock()
         if state is PriorState.FAILED and at + _BETWEEN_TRIES < prior.wait_until:
             log.warning("prior_not_fetched", error=error)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from gateway.errors import Transient
 from gateway.fetching import ArchivedInstance, Fetched, missing_here
 
 PATIENCE_SECONDS = 5.0
@@ -14,10 +15,10 @@ PATIENCE_SECONDS = 5.0
 class Arrivals:
     """Thread-safe."""
 
-    def __init__(self, here: Callable[[str], Collection[str]], indexed: Callable[[], object],
+    def __init__(self, here: Callable[[str], Collection[str]], indexed: Callable[[], bool],
                  patience: float | None = None) -> None:
-        """`here`: SOP Instance UIDs of a study in the index; `indexed` returns when what was acknowledged so far is in
-        it; `patience`: seconds without another object of what is still to come."""
+        """`here`: SOP Instance UIDs of a study in the index; `indexed` waits until what was acknowledged so far is in
+        it, False when that takes too long; `patience`: seconds without another object of what is still to come."""
         self._here, self._indexed = here, indexed
         self._patience = PATIENCE_SECONDS if patience is None else patience
         self._change = threading.Condition()
@@ -36,8 +37,10 @@ class Arrivals:
             self._change.notify_all()
 
     def came(self, study_instance_uid: str, wanted: Sequence[ArchivedInstance], fetched: Fetched) -> int:
-        """How many of `wanted` are here. What an archive says that it sent by C-MOVE may come a moment later."""
-        self._indexed()
+        """How many of `wanted` are here. What an archive says that it sent by C-MOVE may come a moment later. Raises
+        Transient while the index lags behind."""
+        if not self._indexed():
+            raise Transient("what was fetched is not in the index yet")
         most, until = -1, 0.0
         while True:
             seen = self._commits

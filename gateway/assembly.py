@@ -89,8 +89,7 @@ def decide(heard: Heard, now: datetime, settings: AssemblySettings) -> Wait | Ha
     end_at, why, seconds = _end(heard, known, policy)
     if awaits_count(heard, known, policy):
         end_at = max(end_at, heard.quiet_since + timedelta(seconds=ANSWER_SECONDS))
-        if not any(e.kind is EvidenceKind.COUNT and e.identity == policy.count_from for e in known):
-            known += (unanswered(policy.count_from, now),)
+        known = _without_answer(heard, known, policy.count_from, now)
     if not blocked and now >= end_at:
         agreed = any(e.kind is EvidenceKind.COUNT and _covers(e, heard) for e in known)
         return _handover(Completeness.COMPLETE if agreed else Completeness.ASSUMED, why, seconds, known)
@@ -141,6 +140,14 @@ def awaits_count(heard: Heard, known: Sequence[Evidence], policy: AssemblyPolicy
     said = [e for e in known if e.kind is EvidenceKind.COUNT and e.identity == policy.count_from
             and e.heard_at >= heard.last_received_at]
     return not said or (said[0].count == heard.held and said[0].readings < AGREED)
+
+
+def _without_answer(heard: Heard, known: tuple[Evidence, ...], archive: str, now: datetime) -> tuple[Evidence, ...]:
+    """What is told where nobody waits for the archive any more: a number from before the last object is none."""
+    told = [e for e in known if e.kind is EvidenceKind.COUNT and e.identity == archive]
+    if any(e.heard_at >= heard.last_received_at for e in told):
+        return known
+    return (*(e for e in known if e not in told), unanswered(archive, now))
 
 
 def unanswered(archive: str, at: datetime, study_instance_uid: str = "") -> Evidence:

@@ -177,7 +177,8 @@ class CommitmentDesk:
         try:
             self.deal_with(found)
         except Exception as error:
-            self._rows.again(found.commitment_id, f"stopped with {type(error).__name__}", self._clock() + _AFTER_FAULT)
+            why = str(error) if isinstance(error, GatewayError) else f"stopped with {type(error).__name__}"
+            self._rows.again(found.commitment_id, why, self._clock() + _AFTER_FAULT)
             raise
         finally:
             self.poke()

@@ -29,7 +29,8 @@ class EvidenceKind(StrEnum):
 
 
 class State(StrEnum):
-    """How far it has come. Only a procedure step is ever open or discontinued; only a connection is ever broken."""
+    """How far it has come. Only a procedure step is ever open or discontinued; broken are connections, and a
+    count that an archive was asked for and did not tell."""
 
     OPEN = "open"
     ENDED = "ended"
@@ -137,7 +138,11 @@ class EvidenceLog(Protocol):
         here where there is only one. False where none is here. To be called once what was acknowledged is indexed."""
         ...
 
-    def counted(self, study_instance_uid: str, archive: str, count: int | None, at: datetime) -> None:
+    def counted(self, study_instance_uid: str, archive: str, count: int, at: datetime) -> None:
         """An archive says that it holds so many instances of a study (C-FIND, Number of Study Related Instances), what
-        was made of it here left out; None: it does not say, which takes nothing back."""
+        was made of it here left out."""
+        ...
+
+    def uncounted(self, study_instance_uid: str, archive: str, at: datetime) -> None:
+        """It was asked and does not say. That takes nothing back, and is kept once for what has come so far."""
         ...

@@ -62,15 +62,23 @@ class DatabaseEvidence:
             self._changed()
         return bool(by_study)
 
-    def counted(self, study_instance_uid: str, archive: str, count: int | None, at: datetime) -> None:
+    def counted(self, study_instance_uid: str, archive: str, count: int, at: datetime) -> None:
         with writing(self._engine) as connection:
             before = self._found(connection, EvidenceKind.COUNT, archive, study_instance_uid)
-            if count is not None:
-                readings = before[0].readings + 1 if before and before[0].count == count else 1
-                self._put(connection, Evidence(EvidenceKind.COUNT, study_instance_uid, archive, archive, at,
-                                               count=count, readings=readings))
-            elif not before or before[0].count is None:
-                self._put(connection, unanswered(archive, at, study_instance_uid))
+            readings = before[0].readings + 1 if before and before[0].count == count else 1
+            self._put(connection, Evidence(EvidenceKind.COUNT, study_instance_uid, archive, archive, at, count=count,
+                                           readings=readings))
+        self._changed()
+
+    def uncounted(self, study_instance_uid: str, archive: str, at: datetime) -> None:
+        with writing(self._engine) as connection:
+            before = self._found(connection, EvidenceKind.COUNT, archive, study_instance_uid)
+            last = connection.execute(sa.select(studies.c.last_received_at).where(
+                studies.c.facility == self._facility,
+                studies.c.study_instance_uid == study_instance_uid)).scalar()
+            if before and (before[0].count is not None or last is None or before[0].heard_at >= last):
+                return
+            self._put(connection, unanswered(archive, at, study_instance_uid))
         self._changed()
 
     # ------------------------------------------------------------ rows

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from adapters.database.connection import upsert, writing
 from adapters.database.orders import apply_event
@@ -23,7 +23,8 @@ from gateway.study import Patient
 log = structlog.get_logger()
 _BATCH = 100
 _LONGEST_PAUSE = 0.5
-_FAULTS = (GatewayError, DataError, IntegrityError, KeyError, TypeError, ValueError)
+_FAULTS = (GatewayError, DataError, IntegrityError, OperationalError, KeyError, TypeError, ValueError)
+"""Of a message; a database that does not answer is a Transient."""
 _Key = tuple[str, str]
 _PENDING = sa.select(messages.c.id, messages.c.events, messages.c.received_at).where(
     messages.c.pending).order_by(messages.c.id).limit(_BATCH)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ class CountingArchive:
     name: str = "pacs"
     ae_title: str = "PACS"
     retrieves: bool = True
+    lists: bool = True
     core: Core | None = None
     asked: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
@@ -40,6 +42,8 @@ class CountingArchive:
         return len(self.holds[study_instance_uid]) if study_instance_uid in self.holds else None
 
     def instances(self, study_instance_uid: str) -> tuple[ArchivedInstance, ...]:
+        if not self.lists:
+            raise Transient("the archive ended the association")
         return tuple(ArchivedInstance(study_instance_uid + ".1", uid) for uid in self.holds[study_instance_uid])
 
     def studies_of(self, patient_id: str) -> tuple[ArchivedStudy, ...]:
@@ -72,8 +76,13 @@ def beside(tmp: Path, archive: CountingArchive) -> Iterator[Core]:
 
 def completeness(running: Core, study: str, runs: int = 1) -> str:
     """Of the study once it has been read so often."""
-    line = running.await_case(lambda one: one.study_instance_uid == study and one.state == "reported"
-                              and len(running.queries.case(one.case_id).runs) == runs, timeout=60)
+    def is_read(line: object) -> bool:
+        if line.study_instance_uid != study or line.state != "reported":
+            return False
+        versions = running.queries.case(line.case_id).runs
+        return len(versions) == runs and versions[0]["run_id"] == line.run_id
+
+    line = running.await_case(is_read, timeout=60)
     return str(line.completeness)
 
 
@@ -123,6 +132,46 @@ def test_an_archive_that_does_not_answer_is_told_and_holds_up_no_study_for_long(
         assert completeness(running, "1.2") == "assumed"
         case = running.queries.case(running.queries.worklist(1).items[0].case_id)
         assert [(one["kind"], one.get("state")) for one in case.evidence] == [("quiet", None), ("count", "broken")]
+
+
+def test_a_number_without_a_list_of_what_was_made_here_is_none(tmp_path: Path) -> None:
+    archive = CountingArchive({"1.2": ["1.2.1"]})
+    with beside(tmp_path, archive) as running:
+        running.receive("1.2", "1.2.1")
+        assert completeness(running, "1.2") == "complete"
+        archive.holds["1.2"] += ["1.2.2", *DatabasePriors(running.database, "SITE").made("1.2")]
+        archive.lists = False
+        running.receive("1.2", "1.2.2")
+        assert completeness(running, "1.2", 2) == "assumed"
+        case = running.queries.case(running.queries.worklist(1).items[0].case_id)
+        assert [one["state"] for one in case.evidence if one["kind"] == "count"] == ["broken"]
+
+
+def test_an_archive_that_has_not_got_the_study_yet_is_asked_again(tmp_path: Path) -> None:
+    archive = CountingArchive({})
+    with beside(tmp_path, archive) as running:
+        archive.answers = lambda: archive.holds.update({"1.2": ["1.2.1"]} if len(archive.asked) == 2 else {})
+        running.receive("1.2", "1.2.1")
+        assert completeness(running, "1.2") == "complete"
+        assert len(archive.asked) == 3
+
+
+def test_that_an_archive_does_not_answer_is_kept_once(tmp_path: Path) -> None:
+    with core(tmp_path, start=False) as running:
+        pokes: list[int] = []
+        evidence = DatabaseEvidence(running.database, "SITE", lambda: pokes.append(1))
+        running.index.start()
+        for objects in (1, 2):
+            running.receive("1.2", f"1.2.{objects}")
+            assert running.index.flush()
+            for _ in range(3):
+                evidence.uncounted("1.2", "pacs", datetime.now(UTC))
+            assert len(pokes) == objects
+        evidence.counted("1.2", "pacs", 2, datetime.now(UTC))
+        evidence.uncounted("1.2", "pacs", datetime.now(UTC))
+        ((_, heard),) = running.rows.receiving()
+        assert [one.count for one in heard.evidence] == [2]
+        running.index.stop()
 
 
 def test_an_archive_that_hangs_holds_up_no_study_for_ever(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -48,6 +49,20 @@ def away(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     engine = open_database(urls[request.param])
     yield engine
     engine.dispose()
+
+
+def test_connections_that_all_hang_are_a_database_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'gateway.sqlite'}")
+    monkeypatch.setattr(engine.pool, "_timeout", 0.01)
+    with ExitStack() as held:
+        for _ in range(18):
+            held.enter_context(engine.connect())
+        with pytest.raises(DatabaseAway), engine.connect():
+            pass
+        with pytest.raises(DatabaseAway), writing(engine):
+            pass
+    with writing(engine) as connection:
+        assert connection.execute(sa.select(1)).scalar() == 1
 
 
 def test_whoever_reads_or_writes_is_told_and_the_log_once(away: sa.Engine) -> None:

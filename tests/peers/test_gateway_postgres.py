@@ -124,6 +124,7 @@ def test_a_gateway_without_its_database_says_so_stops_soon_and_loses_nothing(tmp
         assert refused["/fhir/Task"].json()["issue"][0]["code"] == "transient"
         assert all("database does not answer" in answer.text for answer in refused.values())
         g.stop(30)
+        assert "gateway_stop_cut_short" not in g.log.read_text()
         assert "http_handler_failed" not in g.log.read_text()
         server.start()
         g.start()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,14 @@ def test_no_processor_is_taken_where_the_machine_does_not_tell(monkeypatch: pyte
     processors = Processors()
     assert not processors.are_taken()
     processors.close()
+
+
+@pytest.mark.parametrize("told", ["", "0.1 0.2 0.3", "0.1 0.2 0.3 x/y 1"])
+def test_no_processor_is_taken_where_the_machine_tells_something_else(told: str, tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loadavg").write_text(told, encoding="ascii")
+    monkeypatch.setattr("adapters.dicom.transport.processors._LOAD", str(tmp_path / "loadavg"))
+    processors = Processors()
+    assert not processors.are_taken()
+    processors.close()
+    assert not processors.are_taken()  # its descriptor is gone

@@ -21,8 +21,11 @@ class Processors:
         """Whether more wants to run at this moment, the caller included, than there are processors."""
         if self._load is None:
             return False
-        running, _, _ = os.pread(self._load, 64, 0).split()[3].partition(b"/")
-        return int(running) > self._count
+        try:
+            running, _, _ = os.pread(self._load, 64, 0).split()[3].partition(b"/")
+            return int(running) > self._count
+        except (OSError, ValueError, IndexError):  # a container's own view of it may be gone
+            return False
 
     def close(self) -> None:
         if self._load is not None:
