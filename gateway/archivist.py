@@ -43,7 +43,7 @@ from gateway.workers import Workers
 log = structlog.get_logger()
 _ROUND_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
-_MOST_WORKERS, _COUNTS_AT_ONCE = 32, 4
+_MOST_WORKERS, _PRIORS_AT_ONCE, _COUNTS_AT_ONCE = 32, 16, 4
 _LAST_WORDS_SECONDS = 5.0
 _BETWEEN_TRIES = timedelta(seconds=5)
 
@@ -132,7 +132,8 @@ class Archivist:
                 self._consider(study_id)
         wanted = self._rows.open_priors() if self._priors else ()
         for prior in wanted:
-            self._workers.start(("prior", prior.study_instance_uid), partial(self._look_for, prior))
+            self._workers.start(("prior", prior.study_instance_uid), partial(self._look_for, prior),
+                                at_once=_PRIORS_AT_ONCE)
         self._forget(names)
         return bool(heard or wanted)
 

@@ -84,7 +84,8 @@ class DicomArchive:
                 fetched = replace(fetched, why=str(error))
         if all(one.sop_instance_uid in incoming.stored for one in wanted):
             fetched = Fetched(0)  # what one association could not bring, the other has
-        return Fetched(len(incoming.stored), fetched.failed + incoming.refused, fetched.why)
+        # What we refused an archive counts among those that failed, as it should.
+        return Fetched(len(incoming.stored), max(fetched.failed, incoming.refused), fetched.why)
 
     def _get_classes(self, classes: Sequence[str], identifiers: Sequence[Dataset], incoming: _Incoming,
                      until: float) -> Fetched:
