@@ -207,5 +207,5 @@ def core(tmp: Path, *, destinations: Sequence[MemoryDestination] = (), start: bo
             messages.stop()
             clock.stop()
             index.stop()
-            engine.stop()
+        engine.stop()  # else the next one of this process would be told of this one's database
         database.dispose()
