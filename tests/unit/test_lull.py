@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.dicom.transport.lull import PATIENCE_SECONDS, PUT_OFF_SECONDS, QUIET_SECONDS, RESPITE_SECONDS, Lull
+from adapters.dicom.transport.lull import FEW, PATIENCE_SECONDS, PUT_OFF_SECONDS, QUIET_SECONDS, RESPITE_SECONDS, Lull
 from adapters.dicom.transport.processors import Processors
+
+MANY = FEW + 1
 
 
 class Told(Processors):
@@ -29,40 +31,48 @@ def lull(*taken: bool, may_put_off: bool = True) -> Lull:
 
 
 def test_on_a_machine_at_rest_it_is_here_at_once() -> None:
-    assert lull(False).is_here(0.0, 0.0)
+    assert lull(False).is_here(0.0, 0.0, MANY)
 
 
 def test_while_every_processor_is_taken_it_comes_with_a_longer_quiet() -> None:
     asked = lull(True)
     asked.came = 100.0
-    assert not asked.is_here(100.0 + QUIET_SECONDS - 0.001, 100.0)
-    assert asked.is_here(100.001 + QUIET_SECONDS, 100.0)
+    assert not asked.is_here(100.0 + QUIET_SECONDS - 0.001, 100.0, MANY)
+    assert asked.is_here(100.001 + QUIET_SECONDS, 100.0, MANY)
 
 
 def test_a_processor_that_is_free_for_an_instant_is_not_enough() -> None:
     asked = lull(True, False)
     asked.came = 100.0
-    assert not asked.is_here(100.001, 100.0)
-    assert not asked.is_here(100.003, 100.0)
-    assert asked.is_here(100.002 + RESPITE_SECONDS, 100.0)
+    assert not asked.is_here(100.001, 100.0, MANY)
+    assert not asked.is_here(100.003, 100.0, MANY)
+    assert asked.is_here(100.002 + RESPITE_SECONDS, 100.0, MANY)
 
 
 def test_who_leaves_waits_for_no_processor_for_ever() -> None:
     asked = lull(True)
     asked.came = 100.0 + PATIENCE_SECONDS
-    assert not asked.is_here(100.0 + PATIENCE_SECONDS - 0.001, 100.0, 100.0)
-    assert asked.is_here(100.001 + PATIENCE_SECONDS, 100.0, 100.0)
+    assert not asked.is_here(100.0 + PATIENCE_SECONDS - 0.001, 100.0, MANY, 100.0)
+    assert asked.is_here(100.001 + PATIENCE_SECONDS, 100.0, MANY, 100.0)
+
+
+def test_who_leaves_waits_for_no_processor_where_there_are_few_files_to_write() -> None:
+    asked = lull(True)
+    asked.came = 100.0
+    assert not asked.is_here(100.001, 100.0, FEW)
+    assert not asked.is_here(100.001, 100.0, MANY, 100.0)
+    assert asked.is_here(100.001, 100.0, FEW, 100.0)
 
 
 def test_files_are_not_put_off_for_long_while_others_come() -> None:
     asked = lull(True)
     asked.came = 100.0 + PUT_OFF_SECONDS
-    assert not asked.is_here(100.0 + PUT_OFF_SECONDS - 0.001, 100.0)
-    assert asked.is_here(100.001 + PUT_OFF_SECONDS, 100.0)
+    assert not asked.is_here(100.0 + PUT_OFF_SECONDS - 0.001, 100.0, MANY)
+    assert asked.is_here(100.001 + PUT_OFF_SECONDS, 100.0, MANY)
 
 
 def test_where_files_may_not_be_put_off_it_is_here_at_once() -> None:
-    assert lull(True, may_put_off=False).is_here(0.0, 0.0)
+    assert lull(True, may_put_off=False).is_here(0.0, 0.0, MANY)
 
 
 def test_processors_are_taken_while_more_want_to_run_than_there_are() -> None:

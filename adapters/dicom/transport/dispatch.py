@@ -186,8 +186,8 @@ class Dispatcher:
         if ready:
             self._idle, self._lull.came = False, time.monotonic()
         elif can_file and not self._idle:
-            leaving_since = (one.since for one in self._leaving[:1])
-            self._idle = self._lull.is_here(time.monotonic(), self._answered[0][0], *leaving_since)
+            leaving_since = self._leaving[0].since if self._leaving else None
+            self._idle = self._lull.is_here(time.monotonic(), self._answered[0][0], len(self._answered), leaving_since)
         for descriptor, _ in ready:
             if descriptor == self._flag:
                 os.eventfd_read(self._flag)

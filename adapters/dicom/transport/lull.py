@@ -14,6 +14,9 @@ PUT_OFF_SECONDS = 1.0
 """For how long files are put off: well within the time that a study waits for more after its last object."""
 PATIENCE_SECONDS = 0.25
 """How long a sender that leaves waits for its files until they are not put off any more."""
+FEW = 16
+"""Files that are written at once where somebody who leaves waits for them: so few keep nobody from a processor for
+long, and an association that waits is a thread and a descriptor."""
 
 
 class Lull:
@@ -26,11 +29,11 @@ class Lull:
         """When something came last."""
         self._taken = -RESPITE_SECONDS
 
-    def is_here(self, now: float, answered_at: float, leaving_since: float = float("inf")) -> bool:
-        """`answered_at`: when the first object was answered that has no file; `leaving_since`: since when somebody who
-        leaves waits for files."""
+    def is_here(self, now: float, answered_at: float, waiting: int, leaving_since: float | None = None) -> bool:
+        """`answered_at`: when the first object was answered that has no file; `waiting`: how many have none;
+        `leaving_since`: since when somebody who leaves waits for files."""
         if self._processors.are_taken():
             self._taken = now
         return (now - self._taken >= RESPITE_SECONDS or now - self.came >= QUIET_SECONDS
-                or now - answered_at >= PUT_OFF_SECONDS or now - leaving_since >= PATIENCE_SECONDS
-                or not self._may_put_off())
+                or now - answered_at >= PUT_OFF_SECONDS or not self._may_put_off()
+                or (leaving_since is not None and (waiting <= FEW or now - leaving_since >= PATIENCE_SECONDS)))
