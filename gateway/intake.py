@@ -13,8 +13,19 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.errors import GatewayError, Mislabelled, StorageFull, Unusable
-from gateway.ports import Incoming, ObjectStore, Outcome, Piece, Reception, Stored, TagStream, TagStreamer
+from gateway.ports import (
+    Incoming,
+    ObjectStore,
+    Outcome,
+    Piece,
+    Reception,
+    ReceptionTogether,
+    Stored,
+    TagStream,
+    TagStreamer,
+)
 from gateway.study import Instance, Sender
+from gateway.together import TakenTogether
 
 
 class Index(Protocol):
@@ -73,7 +84,7 @@ class ObjectIntake:
     def __init__(self, store: ObjectStore, stream_tags: TagStreamer, index: Index, gate: Gate, *,
                  count: Count = _uncounted, clock: Callable[[], float] = time.time) -> None:
         """`clock`: POSIX seconds."""
-        self._store, self._stream_tags, self._index, self._gate = store, stream_tags, index, gate
+        self._store, self.stream_tags, self._index, self._gate = store, stream_tags, index, gate
         self.count, self.clock = count, clock
 
     def check(self) -> None:
@@ -81,13 +92,19 @@ class ObjectIntake:
         if reason:
             raise StorageFull(reason)
 
+    def is_shut(self) -> bool:
+        return bool(self._gate.reason)
+
     def may_put_off(self) -> bool:
         return self._store.may_put_off()
+
+    def together(self) -> ReceptionTogether:
+        return TakenTogether(self, self._store.together())
 
     def receive(self, sender: Sender, header: bytes) -> Reception:
         try:
             self.check()
-            tags = self._stream_tags(header)
+            tags = self.stream_tags(header)
             return _Reception(self, sender, self.begin(header), tags)
         except GatewayError:
             self.count(sender.protocol, None)
@@ -107,7 +124,7 @@ class ObjectIntake:
 
     def _read(self, sender: Sender, header: bytes, dataset: Sequence[Piece]) -> tuple[TagStream, bytes]:
         """The data set's tags, and the header that is true of it."""
-        tags = self._stream_tags(header)
+        tags = self.stream_tags(header)
         try:
             tags.feed_whole(dataset)
         except Mislabelled as error:
@@ -120,7 +137,7 @@ class ObjectIntake:
         since others could not read it."""
         structlog.get_logger().warning("data_set_in_other_transfer_syntax", protocol=sender.protocol,
                                        sender=sender.name, address=sender.address)
-        return self._stream_tags(header)
+        return self.stream_tags(header)
 
     def begin(self, header: bytes) -> Incoming:
         """Raises StorageFull, Transient."""
@@ -189,6 +206,9 @@ class _Reception:
         except GatewayError:
             self._count(None)
             raise
+
+    def lies(self) -> object | None:
+        return self._stream.lies()
 
     def stage(self) -> None:
         uids = self.uids()

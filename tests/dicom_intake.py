@@ -33,6 +33,9 @@ class StoreIntake:
     def may_put_off(self) -> bool:
         return self.store.may_put_off()
 
+    def together(self) -> None:
+        """Nothing is taken together: every object comes here."""
+
     def receive(self, sender: Sender, header: bytes) -> Reception:
         if self.failure:
             raise self.failure

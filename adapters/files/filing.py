@@ -18,6 +18,7 @@ from adapters.files.durable import FileLayer
 from adapters.files.journal import Journal
 from adapters.files.journal_records import Entry, are_held, forget, recover
 from adapters.files.journal_segments import Room
+from adapters.files.lease import Lease
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, is_part, may_be_part, study_folder
 from adapters.files.waiting import Filed, Waiting
@@ -48,6 +49,9 @@ class Filings:
         self._root_length = len(self._root_text) + 1
         self.prepare, self.close = self.journal.prepare, self.journal.close
 
+    def lease(self) -> Lease:
+        return Lease(self.journal, self._files)
+
     def is_behind(self) -> bool:
         """Whether files could not be written just now."""
         return self._behind_until > time.monotonic()
@@ -61,8 +65,11 @@ class Filings:
         except OSError:
             return None
 
-    def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room) -> Waiting | None:
-        """See `Places.stage`. Two processes may both take one name: the later to file it finds the other's file."""
+    def stage(self, uids: tuple[str, str], entry: Entry, content: Sequence[Piece] | Room,
+              lease: Lease | None = None) -> Waiting | None:
+        """See `Places.stage`. Two processes may both take one name: the later to file it finds the other's file.
+
+        `lease`: where it is appended, if not to the journal."""
         name = file_name(uids[1])
         folder = _folder_of(self._root_text, uids[0])
         path = f"{folder}/{name}.dcm"
@@ -75,7 +82,7 @@ class Filings:
             record = self.journal.complete(content, entry)
         else:
             try:
-                record = self.journal.append(entry, content)
+                record = (lease or self.journal).append(entry, content)
             except OSError:
                 return None
         waiting = self._waiting[path] = Waiting(self, record, path, name, entry)
@@ -138,6 +145,11 @@ class Filings:
         self._behind_until = 0.0
         self._waiting.pop(waiting.path, None)
         return path, outcome, digest
+
+    def read(self, waiting: Waiting) -> bytes:
+        """The object, which has no file yet. Raises OSError."""
+        content = bytearray(waiting.record.length)
+        return bytes(self.journal.read(waiting.record, memoryview(content)))
 
     def _buffer(self) -> memoryview:
         with contextlib.suppress(IndexError):

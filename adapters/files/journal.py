@@ -44,12 +44,12 @@ class Journal:
         """Whether the last sync of everything failed. What it could not write the system takes as written (Linux does:
         the next sync succeeds), so it has to be written again."""
         self._rounds = itertools.count(int.from_bytes(os.urandom(6), "little"))
-        self._round = next(self._rounds)
         self._current: Segment | None = None
         self._sealed: list[Segment] = []
+        self._lent: list[Segment] = []
         self._free: list[Segment] = []
         self._ahead = 0
-        self._writing = threading.Lock()
+        self.writing = threading.Lock()
         self._settling = threading.Lock()
         self._worker: threading.Thread | None = None
         self._wanted = threading.Event()
@@ -59,16 +59,16 @@ class Journal:
     def reserve(self, most: int) -> Room:
         """Room for an object of at most so many bytes. Raises OSError."""
         span = padded(BEFORE + most)
-        with self._writing:
+        with self.writing:
             segment = self._room(span)
             self._use(segment)
             try:
-                self._files.write_at(segment.descriptor, placeholder(self._round, span), segment.end)
+                self._files.write_at(segment.descriptor, placeholder(segment.round, span), segment.end)
             except OSError:
                 self._leave_off(segment)
                 raise
             segment.pending += 1
-            room = Room(segment, segment.end, span, self._round)
+            room = Room(segment, segment.end, span, segment.round)
             segment.end += span
         return room
 
@@ -83,7 +83,7 @@ class Journal:
     def complete(self, room: Room, entry: Entry) -> Record:
         """All of it has come: a record, which `sync` makes durable. Raises OSError, and the room is left then."""
         segment = room.segment
-        with self._writing:
+        with self.writing:
             used = padded(BEFORE + room.size)
             if room.offset + room.span == segment.end and segment is self._current:
                 segment.end -= room.span - used
@@ -98,7 +98,7 @@ class Journal:
 
     def leave(self, room: Room) -> None:
         """It is not wanted any more."""
-        with self._writing:
+        with self.writing:
             self._leave(room)
 
     def _leave(self, room: Room) -> None:
@@ -109,11 +109,11 @@ class Journal:
         """All of it at once; `pieces`: the object. Raises OSError."""
         size = entry.size
         span = padded(BEFORE + size)
-        with self._writing:
+        with self.writing:
             segment = self._room(span)
             self._use(segment)
             try:
-                self._files.gather_at(segment.descriptor, [head_of(entry, self._round, span), *pieces], segment.end)
+                self._files.gather_at(segment.descriptor, [head_of(entry, segment.round, span), *pieces], segment.end)
                 if size >= _STARTED:
                     self._files.start_writing(segment.descriptor, segment.end, BEFORE + size)
             except OSError:
@@ -145,14 +145,14 @@ class Journal:
         try:
             self._files.sync_file(segment.descriptor)
         except OSError:
-            with self._writing:  # also what was still coming, or came meanwhile
+            with self.writing:  # also what was still coming, or came meanwhile
                 segment.lost_after = min(segment.synced, segment.lost_after) if segment.lost_before else segment.synced
                 segment.lost_before = segment.end
             raise
         segment.synced = written
 
     def _let_go(self, record: Record) -> None:
-        with self._writing:
+        with self.writing:
             if record.held:
                 record.held = False
                 self._leave_off(record.segment)
@@ -184,7 +184,7 @@ class Journal:
 
     def done(self, record: Record) -> None:
         """The file has been written."""
-        with self._writing:
+        with self.writing:
             if record.counts:
                 record.counts = False
                 record.segment.pending -= 1
@@ -199,7 +199,7 @@ class Journal:
     def settle(self) -> None:
         """Make every file durable that has been written, and forget the records. Raises OSError."""
         with self._settling:
-            with self._writing:
+            with self.writing:
                 if self._current is not None and not self._current.pending:
                     self._seal()
                 settled = [segment for segment in self._sealed if not segment.pending]
@@ -231,7 +231,7 @@ class Journal:
 
     def prepare(self, segments: int) -> None:
         """Have so many made before the first object comes."""
-        with self._writing:
+        with self.writing:
             self._ahead = segments
             self._work()
 
@@ -247,9 +247,40 @@ class Journal:
         if self._current is None or self._current.end + size > SEGMENT:
             self._seal()
             self._current = self._free.pop() if self._free else self._segments.make()
-            self._round = next(self._rounds)
+            self._current.round = next(self._rounds)
             self._work()
         return self._current
+
+    def lend(self, span: int) -> Segment | None:
+        """A segment with so much room, open, for one who appends alone until `take_back`; None where none is ready.
+        Raises OSError."""
+        with self.writing:
+            segment = self._current
+            if segment is not None and not segment.users and segment.end + span <= SEGMENT:
+                self._current = None
+            elif self._free:
+                segment = self._free.pop()
+                segment.round = next(self._rounds)
+                self._work()
+            else:
+                return None
+            self._lent.append(segment)
+            self._use(segment)
+        return segment
+
+    def take_back(self, segment: Segment) -> None:
+        """The one of two that has more room goes on."""
+        with self.writing:
+            self._lent.remove(segment)
+            self._leave_off(segment)
+            current = self._current
+            other: Segment | None = segment
+            if current is None or current.end > segment.end:
+                self._current, other = segment, current
+            if other is not None:
+                (self._sealed if other.end else self._free).append(other)
+            if self._worker is None:
+                self._work()
 
     def _seal(self) -> None:
         if self._current is not None and self._current.end:
@@ -263,7 +294,7 @@ class Journal:
             self._files.sync_file(descriptor)
         finally:
             self._files.close(descriptor)
-        with self._writing:
+        with self.writing:
             self._sealed.remove(segment)
             segment.end = segment.written = segment.synced = 0
             segment.lost_after = segment.lost_before = 0
@@ -282,8 +313,8 @@ class Journal:
             due = time.monotonic() + SETTLE_SECONDS
             with self._told():
                 self.settle()
-            with self._writing:
-                if not self._sealed and (self._current is None or not self._current.end):
+            with self.writing:
+                if not self._sealed and not self._lent and (self._current is None or not self._current.end):
                     self._worker = None
                     return
 

@@ -36,6 +36,8 @@ class Segment:
     users: int = 0
     """Rooms, and records that are not durable yet; while there are any, the segment is open."""
     descriptor: int = -1
+    round: int = 0
+    """The number that its records bear."""
     syncing: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, offset: int, into: bytearray | memoryview) -> None:

@@ -17,6 +17,7 @@ from adapters.files.journal_records import Entry, check_of
 from adapters.files.journal_segments import SEGMENT
 from adapters.files.name_locks import NameLocks
 from adapters.files.object_files import candidates, file_name, holds, study_folder
+from adapters.files.together import Together
 from adapters.files.waiting import Waiting
 from gateway.errors import Permanent, StorageFull, Transient
 from gateway.ports import Outcome, Piece, Stored
@@ -87,6 +88,10 @@ class FileObjectStore:
             incoming.abort()
             raise
         return incoming
+
+    def together(self) -> Together:
+        """See `gateway.ports.ObjectStore.together`."""
+        return Together(self._filings, self._require_room)
 
     def _require_room(self) -> None:
         now = time.monotonic()

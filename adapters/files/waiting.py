@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Protocol
 
 from adapters.files import durable
@@ -22,6 +23,10 @@ class Filings(Protocol):
 
     def file(self, waiting: Waiting, /) -> Filed:
         """Give it its file. Raises OSError where that cannot be done now; to be asked again."""
+        ...
+
+    def read(self, waiting: Waiting, /) -> bytes:
+        """See `Waiting.read`."""
         ...
 
     def drop(self, waiting: Waiting, /) -> None:
@@ -63,6 +68,13 @@ class Waiting:
             self.abort()
             raise durable.as_gateway_error(error) from error
         return Stored(self.path, "", self.size, Outcome.STORED)
+
+    def read(self) -> bytes:
+        """The object, header and data set. Raises Transient."""
+        with durable.storage_errors(), self._lock:
+            if self._found is not None:
+                return Path(self._found[0]).read_bytes()
+            return self._filings.read(self)
 
     def file(self, stored: Stored) -> Stored:
         """See `gateway.ports.Incoming.file`; by whoever comes first, the sender's own or one with the same name."""

@@ -7,20 +7,25 @@ from gateway.ports.objects import (
     EcgWriter,
     Incoming,
     Intake,
+    Kept,
     ObjectStore,
     Outcome,
     Piece,
+    Received,
     Reception,
+    ReceptionTogether,
     Stored,
     TagReader,
     TagStream,
     TagStreamer,
+    Together,
 )
 from gateway.ports.reading import Inference, Loader
 from gateway.ports.views import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
 
 __all__ = [
     "KEPT_BESIDE", "CaseDetail", "CaseView", "Commands", "DeliveryView", "EcgSource", "EcgWriter", "Health",
-    "Incoming", "Inference", "Intake", "Loader", "ObjectStore", "Outcome", "Page", "Piece", "Queries", "Reception",
-    "ReportQuery", "Stored", "StoredDocument", "TagReader", "TagStream", "TagStreamer",
+    "Incoming", "Inference", "Intake", "Kept", "Loader", "ObjectStore", "Outcome", "Page", "Piece", "Queries",
+    "Received", "Reception", "ReceptionTogether", "ReportQuery", "Stored", "StoredDocument", "TagReader", "TagStream",
+    "TagStreamer", "Together",
 ]

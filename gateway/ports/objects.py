@@ -74,6 +74,37 @@ class Incoming(Protocol):
         ...
 
 
+class Kept(Incoming, Protocol):
+    """What `Together.take` has taken."""
+
+    size: int
+    """Bytes of the object."""
+    header: int
+    """Of them, before the data set."""
+
+    def read(self) -> bytes:
+        """The object. Raises Transient."""
+        ...
+
+
+class Together(Protocol):
+    """Whole objects that come one after another, and are made durable by one `sync`. One thread."""
+
+    def take(self, header: bytes, dataset: Sequence[Piece], study_instance_uid: str,
+             sop_instance_uid: str) -> Kept | None:
+        """As `ObjectStore.take`; None where only that can be done. Raises StorageFull, Transient."""
+        ...
+
+    def sync(self) -> None:
+        """All that was taken is durable when it returns. Raises StorageFull, Transient: what was taken since the last
+        one has to be aborted then."""
+        ...
+
+    def end(self) -> None:
+        """There is a pause: let go of what others could use. All that was taken is durable, or aborted."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Durable files; on failure nothing stays. Thread-safe."""
 
@@ -85,6 +116,8 @@ class ObjectStore(Protocol):
              sop_instance_uid: str) -> Incoming:
         """A whole object, which is lent: as `begin`, `write` and `stage`. Raises StorageFull, Transient."""
         ...
+
+    def together(self) -> Together: ...
 
     def put(self, study_instance_uid: str, sop_instance_uid: str, header: bytes, dataset: Iterable[bytes]) -> Stored:
         """A whole object; `dataset`: the bytes as received. Raises StorageFull, Transient."""
@@ -140,6 +173,10 @@ class Reception(Protocol):
         """Of the whole data set, once all of it was written. Raises Unreadable, Unusable."""
         ...
 
+    def lies(self) -> object | None:
+        """See `TagStream.lies`."""
+        ...
+
     def stage(self) -> None:
         """Do what of `finish` needs no waiting for the disk, so that several objects share the waiting. Optional.
         Raises Unreadable, Unusable, StorageFull."""
@@ -185,12 +222,50 @@ class Intake(Protocol):
         """
         ...
 
+    def together(self) -> ReceptionTogether | None:
+        """For objects that lie like others; None where they are taken one by one."""
+        ...
+
     def take(self, sender: Sender, header: bytes, dataset: Sequence[bytes]) -> Stored:
         """Store one object durably and hand it to the index; returns after the bytes are on disk.
 
         `header`: preamble + DICM + file meta as Part 10; `dataset`: as received, in pieces.
         Raises Unreadable / Unusable (no SOP, series or study UID), StorageFull, Transient.
         """
+        ...
+
+
+class Received(Protocol):
+    """An object that is durable, and has no file yet."""
+
+    size: int
+    """Bytes of it."""
+
+    def abort(self) -> None:
+        """Give it its file, and hand it to the index. Raises StorageFull, Transient: nothing is lost, to be called
+        again."""
+        ...
+
+
+class ReceptionTogether(Protocol):
+    """Objects whose data sets lie like those of others that were taken in: their tags can be read, and are when they
+    get their files. One thread."""
+
+    def is_open(self) -> bool:
+        """Whether anything may be taken in now."""
+        ...
+
+    def take(self, sender: Sender, header: bytes, dataset: Sequence[Piece], study_instance_uid: str,
+             sop_instance_uid: str) -> Received | None:
+        """A whole object, which is lent; None where it must be brought by itself. Does not raise GatewayErrors."""
+        ...
+
+    def sync(self) -> bool:
+        """Whether all that was taken since the last time is durable; else nothing of that stays."""
+        ...
+
+    def end(self) -> None:
+        """There is a pause."""
         ...
 
 
@@ -212,6 +287,10 @@ class TagStream(Protocol):
 
     def tags(self) -> Mapping[str, Any]:
         """Keyword → value, once everything has been fed; what `TagReader` says. Raises Unreadable, Unusable."""
+        ...
+
+    def lies(self) -> object | None:
+        """How the data set lies, where all of it lies like another; for who made this."""
         ...
 
 

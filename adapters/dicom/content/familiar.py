@@ -14,7 +14,7 @@ from adapters.dicom.content import upper_layer
 from adapters.dicom.content.pdu_events import Command, Data, Event
 
 _ELEMENT = struct.Struct("<HHI")
-_HEADS = 12
+HEAD = 12
 """Bytes before the one value of a P-DATA-TF (PS3.8 9.3.5)."""
 _FREE = {upper_layer.MESSAGE_ID, upper_layer.AFFECTED_SOP_INSTANCE}
 _MOST = 8
@@ -32,7 +32,7 @@ class _Shape:
     def __init__(self, received: memoryview, command: Command, data: Sequence[Data]) -> None:
         """`data`: views of `received`. Raises ValueError where the request is laid out in an unusual way."""
         encoded = command.encoded
-        self._context, self._fields, self._end = command.context, command.fields, _HEADS + len(encoded)
+        self._context, self._fields, self._end = command.context, command.fields, HEAD + len(encoded)
         self.ends_message = False
         self._pieces: list[tuple[int, int]] = []
         self._fragments: list[tuple[int, bytes]] = []
@@ -46,21 +46,21 @@ class _Shape:
             else:
                 first += head
             self.ends_message = event.last
-            if received[at:at + _HEADS] != head:
+            if received[at:at + HEAD] != head:
                 raise ValueError("a fragment with something else than one value")
-            self._pieces.append((at + _HEADS, at + _HEADS + len(event.piece)))
+            self._pieces.append((at + HEAD, at + HEAD + len(event.piece)))
             at = self._pieces[-1][1]
         self._size = len(first)
         if at != len(received) or received[:self._size] != first:
             raise ValueError("not one fragment for the command set")
-        places = _values(encoded)
+        places = values_of(encoded)
         mask = bytearray(b"\xff" * self._size)
         for start, end in (places[number] for number in _FREE):
-            mask[_HEADS + start:_HEADS + end] = bytes(end - start)
+            mask[HEAD + start:HEAD + end] = bytes(end - start)
         self._mask = int.from_bytes(mask, "little")
         self._heads = int.from_bytes(first, "little") & self._mask
         (id_at, _), (uid_at, uid_end) = (places[number] for number in sorted(_FREE))
-        self._id, self._uid = _HEADS + id_at, slice(_HEADS + uid_at, _HEADS + uid_end)
+        self._id, self._uid = HEAD + id_at, slice(HEAD + uid_at, HEAD + uid_end)
 
     def read(self, received: memoryview) -> Known | None:
         """What a `PduReader` reads; None where it does not lie like this."""
@@ -68,12 +68,12 @@ class _Shape:
         if int.from_bytes(head, "little") & self._mask != self._heads:
             return None
         for at, expected in self._fragments:
-            if received[at:at + _HEADS] != expected:
+            if received[at:at + HEAD] != expected:
                 return None
         at = self._id
         fields = {**self._fields, upper_layer.MESSAGE_ID: head[at] | head[at + 1] << 8,
                   upper_layer.AFFECTED_SOP_INSTANCE: upper_layer.text_of(head[self._uid])}
-        events: list[Event] = [Command(self._context, fields, head[_HEADS:self._end])]
+        events: list[Event] = [Command(self._context, fields, head[HEAD:self._end])]
         last = len(self._pieces) - 1 if self.ends_message else len(self._pieces)
         events += [Data(received[start:end], number == last) for number, (start, end) in enumerate(self._pieces)]
         return Known(events, None if self.ends_message else self._context)
@@ -116,7 +116,7 @@ class Familiar:
         self._shapes[len(received)] = shape
 
 
-def _values(command: bytes) -> dict[int, tuple[int, int]]:
+def values_of(command: bytes) -> dict[int, tuple[int, int]]:
     """Element number → where its value lies, of a command set that has been read. Raises ValueError where one comes
     twice, or a message ID has another length than two bytes."""
     places: dict[int, tuple[int, int]] = {}

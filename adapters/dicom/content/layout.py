@@ -97,6 +97,21 @@ class Layout:
             self._behind = behind
         return is_all
 
+    def behind(self, size: int) -> bytes | None:
+        """What stood behind this in the last data set of so many bytes of which all was known; None where there was
+        none, or it cannot be told from that alone."""
+        if size == self.size:
+            return b""
+        return self._behind[0] if self._behind is not None and self._behind[1] == size else None
+
+    def masked(self) -> tuple[bytes, bytes]:
+        """Bits that have to be what they were, and what they were."""
+        return self._mask.to_bytes(self.size, "little"), self._heads.to_bytes(self.size, "little")
+
+    def high(self) -> bytes:
+        """Bits that are not set in text that is ASCII."""
+        return self._high.to_bytes(self.size, "little")
+
     def _is_all(self, piece: Data, size: int) -> bool:
         if size == self.size:
             return True
@@ -124,6 +139,10 @@ class Recognised:
         head = self._head
         uids = {keyword: plain_uid(head[start:end]) for keyword, start, end in self.layout.uids}
         return uids if all(uids.values()) else {}
+
+    def raw(self, place: tuple[int, int]) -> bytes:
+        """So many bytes that begin there."""
+        return self._head[place[0]:place[0] + place[1]]
 
     def get(self, tag: int) -> Value | None:
         """None where it is not in this part."""

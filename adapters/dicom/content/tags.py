@@ -119,6 +119,10 @@ class TagStream:
             self._tags = self._read_tags()
         return self._tags
 
+    def lies(self) -> Recognised | None:
+        """See `gateway.ports.TagStream.lies`."""
+        return self._whole
+
     def _kind(self) -> object:
         return self._meta.sop_class_uid, self._meta.source_ae_title, self._meta.transfer_syntax_uid
 

@@ -18,10 +18,13 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from adapters.dicom.transport import express
+from adapters.dicom.transport.express import Express
 from adapters.dicom.transport.lull import Lull
 from adapters.dicom.transport.processors import Processors
 from adapters.dicom.transport.reactor import LOOK_SECONDS
 from gateway.errors import GatewayError
+from gateway.ports import ReceptionTogether
 
 BUFFER = 1024 * 1024
 IDLE_SECONDS = 0.002
@@ -32,6 +35,7 @@ MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
 """Answered objects that wait: what is known of them is in memory, what they are is in the store's journal."""
 _LEAVING_SECONDS = 10.0
 _PAUSE_SECONDS = 0.25
+_NOTHING = memoryview(b"")
 
 
 class Answered(Protocol):
@@ -45,11 +49,9 @@ class Answered(Protocol):
         ...
 
 
-class Channel(Protocol):
-    """An association's side of this; all is called in the dispatcher's thread."""
+class Channel(express.Channel, Protocol):
+    """An association's side of this; all is called in the dispatcher's thread, for which alone `descriptor` is."""
 
-    descriptor: int
-    """Of its socket, for this thread alone."""
     over: bool
     """Whether it has left, or is about to: its descriptor may be anybody's by now."""
     dispatched: bool
@@ -65,6 +67,10 @@ class Channel(Protocol):
 
     def answer(self) -> Answered | None:
         """Wait for the disk, and answer what is whole."""
+        ...
+
+    def say_rest(self, rest: bytes) -> None:
+        """Send the end of an answer, whose beginning has left."""
         ...
 
     def is_quiet(self) -> bool:
@@ -83,16 +89,18 @@ class _Leaving(NamedTuple):
 class Dispatcher:
     """`join` and `leave` may be called by any thread. Runs from `start` to `stop`."""
 
-    def __init__(self, may_put_off: Callable[[], bool]) -> None:
-        """`may_put_off`: see `Lull`."""
+    def __init__(self, may_put_off: Callable[[], bool], together: ReceptionTogether | None = None) -> None:
+        """`may_put_off`: see `Lull`. `together`: where what lies like something before may go, see `express`."""
         self._poll = select.epoll()
+        self._express = Express(self._poll.fileno(), together) if together and express.compiled() else None
         self._flag = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._flag, select.EPOLLIN)
         self._channels: dict[int, Channel] = {}
         self._orders: collections.deque[Callable[[], None]] = collections.deque()
         self._whole: list[Channel] = []
         """With an object that has come whole and is not answered."""
-        self._answered: collections.deque[tuple[float, Channel, Answered]] = collections.deque()
+        self._answered: collections.deque[tuple[float, Answered, int]] = collections.deque()
+        """Since when, and whose: the descriptor of the channel, which is there until it has none any more."""
         self._waiting: collections.Counter[int] = collections.Counter()
         """How many of them each channel has."""
         self._bytes = 0
@@ -157,9 +165,14 @@ class Dispatcher:
                 structlog.get_logger().exception("object_not_answered")
                 continue
             if answered is not None:
-                self._answered.append((now, channel, answered))
-                self._waiting[channel.descriptor] += 1
-                self._bytes += answered.size
+                self._keep(now, channel, answered)
+                if self._express is not None:
+                    self._express.learn(channel, answered)
+
+    def _keep(self, now: float, channel: express.Channel, answered: Answered) -> None:
+        self._answered.append((now, answered, channel.descriptor))
+        self._waiting[channel.descriptor] += 1
+        self._bytes += answered.size
 
     def _order(self, order: Callable[[], None]) -> bool:
         """False where nobody follows orders any more."""
@@ -182,27 +195,49 @@ class Dispatcher:
 
     def _round(self, buffer: memoryview) -> None:
         can_file = bool(self._answered) and time.monotonic() >= self._not_before
-        ready = self._poll.poll((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
-        if ready:
+        ready, brought = self._wait((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
+        if ready or brought:
             self._idle, self._lull.came = False, time.monotonic()
         elif can_file and not self._idle:
             leaving_since = self._leaving[0].since if self._leaving else None
             self._idle = self._lull.is_here(time.monotonic(), self._answered[0][0], len(self._answered), leaving_since)
-        for descriptor, _ in ready:
+        for descriptor, what, come in ready:
             if descriptor == self._flag:
                 os.eventfd_read(self._flag)
                 while self._orders:
                     self._orders.popleft()()
-            else:
+            elif what == express.AS_ALWAYS:
                 self._read(descriptor, buffer)
+            else:
+                self._go_on(descriptor, what, come)
         count = len(self._whole)
         if count:
             self.answer()
         if can_file and (self._idle or self._is_late()):
-            self._file(count + 1)
+            self._file(count + brought + 1)
         if self._leaving:
             self._let_go()
         self._look_for_quiet()
+
+    def _wait(self, seconds: float) -> tuple[list[tuple[int, int, bytes]], int]:
+        """What has come, as `Express.poll` tells; and how many objects were answered meanwhile."""
+        if self._express is None:
+            return [(descriptor, express.AS_ALWAYS, b"") for descriptor, _ in self._poll.poll(seconds)], 0
+        ready, brought = self._express.poll(seconds, IDLE_SECONDS)
+        now = time.monotonic()
+        for channel, received in brought:
+            self._keep(now, channel, received)
+        return ready, len(brought)
+
+    def _go_on(self, descriptor: int, what: int, come: bytes) -> None:
+        """With what `Express` has read, or could not say."""
+        channel = self._channels.get(descriptor)
+        if channel is None:
+            return
+        if what == express.UNSENT:
+            channel.say_rest(come)
+        elif not ((not come or channel.take(memoryview(come))) and (what == express.CAME or channel.take(_NOTHING))):
+            self._unwatch(channel)
 
     def _read(self, descriptor: int, buffer: memoryview) -> None:
         channel = self._channels.get(descriptor)
@@ -225,7 +260,7 @@ class Dispatcher:
     def _file(self, count: int) -> None:
         for _ in range(min(count, len(self._answered))):
             try:
-                self._answered[0][2].abort()
+                self._answered[0][1].abort()
             except GatewayError as error:
                 structlog.get_logger().warning("object_waits_for_its_file", reason=str(error))
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
@@ -233,8 +268,8 @@ class Dispatcher:
                 return
             except Exception:
                 structlog.get_logger().exception("object_not_filed")  # its file is found at the next start
-            _, channel, answered = self._answered.popleft()
-            self._waiting[channel.descriptor] -= 1
+            _, answered, descriptor = self._answered.popleft()
+            self._waiting[descriptor] -= 1
             self._bytes -= answered.size
 
     def _let_go(self) -> None:
@@ -256,16 +291,23 @@ class Dispatcher:
             return
         self._channels[channel.descriptor] = channel
         self._poll.register(channel.descriptor, select.EPOLLIN)
+        if self._express is not None:
+            self._express.watch(channel)
 
     def _recall(self, channel: Channel) -> None:
         if self._channels.get(channel.descriptor) is channel:
             self.answer()
-            self._unwatch(channel)
-            channel.recalled()
+            come = self._unwatch(channel)
+            if not come or channel.take(memoryview(come)):
+                self.answer()
+                channel.recalled()
         elif channel.dispatched and not channel.over:
             self.recall(channel)  # it joins at this moment
 
-    def _unwatch(self, channel: Channel) -> None:
-        if self._channels.get(channel.descriptor) is channel:
-            del self._channels[channel.descriptor]
-            self._poll.unregister(channel.descriptor)
+    def _unwatch(self, channel: Channel) -> bytes:
+        """What has come of a message, and the channel has not got."""
+        if self._channels.get(channel.descriptor) is not channel:
+            return b""
+        del self._channels[channel.descriptor]
+        self._poll.unregister(channel.descriptor)
+        return self._express.forget(channel) if self._express is not None else b""

@@ -92,6 +92,20 @@ class Receiver(Conversation):
         self._wakeup.wake()
         return False
 
+    @property
+    def is_between(self) -> bool:
+        """See `adapters.dicom.transport.express.Channel.is_between`."""
+        return self.dispatched and self._reader.idle and not self._lent and not self._is_whole
+
+    def heard(self) -> None:
+        """See `adapters.dicom.transport.express.Channel.heard`."""
+        self._heard_at = time.monotonic()
+        self._dul._idle_timer.restart()
+
+    def say_rest(self, rest: bytes) -> None:
+        """See `Channel.say_rest`."""
+        self._send(rest)
+
     def recalled(self) -> None:
         """See `Channel.recalled`."""
         self.dispatched = False

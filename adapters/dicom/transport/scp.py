@@ -67,7 +67,7 @@ class DicomServer:
         self._server: Any = None
         self._places = Places(settings.maximum_associations)
         self._room: WaitingRoom | None = None
-        self._dispatcher = Dispatcher(intake.may_put_off)
+        self._dispatcher = Dispatcher(intake.may_put_off, intake.together())
         self._storage_classes = frozenset(contexts.storage_classes(settings.storage_sop_classes))
         self._connected: WeakKeyDictionary[Any, Receiver] = WeakKeyDictionary()
         self._sessions: dict[Any, _Session] = {}

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import structlog
 
 from adapters.dicom.content import part10, upper_layer
+from adapters.dicom.content.layout import Recognised
+from adapters.dicom.content.likeness import Likeness, likeness_of
 from adapters.dicom.content.pdu_events import Command
 from adapters.dicom.content.uids import is_uid
 from gateway.errors import GatewayError, Rejected, Transient, Unreadable
@@ -17,6 +19,8 @@ from gateway.intake import require_uids
 from gateway.ports import Intake, Reception
 from gateway.study import Sender
 
+LONGEST_ALIKE = 128 * 1024
+"""Bytes of a data set that is compared as a whole: the disk begins with a larger one while the rest is still coming."""
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 INVALID_INSTANCE = 0x0117
@@ -48,6 +52,16 @@ class Tally:
     studies: set[str] = field(default_factory=set)
 
 
+class Alike(NamedTuple):
+    """Requests that are compared with one before, and what becomes of them."""
+
+    likeness: Likeness
+    meta: part10.FileMeta
+    """Of that one."""
+    tally: Tally
+    study: str
+
+
 class StoreRequest:
     """One C-STORE request: implements `adapters.dicom.transport.receiving.Store`."""
 
@@ -61,6 +75,8 @@ class StoreRequest:
         self._uids: Mapping[str, str] = {}
         self.size = 0
         self._remark = ""
+        self._lengths: tuple[int, ...] = ()
+        """Of the pieces of a data set that came at once."""
         self._failure: tuple[int, str] | None = self._fault_of_command(abstract_syntax)
         if self._failure:
             self._tell(*self._failure)
@@ -81,14 +97,28 @@ class StoreRequest:
 
     def take(self, pieces: Sequence[memoryview]) -> None:
         """See `Store.take`."""
-        for piece in pieces:
-            self.size += len(piece)
+        self._lengths = tuple(map(len, pieces))
+        self.size = sum(self._lengths)
         if self._failure is None:
             try:
                 self._reception = self._intake.bring(self._tally.sender, self._header, pieces, self._announced())
                 self._uids = self._reception.uids()
             except Exception as error:
                 self._give_up(error)
+
+    def alike(self) -> Alike | None:
+        """What requests are like that may be answered as this was; None where none may."""
+        lies = self._reception.lies() if self._reception and not self._remark else None
+        own = self._tally.own in (self._command.fields.get(upper_layer.MOVE_ORIGINATOR), "")
+        if own or self._failure or not isinstance(lies, Recognised) or self.size > LONGEST_ALIKE:
+            return None
+        try:
+            likeness = likeness_of(self._command, self._lengths, lies, self._response(SUCCESS, ""))
+        except (KeyError, ValueError):
+            return None
+        if likeness is None:
+            return None
+        return Alike(likeness, self._header.meta, self._tally, self._uids["StudyInstanceUID"])
 
     def stage(self) -> None:
         """See `Store.stage`."""
