@@ -200,7 +200,12 @@ static int read_fragments(Shape *shape, PyObject *fragments) {
     for (int i = 0; i < shape->fragments; i++) {
         Py_ssize_t at, length, size;
         const char *head;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(fragments, i), "nny#", &at, &length, &head, &size))
+        PyObject *fragment = PyTuple_GET_ITEM(fragments, i);
+        if (!PyTuple_Check(fragment)) {
+            PyErr_SetString(PyExc_TypeError, "a fragment is a tuple");
+            return 0;
+        }
+        if (!PyArg_ParseTuple(fragment, "nny#", &at, &length, &head, &size))
             return 0;
         if (size != HEAD || at < HEAD || length < 0 || (size_t)(at + length) > shape->size) {
             PyErr_SetString(PyExc_ValueError, "a fragment lies outside its message");
@@ -221,6 +226,9 @@ static int is_sound(const Shape *shape) {
     Py_ssize_t command = shape->command.size, heads = shape->heads.size, answer = shape->answer.size;
     Place id = {shape->id_at, 2}, uid = {shape->uid_at, shape->uid_length};
     Place answer_id = {shape->answer_id_at, 2}, answer_uid = {shape->answer_uid_at, shape->uid_length};
+    int last = shape->fragments - 1;
+    if (shape->at[last] + shape->length[last] != shape->size)
+        return 0;
     return shape->command_mask.size == command && shape->mask.size == heads && shape->high.size == heads
         && lies_within(id, command) && lies_within(uid, command) && lies_within(shape->sop_class_place, heads)
         && lies_within(shape->study_place, heads) && lies_within(shape->instance, heads)
