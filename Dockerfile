@@ -2,7 +2,8 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/triage-gateway
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev \
+    && python -m venv /opt/triage-gateway
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY gateway ./gateway
 COPY adapters ./adapters

@@ -54,4 +54,5 @@ chaos:
 
 clean:
 	rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist *.egg-info
+	rm -f adapters/dicom/transport/_alike.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

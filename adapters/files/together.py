@@ -32,8 +32,10 @@ class Together:
 
     def sync(self) -> None:
         """See `gateway.ports.Together.sync`."""
-        with durable.storage_errors():
+        try:
             self._lease.sync()
+        except OSError as error:
+            raise durable.as_gateway_error(error) from error
 
     def end(self) -> None:
         """See `gateway.ports.Together.end`."""

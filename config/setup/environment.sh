@@ -48,7 +48,7 @@ python_or_stop() {
 }
 
 state() {  # what an environment depends on; one line that changes when it must be made again
-    { cat pyproject.toml constraints.txt config/setup/environment.sh; pwd -P; .venv/bin/python -V; } | sha256sum
+    { cat pyproject.toml constraints.txt config/setup/environment.sh adapters/dicom/transport/_alike.c; pwd -P; command -v cc || true; .venv/bin/python -V; } | sha256sum
 }
 
 done_before() {  # the test environment serves as well

@@ -112,7 +112,8 @@ class Express:
 
     def _take(self, context: _Context, uid: str, pieces: Sequence[memoryview]) -> bool:
         _, alike = context
-        header = part10.build(alike.meta._replace(sop_instance_uid=uid))
+        meta = alike.meta
+        header = part10.build(part10.FileMeta(meta.sop_class_uid, uid, meta.transfer_syntax_uid, meta.source_ae_title))
         received = self._together.take(alike.tally.sender, header, pieces, alike.study, uid)
         if received is not None:
             self._staged.append((context, received))

@@ -18,6 +18,7 @@ from adapters.dicom.content.association_request import HEAD, abstract_syntaxes, 
 from adapters.dicom.content.pdu_events import Command
 from adapters.dicom.transport import contexts
 from adapters.dicom.transport.dispatch import Dispatcher
+from adapters.dicom.transport.express import compiled
 from adapters.dicom.transport.late_events import forgive_late_events
 from adapters.dicom.transport.library_server import ENDING, Unbound, entity_of, hang_up, read_at_once, silence
 from adapters.dicom.transport.places import Places
@@ -87,7 +88,8 @@ class DicomServer:
         self._server.socket.listen(_BACKLOG)
         self._room = WaitingRoom(self._server.socket, self.admit, self._settings.acse_timeout)
         self._room.start()
-        self._log.info("dicom_listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
+        self._log.info("dicom_listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title,
+                       compiled=compiled() is not None)
 
     def start_taking_over(self) -> None:
         """Listen nowhere: serve what is given to `admit`."""
