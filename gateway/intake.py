@@ -113,11 +113,11 @@ class ObjectIntake:
     def bring(self, sender: Sender, header: bytes, dataset: Sequence[Piece], announced: Mapping[str, str]) -> Reception:
         try:
             self.check()
-            tags, header = self._read(sender, header, dataset)
+            tags, true = self._read(sender, header, dataset)
             uids = tags.uids()
             require_uids(uids, announced)
-            incoming = self._store.take(header, dataset, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
-            return _Reception(self, sender, incoming, tags, uids)
+            incoming = self._store.take(true, dataset, uids["StudyInstanceUID"], uids["SOPInstanceUID"])
+            return _Reception(self, sender, incoming, tags, uids, as_announced=true is header)
         except GatewayError:
             self.count(sender.protocol, None)
             raise
@@ -163,10 +163,13 @@ class ObjectIntake:
 class _Reception:
     """Implements gateway.ports.Reception."""
 
-    __slots__ = ("_incoming", "_intake", "_is_begun", "_is_counted", "_sender", "_stored", "_stream", "_uids")
+    __slots__ = ("_as_announced", "_incoming", "_intake", "_is_begun", "_is_counted", "_sender", "_stored", "_stream",
+                 "_uids")
 
     def __init__(self, intake: ObjectIntake, sender: Sender, incoming: Incoming, stream: TagStream,
-                 uids: Mapping[str, str] | None = None) -> None:
+                 uids: Mapping[str, str] | None = None, *, as_announced: bool = False) -> None:
+        """`as_announced`: whether the header is true of the data set, which is known to have come whole."""
+        self._as_announced = as_announced
         self._intake, self._sender, self._incoming, self._stream, self._uids = intake, sender, incoming, stream, uids
         self._stored: tuple[Stored, float] | None = None
         self._is_begun = self._is_counted = False
@@ -208,7 +211,7 @@ class _Reception:
             raise
 
     def lies(self) -> object | None:
-        return self._stream.lies()
+        return self._stream.lies() if self._as_announced else None
 
     def stage(self) -> None:
         uids = self.uids()

@@ -25,25 +25,25 @@ class Intake(Protocol):
 class _Alike:
     """Implements gateway.ports.Received: its tags are not read yet."""
 
-    __slots__ = ("_at", "_intake", "_kept", "_sender", "_tags", "size")
+    __slots__ = ("_at", "_intake", "_kept", "_sender", "size")
 
     def __init__(self, intake: Intake, sender: Sender, kept: Kept) -> None:
-        self._intake, self._sender, self._kept, self.size = intake, sender, kept, kept.size
-        self._at = intake.clock()
-        self._tags: Mapping[str, Any] | None = None
+        self._intake, self._sender, self.size, self._at = intake, sender, kept.size, intake.clock()
+        self._kept: Kept | None = kept
 
     def abort(self) -> None:
         kept = self._kept
-        if self._tags is None:
-            self._tags = self._read(kept.read())
-        stored = kept.file(kept.finish("", ""))
+        if kept is None:
+            return
+        content = kept.read()  # first: with its file the journal may go on over it
+        stored = kept.file(kept.stored)
+        self._kept = None
         self._intake.count(self._sender.protocol, stored)
-        self._intake.note(self._sender, self._tags, stored, self._at)
-
-    def _read(self, content: bytes) -> Mapping[str, Any]:
-        stream = self._intake.stream_tags(content[:self._kept.header])
-        stream.feed_whole([memoryview(content)[self._kept.header:]])
-        return stream.tags()
+        if content is not None:
+            header, dataset = content
+            stream = self._intake.stream_tags(header)
+            stream.feed_whole([memoryview(dataset)])
+            self._intake.note(self._sender, stream.tags(), stored, self._at)
 
 
 class TakenTogether:
@@ -58,6 +58,8 @@ class TakenTogether:
 
     def take(self, sender: Sender, header: bytes, dataset: Sequence[Piece], study_instance_uid: str,
              sop_instance_uid: str) -> Received | None:
+        if self._intake.is_shut():
+            return None
         try:
             kept = self._together.take(header, dataset, study_instance_uid, sop_instance_uid)
         except GatewayError:

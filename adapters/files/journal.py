@@ -47,6 +47,8 @@ class Journal:
         self._current: Segment | None = None
         self._sealed: list[Segment] = []
         self._lent: list[Segment] = []
+        self._begun: list[Segment] = []
+        """Come back from whom they were lent to."""
         self._free: list[Segment] = []
         self._ahead = 0
         self.writing = threading.Lock()
@@ -202,6 +204,8 @@ class Journal:
             with self.writing:
                 if self._current is not None and not self._current.pending:
                     self._seal()
+                self._sealed += [segment for segment in self._begun if not segment.pending]
+                self._begun = [segment for segment in self._begun if segment.pending]
                 settled = [segment for segment in self._sealed if not segment.pending]
             if settled:
                 self._sync_all(settled)
@@ -225,7 +229,7 @@ class Journal:
             self._worker.join()
         if self._segments.claim is not None:
             self.settle()
-        self._segments.close(empty=not self._sealed and (self._current is None or not self._current.end))
+        self._segments.close(empty=self._rests and (self._current is None or not self._current.end))
 
     # ------------------------------------------------------------ segments
 
@@ -246,6 +250,10 @@ class Journal:
             raise OSError("larger than a segment")
         if self._current is None or self._current.end + size > SEGMENT:
             self._seal()
+            self._current = next((one for one in self._begun if _has_room(one, size)), None)
+            if self._current is not None:
+                self._begun.remove(self._current)
+                return self._current
             self._current = self._free.pop() if self._free else self._segments.make()
             self._current.round = next(self._rounds)
             self._work()
@@ -255,32 +263,36 @@ class Journal:
         """A segment with so much room, open, for one who appends alone until `take_back`; None where none is ready.
         Raises OSError."""
         with self.writing:
-            segment = self._current
-            if segment is not None and not segment.users and segment.end + span <= SEGMENT:
-                self._current = None
-            elif self._free:
-                segment = self._free.pop()
-                segment.round = next(self._rounds)
-                self._work()
-            else:
+            begun = [one for one in (self._current, *self._begun) if one is not None and not one.users]
+            segment = next((one for one in begun if _has_room(one, span)), self._free[-1] if self._free else None)
+            if segment is None:
                 return None
-            self._lent.append(segment)
+            if self._worker is None or segment in self._free:
+                self._work()
             self._use(segment)
+            self._lent.append(segment)
+            if segment is self._current:
+                self._current = None
+            elif segment in self._begun:
+                self._begun.remove(segment)
+            else:
+                self._free.remove(segment)
+                segment.round = next(self._rounds)
         return segment
 
     def take_back(self, segment: Segment) -> None:
-        """The one of two that has more room goes on."""
+        """Others may go on with it."""
         with self.writing:
             self._lent.remove(segment)
             self._leave_off(segment)
-            current = self._current
-            other: Segment | None = segment
-            if current is None or current.end > segment.end:
-                self._current, other = segment, current
-            if other is not None:
-                (self._sealed if other.end else self._free).append(other)
+            (self._begun if segment.end else self._free).append(segment)
             if self._worker is None:
                 self._work()
+
+    @property
+    def _rests(self) -> bool:
+        """Whether nothing is in any segment but the current one."""
+        return not (self._sealed or self._begun or self._lent)
 
     def _seal(self) -> None:
         if self._current is not None and self._current.end:
@@ -314,7 +326,7 @@ class Journal:
             with self._told():
                 self.settle()
             with self.writing:
-                if not self._sealed and not self._lent and (self._current is None or not self._current.end):
+                if self._rests and (self._current is None or not self._current.end):
                     self._worker = None
                     return
 
@@ -326,3 +338,7 @@ class Journal:
         except OSError as error:
             if error.errno:
                 structlog.get_logger().warning("journal_not_settled", error=os.strerror(error.errno))
+
+
+def _has_room(segment: Segment, span: int) -> bool:
+    return not segment.lost_before and segment.end + span <= SEGMENT

@@ -17,31 +17,28 @@ class Lease:
         self._journal, self._files = journal, files
         self._segments: list[Segment] = []
         self._unsynced: list[Record] = []
-        """The last of each segment, where it is not durable."""
 
     def append(self, entry: Entry, pieces: Sequence[Piece]) -> Record:
         """As `Journal.append`. Raises OSError, also where no segment is ready."""
         span = padded(BEFORE + entry.size)
         segment = self._segments[-1] if self._segments else None
-        if segment is None or segment.end + span > SEGMENT:
+        if segment is None or segment.lost_before or segment.end + span > SEGMENT:
             segment = self._next(span)
-        self._files.gather_at(segment.descriptor, [head_of(entry, segment.round, span), *pieces], segment.end)
-        with self._journal.writing:
+        head = head_of(entry, segment.round, span)
+        with self._journal.writing:  # a sync that fails meanwhile tells afterwards what it may have lost
+            self._files.gather_at(segment.descriptor, [head, *pieces], segment.end)
             segment.written += 1
             segment.pending += 1
-        record = Record(segment, segment.end, entry.size, segment.written, held=False)
-        segment.end += span
-        if self._unsynced and self._unsynced[-1].segment is segment:
-            self._unsynced[-1] = record
-        else:
-            self._unsynced.append(record)
+            record = Record(segment, segment.end, entry.size, segment.written, held=False)
+            segment.end += span
+        self._unsynced.append(record)
         return record
 
     def sync(self) -> None:
         """All that was appended is durable when it returns. Raises OSError: what was appended since the last one has to
         be given up then."""
         unsynced, self._unsynced = self._unsynced, []
-        for record in unsynced:
+        for record in reversed(unsynced):  # the last first: the others are durable with it, or known not to be
             self._journal.sync(record)
 
     def end(self) -> None:

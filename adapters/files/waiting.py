@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
+from adapters.dicom.content import part10
 from adapters.files import durable
 from adapters.files.journal import Journal
 from adapters.files.journal_records import Entry
@@ -69,12 +70,19 @@ class Waiting:
             raise durable.as_gateway_error(error) from error
         return Stored(self.path, "", self.size, Outcome.STORED)
 
-    def read(self) -> bytes:
-        """The object, header and data set. Raises Transient."""
+    @property
+    def stored(self) -> Stored:
+        """See `gateway.ports.Kept.stored`."""
+        return Stored(self.path, "", self.size, Outcome.STORED)
+
+    def read(self) -> tuple[bytes, bytes] | None:
+        """See `gateway.ports.Kept.read`."""
         with durable.storage_errors(), self._lock:
-            if self._found is not None:
-                return Path(self._found[0]).read_bytes()
-            return self._filings.read(self)
+            try:
+                content = self._filings.read(self) if self._found is None else Path(self._found[0]).read_bytes()
+            except FileNotFoundError:
+                return None
+        return part10.split(content)
 
     def file(self, stored: Stored) -> Stored:
         """See `gateway.ports.Incoming.file`; by whoever comes first, the sender's own or one with the same name."""

@@ -79,11 +79,14 @@ class Kept(Incoming, Protocol):
 
     size: int
     """Bytes of the object."""
-    header: int
-    """Of them, before the data set."""
 
-    def read(self) -> bytes:
-        """The object. Raises Transient."""
+    @property
+    def stored(self) -> Stored:
+        """As it is once it is durable, before it has its file."""
+        ...
+
+    def read(self) -> tuple[bytes, bytes] | None:
+        """Header and data set; None where it had a file and that has been deleted. Raises Transient."""
         ...
 
 

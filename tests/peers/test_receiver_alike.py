@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.tags import EXPLICIT_LITTLE_ENDIAN, read_tags, tag_streamer
@@ -176,6 +177,16 @@ def test_an_instance_under_a_false_name_is_refused(receiver: Receiver) -> None:
     (uid, _), (_, dataset) = sent[40], sent[41]
     assert receiver.send([*sent[:30], (uid, dataset), *sent[30:40]]) == [0] * 30 + [0xA900] + [0] * 10
     assert kept(receiver.index.await_told(40)) == dict(sent[:40])
+
+
+def test_data_sets_in_another_syntax_than_announced_are_kept_under_the_true_one(receiver: Receiver) -> None:
+    sent = [(str(slice_dataset(n).SOPInstanceUID),
+             part10.split(part10_bytes(slice_dataset(n), ImplicitVRLittleEndian))[1]) for n in SERIES]
+    assert set(receiver.send(sent)) == {0}
+    found = receiver.index.await_told(len(sent))
+    assert kept(found) == dict(sent)
+    assert {instance.transfer_syntax_uid for instance, _ in found} == {ImplicitVRLittleEndian}
+    assert not receiver.taken
 
 
 def test_another_study_is_read_anew(receiver: Receiver) -> None:

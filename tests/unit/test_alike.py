@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -61,7 +62,7 @@ class Line:
         self.rest, self.kinds = b"", list[int]()
 
     def look(self, timeout: float = 0) -> list[tuple[int, int, bytes]]:
-        told, _ = self.alike.poll(timeout, 0.0, self._most)
+        told, _, _ = self.alike.poll(timeout, 0.0, self._most)
         for descriptor, kind, come in told:
             assert descriptor == self.descriptor
             self.kinds.append(kind)
@@ -237,7 +238,7 @@ def test_a_message_that_stops_is_handed_over() -> None:
 def test_nothing_is_taken_where_nothing_may_be() -> None:
     with line(request(50)) as one:
         one.send(request(51).encoded[:200])
-        told, taken = one.alike.poll(0.0, 0.0, 0)
+        told, taken, _ = one.alike.poll(0.0, 0.0, 0)
         assert (told, taken) == ([(one.descriptor, CAME, request(51).encoded[:200])], 0)
         one.alike.watch(one.descriptor)
         one.peer.sendall(request(52).encoded)
@@ -260,7 +261,7 @@ def test_what_cannot_be_said_now_is_told() -> None:
 def test_after_so_many_somebody_may_see_to_them() -> None:
     with line(request(50), most=1) as one:
         one.peer.sendall(request(51).encoded)
-        assert one.alike.poll(5.0, 5.0, 1) == ([], 1)
+        assert one.alike.poll(5.0, 5.0, 1) == ([], 1, True)
 
 
 def test_a_likeness_that_contradicts_itself_is_none() -> None:
@@ -285,3 +286,42 @@ def test_the_oldest_of_many_goes() -> None:
         assert len(one.taken.objects) == 1
         one.send(other[0].encoded)
         assert one.kinds == [CAME]
+
+
+def test_who_sends_byte_by_byte_keeps_nobody_waiting() -> None:
+    with line(request(50)) as one:
+        over = threading.Event()
+
+        def dribble() -> None:
+            for byte in request(51).encoded:
+                if over.wait(0.001):
+                    return
+                one.peer.sendall(bytes([byte]))
+
+        peer = threading.Thread(target=dribble)
+        peer.start()
+        looks = 0
+        while not one.look(0.25):
+            looks += 1
+            assert looks < 50
+        over.set()
+        peer.join()
+        assert one.kinds == [CAME]
+        assert request(51).encoded.startswith(one.rest)
+        assert len(one.rest) < len(request(51).encoded)
+
+
+def test_what_lies_so_is_learnt_once() -> None:
+    with line(request(50)) as one:
+        for _ in range(8):
+            one.alike.learn(one.descriptor, likeness(request(50)), "another context")
+        one.send(request(51).encoded)
+        assert len(one.taken.objects) == 1
+
+
+def test_after_a_pause_nothing_is_compared_amid_a_message() -> None:
+    with line(request(50)) as one:
+        one.peer.sendall(request(51).encoded)
+        assert one.alike.poll(0.0, 0.0, 0)[0] == [(one.descriptor, AS_ALWAYS, b"")]
+        one.ours.recv(100)
+        assert one.alike.poll(0.0, 0.0, 9)[0] == [(one.descriptor, AS_ALWAYS, b"")]

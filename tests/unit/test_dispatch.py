@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from adapters.dicom.transport import dispatch, lull
+from adapters.dicom.transport import dispatch, express, lull
 from adapters.dicom.transport.dispatch import Answered, Dispatcher
 from adapters.dicom.transport.processors import Processors
 from gateway.errors import Transient
@@ -189,3 +189,35 @@ def test_after_its_end_nobody_waits() -> None:
     made.start()
     made.stop()
     made.leave(Peer(made))
+
+
+def test_who_is_recalled_has_got_what_was_read_before() -> None:
+    dispatcher = Dispatcher(lambda: True)
+    peer = Peer(dispatcher)
+    peer.dispatched, told = True, list[str]()
+    peer.recalled = lambda: told.append("recalled")
+    peer.say_rest = lambda rest: told.append(f"rest {rest!r}")
+    dispatcher._watch(peer)
+    dispatcher.recall(peer)
+    dispatcher._act([(dispatcher._flag, express.AS_ALWAYS, b""), (peer.descriptor, express.CAME, b"so far"),
+                     (peer.descriptor, express.UNSENT, b"unsent")], memoryview(bytearray(9)))
+    assert (peer.taken, told) == (b"so far", ["rest b'unsent'", "recalled"])
+
+
+def test_an_order_that_fails_keeps_no_bytes_from_anybody() -> None:
+    dispatcher = Dispatcher(lambda: True)
+    failing, peer = Peer(dispatcher), Peer(dispatcher)
+    for one in (failing, peer):
+        dispatcher._watch(one)
+    failing.take = _fail
+    dispatcher._order(_fail)
+    dispatcher.recall(peer)
+    peer.dispatched, told = True, list[str]()
+    peer.recalled = lambda: told.append("recalled")
+    dispatcher._act([(failing.descriptor, express.CAME, b"x"), (dispatcher._flag, express.AS_ALWAYS, b""),
+                     (peer.descriptor, express.CAME, b"so far")], memoryview(bytearray(9)))
+    assert (peer.taken, told) == (b"so far", ["recalled"])
+
+
+def _fail(*_: object) -> bool:
+    raise RuntimeError("broken")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def restored(tmp_path: Path) -> dict[str, bytes]:
 
 
 def filed(kept: Kept) -> tuple[bytes, Outcome]:
-    stored = kept.file(kept.finish("", ""))
+    stored = kept.file(kept.stored)
     return Path(stored.path).read_bytes(), stored.outcome
 
 
@@ -76,7 +77,7 @@ def test_one_sync_makes_them_durable(store: FileObjectStore, files: Counting, tm
     assert restored(tmp_path) | {"1.2.999": b""} == {
         f"1.2.{number}": HEADER + content for number, content in enumerate(contents)} | {"1.2.999": b""}
     together.end()
-    assert [one.read() for one in kept] == [HEADER + content for content in contents]
+    assert [one.read() for one in kept] == [(HEADER, content) for content in contents]
     assert [filed(one) for one in kept] == [(HEADER + content, Outcome.STORED) for content in contents]
 
 
@@ -161,7 +162,7 @@ def test_what_has_its_file_already_can_be_read(store: FileObjectStore) -> None:
     together.sync()
     together.end()
     answered(store, "1.2.1", b"one")[0].abort()  # whoever sends the same has it filed first
-    assert kept.read() == HEADER + b"one"
+    assert kept.read() == (HEADER, b"one")
     assert filed(kept) == (HEADER + b"one", Outcome.STORED)
 
 
@@ -185,3 +186,93 @@ def test_a_full_disk_takes_nothing(store: FileObjectStore, monkeypatch: pytest.M
     monkeypatch.setattr(store, "_floor", 1 << 62)
     with pytest.raises(StorageFull):
         together.take(HEADER, [b"one"], "1.2", "1.2.1")
+
+
+def test_what_was_answered_gets_its_file_though_syncs_fail_before_and_after(
+        store: FileObjectStore, files: Counting, tmp_path: Path) -> None:
+    together, good = store.together(), []
+    for number in range(1, 9):
+        kept = taken(together, number, b"%d" % number)
+        files.failures = number % 2
+        if number % 2:
+            with pytest.raises(Transient):
+                together.sync()
+            kept.abort()
+        else:
+            together.sync()
+            good.append(kept)
+        together.end()
+        store.prepare(8)
+        for _ in range(200):
+            if store.journal._free:
+                break
+            threading.Event().wait(0.02)
+    assert sorted(name for name in restored(tmp_path) if name != "1.2.999") == ["1.2.2", "1.2.4", "1.2.6", "1.2.8"]
+    assert [filed(one)[0] for one in good] == [HEADER + b"%d" % number for number in (2, 4, 6, 8)]
+
+
+def test_a_segment_that_cannot_be_opened_is_not_lost(
+        store: FileObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(path: Path) -> int:
+        raise OSError(errno.EMFILE, "too many")
+
+    together, journal_ = store.together(), store.journal
+    before = answered(store, "1.2.1", b"waits for its file")
+    with monkeypatch.context() as patch:
+        patch.setattr(store._files, "open", refuse)
+        for _ in range(3):
+            assert together.take(HEADER, [b"one"], "1.2", "1.2.2") is None
+    assert not journal_._lent
+    kept = taken(together, 2, b"one")
+    together.sync()
+    together.end()
+    assert filed(kept)[0] == HEADER + b"one"
+    assert before[0].file(before[1]).outcome is Outcome.STORED
+
+
+def test_closing_keeps_what_waits_in_a_segment_that_is_lent(tmp_path: Path, files: Counting) -> None:
+    store = FileObjectStore(tmp_path / "objects", 0, files)
+    answered(store, "1.2.1", b"waits for its file")
+    together = store.together()
+    lost = taken(together, 2, b"lost")
+    files.failures = 1
+    with pytest.raises(Transient):
+        together.sync()
+    lost.abort()
+    store.close()
+    assert restored(tmp_path) == {"1.2.1": HEADER + b"waits for its file"}
+
+
+def test_a_sync_of_somebody_else_that_failed_is_told(store: FileObjectStore, files: Counting) -> None:
+    together = store.together()
+    first = taken(together, 1, b"one")
+    files.failures = 1
+    with pytest.raises(Transient):
+        answered(store, "1.2.1", b"one")  # the same at the same time: it makes the first durable before it relies on it
+    assert together.take(HEADER, [b"two"], "1.2", "1.2.2") is None  # nobody goes on in a segment that has lost something
+    with pytest.raises(Transient):
+        together.sync()
+    first.abort()
+    together.end()
+
+
+def test_rooms_in_between_use_up_no_segments(store: FileObjectStore) -> None:
+    store.prepare(16)
+    for _ in range(200):
+        if len(store.journal._free) >= 2:
+            break
+        threading.Event().wait(0.02)
+    together, found = store.together(), []
+    for number in range(12):
+        room = store.reserve()
+        assert room is not None
+        found.append(taken(together, number, b"small"))
+        together.sync()
+        together.end()
+        store.journal.leave(room)
+    assert len(store.journal._sealed) <= 1  # the rooms alone are more than a segment
+    assert len(store.journal._begun) <= 2
+    for one in found:
+        assert filed(one)[0] == HEADER + b"small"
+    store.journal.settle()
+    assert not store.journal._begun

@@ -14,7 +14,7 @@
 enum { HEAD = 12, BEHIND = 12, FRAGMENTS = 32, SHAPES = 8, DESCRIPTORS = 4096, READY = 64, LONGEST_ANSWER = 512, MORE = 4096 };
 enum { NO = -1, SO_FAR = 0, WHOLE = 1 };
 enum { AS_ALWAYS, CAME, ENDED, UNSENT };
-static const double PATIENCE = 0.25;
+static const double PATIENCE = 0.25, SPELL = 0.05;
 
 typedef struct { const uint8_t *at; Py_ssize_t size; } Bytes;
 typedef struct { int at, length; } Place;
@@ -274,6 +274,13 @@ static PyObject *learn(Alike *self, PyObject *arguments) {
     Line *line = line_of(self, descriptor);
     if (!line || line->come)
         Py_RETURN_NONE;
+    for (int i = 0; i < line->known; i++) {
+        int is_known = PyObject_RichCompareBool(line->shapes[i]->likeness, likeness, Py_EQ);
+        if (is_known < 0)
+            return NULL;
+        if (is_known)
+            Py_RETURN_NONE;
+    }
     Shape *shape = shape_of(likeness, context);
     if (!shape)
         return NULL;
@@ -380,10 +387,11 @@ static int answer(Alike *self, Line *line, PyObject *told) {
 static int finish(Alike *self, Line **whole, int count, PyObject *told) {
     if (!count)
         return 0;
-    int is_durable = is_true(PyObject_CallNoArgs(self->sync)), failed = 0;
+    int is_durable = is_true(PyObject_CallNoArgs(self->sync));
     for (int i = 0; i < count; i++)
-        failed |= is_durable ? answer(self, whole[i], told) : hand_over(self, whole[i], CAME, told);
-    return failed;
+        if (is_durable ? answer(self, whole[i], told) : hand_over(self, whole[i], CAME, told))
+            return -1;
+    return 0;
 }
 
 /* A message that has stopped is for who keeps its time; all that has begun where `patience` is none. */
@@ -401,7 +409,9 @@ static int serve(Alike *self, const struct epoll_event *ready, int count, int ma
     Line *whole[READY];
     int wholes = 0;
     for (int i = 0; i < count; i++) {
-        Line *line = may_take ? line_of(self, ready[i].data.fd) : NULL;
+        Line *line = line_of(self, ready[i].data.fd);
+        if (line && !may_take)
+            line->is_on = 0; /* what follows may be amid a message */
         if (!line || !line->is_on || !line->known) {
             if (tell(told, ready[i].data.fd, AS_ALWAYS, NULL, 0))
                 return -1;
@@ -416,32 +426,40 @@ static int serve(Alike *self, const struct epoll_event *ready, int count, int ma
     return finish(self, whole, wholes, told) ? -1 : wholes;
 }
 
+/* Waits so long at most; how many are ready. */
+static int await(Alike *self, double seconds, struct epoll_event *ready) {
+    int count;
+    Py_BEGIN_ALLOW_THREADS
+    count = epoll_wait(self->poll, ready, READY, seconds > 0 ? (int)(seconds * 1000 + 0.5) : 0);
+    Py_END_ALLOW_THREADS
+    return count;
+}
+
 static PyObject *poll_them(Alike *self, PyObject *arguments) {
     double timeout, quiet;
-    int most, taken = 0;
+    int most, taken = 0, has_come = 0;
     if (!PyArg_ParseTuple(arguments, "ddi", &timeout, &quiet, &most))
         return NULL;
     PyObject *told = PyList_New(0);
     if (!told || (!most && give_up(self, 0, told)))
         goto failed;
+    double until = now() + (timeout > SPELL ? timeout : SPELL);
     struct epoll_event ready[READY];
     while (!PyList_GET_SIZE(told)) {
-        int count, milliseconds = (int)((taken && quiet < timeout ? quiet : timeout) * 1000 + 0.5);
-        Py_BEGIN_ALLOW_THREADS
-        count = epoll_wait(self->poll, ready, READY, milliseconds);
-        Py_END_ALLOW_THREADS
+        int count = await(self, taken && quiet < timeout ? quiet : timeout, ready);
         if (count <= 0)
             break;
+        has_come = 1;
         int served = serve(self, ready, count, most > 0, told);
-        if (served < 0)
+        if (served < 0 || (self->beginnings && give_up(self, PATIENCE, told)))
             goto failed;
         taken += served;
-        if (taken >= most)
+        if (taken >= most || now() >= until)
             break;
     }
     if (self->beginnings && give_up(self, PATIENCE, told))
         goto failed;
-    return Py_BuildValue("Ni", told, taken);
+    return Py_BuildValue("NiO", told, taken, has_come ? Py_True : Py_False);
 failed:
     Py_XDECREF(told);
     return NULL;

@@ -24,14 +24,15 @@ class Alike:
     def learn(self, descriptor: int, likeness: Likeness, context: object, /) -> None:
         """Another likeness of what comes there; the oldest of eight goes. Raises ValueError where it cannot be one."""
 
-    def poll(self, timeout: float, quiet: float, most: int, /) -> tuple[list[tuple[int, int, bytes]], int]:
+    def poll(self, timeout: float, quiet: float, most: int, /) -> tuple[list[tuple[int, int, bytes]], int, bool]:
         """Wait for what comes, take and answer what is alike, until there is something for somebody else, or `most`
         objects have been answered (0: nothing is taken), or nothing has come for `timeout` seconds (`quiet` once
-        something was taken).
+        something was taken), or that time is over (50 ms at least).
 
         What is for others: descriptor, one of
         - 0: there is something to be read, as always,
         - 1: so much has been read, and is not alike,
         - 2: the same, and the connection has ended,
         - 3: so much of an answer could not be sent;
-        from 1 on its messages are not compared before it is watched again. And how many objects were taken."""
+        from 1 on its messages are not compared before it is watched again. And how many objects were taken, and whether
+        anything has come at all."""

@@ -118,13 +118,17 @@ class Conversation:
 
     def _respond(self, store: Store) -> None:
         command = store.finish()
-        longest = self._longest
-        if longest is None:
-            longest = self._longest = int(self._association.requestor.maximum_length or 0)
+        longest = self._longest_pdu()
         if len(command) + 6 <= (longest or len(command) + 6):
             self._send(upper_layer.command_pdu(self._context, command))
         else:
             self._send(b"".join(upper_layer.command_pdus(self._context, command, longest)))
+
+    def _longest_pdu(self) -> int:
+        longest = self._longest
+        if longest is None:
+            longest = self._longest = int(self._association.requestor.maximum_length or 0)
+        return longest
 
     def _send(self, response: bytes) -> None:
         sent = 0

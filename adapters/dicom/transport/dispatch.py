@@ -12,14 +12,14 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from adapters.dicom.transport import express
-from adapters.dicom.transport.express import Express
+from adapters.dicom.transport.express import Express, Told
 from adapters.dicom.transport.lull import Lull
 from adapters.dicom.transport.processors import Processors
 from adapters.dicom.transport.reactor import LOOK_SECONDS
@@ -125,6 +125,8 @@ class Dispatcher:
             self._thread.join()
         with self._lock:
             self._over = True
+            if self._express is not None:
+                self._express.close()
             self._poll.close()
             self._processors.close()
             os.close(self._flag)
@@ -195,21 +197,13 @@ class Dispatcher:
 
     def _round(self, buffer: memoryview) -> None:
         can_file = bool(self._answered) and time.monotonic() >= self._not_before
-        ready, brought = self._wait((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
-        if ready or brought:
+        ready, brought, has_come = self._wait((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
+        if has_come:
             self._idle, self._lull.came = False, time.monotonic()
         elif can_file and not self._idle:
             leaving_since = self._leaving[0].since if self._leaving else None
             self._idle = self._lull.is_here(time.monotonic(), self._answered[0][0], len(self._answered), leaving_since)
-        for descriptor, what, come in ready:
-            if descriptor == self._flag:
-                os.eventfd_read(self._flag)
-                while self._orders:
-                    self._orders.popleft()()
-            elif what == express.AS_ALWAYS:
-                self._read(descriptor, buffer)
-            else:
-                self._go_on(descriptor, what, come)
+        self._act(ready, buffer)
         count = len(self._whole)
         if count:
             self.answer()
@@ -219,15 +213,37 @@ class Dispatcher:
             self._let_go()
         self._look_for_quiet()
 
-    def _wait(self, seconds: float) -> tuple[list[tuple[int, int, bytes]], int]:
-        """What has come, as `Express.poll` tells; and how many objects were answered meanwhile."""
+    def _act(self, ready: Sequence[Told], buffer: memoryview) -> None:
+        """Orders last: who is made to leave has got all that was read by then. One that fails keeps nobody from his."""
+        for descriptor, what, come in sorted(ready, key=lambda told: told[0] == self._flag):
+            try:
+                if descriptor == self._flag:
+                    self._obey()
+                elif what == express.AS_ALWAYS:
+                    self._read(descriptor, buffer)
+                else:
+                    self._go_on(descriptor, what, come)
+            except Exception:
+                structlog.get_logger().exception("dispatch_failed")
+
+    def _obey(self) -> None:
+        os.eventfd_read(self._flag)
+        while self._orders:
+            try:
+                self._orders.popleft()()
+            except Exception:
+                structlog.get_logger().exception("dispatch_failed")
+
+    def _wait(self, seconds: float) -> tuple[Sequence[Told], int, bool]:
+        """What has come, as `Express.poll` tells; how many objects were answered meanwhile; whether anything came."""
         if self._express is None:
-            return [(descriptor, express.AS_ALWAYS, b"") for descriptor, _ in self._poll.poll(seconds)], 0
-        ready, brought = self._express.poll(seconds, IDLE_SECONDS)
+            ready = [(descriptor, express.AS_ALWAYS, b"") for descriptor, _ in self._poll.poll(seconds)]
+            return ready, 0, bool(ready)
+        told, brought, has_come = self._express.poll(seconds, IDLE_SECONDS)
         now = time.monotonic()
         for channel, received in brought:
             self._keep(now, channel, received)
-        return ready, len(brought)
+        return told, len(brought), has_come
 
     def _go_on(self, descriptor: int, what: int, come: bytes) -> None:
         """With what `Express` has read, or could not say."""

@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import structlog
+
 from adapters.dicom.content import part10
 from adapters.dicom.transport.storing import SUCCESS, Alike
 from gateway.ports import Received, ReceptionTogether
@@ -20,6 +22,8 @@ MOST = 256
 """Objects that are answered until somebody sees to what they need besides."""
 AS_ALWAYS, CAME, ENDED, UNSENT = 0, 1, 2, 3
 """See `_alike.Alike.poll`."""
+Told = tuple[int, int, bytes]
+"""Descriptor, one of these, and bytes."""
 
 
 def compiled() -> Any | None:
@@ -42,6 +46,10 @@ class Channel(Protocol):
 
     def heard(self) -> None:
         """Something came of it."""
+        ...
+
+    def takes(self, size: int) -> bool:
+        """Whether its peer takes a PDU of so many bytes, head included."""
         ...
 
 
@@ -82,6 +90,10 @@ class Express:
         self._missed.pop(channel.descriptor, None)
         return self._alike.forget(channel.descriptor)
 
+    def close(self) -> None:
+        """Nobody is left."""
+        del self._alike
+
     def learn(self, channel: Channel, request: Any) -> None:
         """One of its requests has been answered which was not recognised. The more seldom the more there were."""
         missed = self._missed.get(channel.descriptor)
@@ -89,17 +101,26 @@ class Express:
             return
         self._missed[channel.descriptor] = missed = missed + 1
         self._alike.watch(channel.descriptor)
-        if not missed & (missed - 1) and (alike := request.alike()) is not None:
+        if not missed & (missed - 1):
+            try:
+                self._learn(channel, request.alike())
+            except Exception:  # it is answered, and so are the others
+                structlog.get_logger().exception("likeness_not_learnt")
+
+    def _learn(self, channel: Channel, alike: Alike | None) -> None:
+        if alike is not None and channel.takes(len(alike.likeness.answer)):
             self._alike.learn(channel.descriptor, alike.likeness, _Context(channel, alike))
 
-    def poll(self, timeout: float, quiet: float) -> tuple[list[tuple[int, int, bytes]], list[Brought]]:
-        """See `_alike.Alike.poll`: what is for others, and what was answered."""
-        told, _ = self._alike.poll(timeout, quiet, MOST if self._together.is_open() else 0)
+    def poll(self, timeout: float, quiet: float) -> tuple[list[Told], list[Brought], bool]:
+        """See `_alike.Alike.poll`: what is for others, what was answered, and whether anything has come."""
+        told, _, has_come = self._alike.poll(timeout, quiet, MOST if self._together.is_open() else 0)
         brought, self._brought = self._brought, []
-        if brought:
+        try:
             self._together.end()
             self._note(brought)
-        return told, [Brought(context.channel, received) for context, received in brought]
+        except Exception:  # what was answered is kept, and what is told is acted upon
+            structlog.get_logger().exception("dispatch_failed")
+        return told, [Brought(context.channel, received) for context, received in brought], has_come
 
     def _note(self, brought: Sequence[tuple[_Context, Received]]) -> None:
         for (channel, alike), _ in brought:
@@ -111,17 +132,30 @@ class Express:
             channel.heard()
 
     def _take(self, context: _Context, uid: str, pieces: Sequence[memoryview]) -> bool:
-        _, alike = context
-        meta = alike.meta
-        header = part10.build(part10.FileMeta(meta.sop_class_uid, uid, meta.transfer_syntax_uid, meta.source_ae_title))
-        received = self._together.take(alike.tally.sender, header, pieces, alike.study, uid)
+        try:
+            received = self._written(context.alike, uid, pieces)
+        except Exception:  # read and judged by itself, it says what is wrong
+            structlog.get_logger().exception("dispatch_failed")
+            return False
+        finally:
+            for piece in pieces:
+                piece.release()  # what it shows is overwritten
         if received is not None:
             self._staged.append((context, received))
         return received is not None
 
+    def _written(self, alike: Alike, uid: str, pieces: Sequence[memoryview]) -> Received | None:
+        meta = alike.meta
+        header = part10.build(part10.FileMeta(meta.sop_class_uid, uid, meta.transfer_syntax_uid, meta.source_ae_title))
+        return self._together.take(alike.tally.sender, header, pieces, alike.study, uid)
+
     def _sync(self) -> bool:
         staged, self._staged = self._staged, []
-        is_durable = self._together.sync()
+        try:
+            is_durable = self._together.sync()
+        except Exception:
+            structlog.get_logger().exception("dispatch_failed")
+            return False
         if is_durable:
             self._brought += staged
         return is_durable

@@ -102,6 +102,11 @@ class Receiver(Conversation):
         self._heard_at = time.monotonic()
         self._dul._idle_timer.restart()
 
+    def takes(self, size: int) -> bool:
+        """See `adapters.dicom.transport.express.Channel.takes`."""
+        longest = self._longest_pdu()
+        return not longest or size - 6 <= longest
+
     def say_rest(self, rest: bytes) -> None:
         """See `Channel.say_rest`."""
         self._send(rest)
