@@ -249,7 +249,7 @@ def test_a_sync_of_somebody_else_that_failed_is_told(store: FileObjectStore, fil
     files.failures = 1
     with pytest.raises(Transient):
         answered(store, "1.2.1", b"one")  # the same at the same time: it makes the first durable before it relies on it
-    assert together.take(HEADER, [b"two"], "1.2", "1.2.2") is None  # nobody goes on in a segment that has lost something
+    assert together.take(HEADER, [b"two"], "1.2", "1.2.2") is None  # the segment has lost something
     with pytest.raises(Transient):
         together.sync()
     first.abort()
