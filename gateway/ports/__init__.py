@@ -7,20 +7,17 @@ from gateway.ports.objects import (
     EcgWriter,
     Incoming,
     Intake,
-    Kept,
     ObjectStore,
     Outcome,
     Piece,
-    Received,
     Reception,
-    ReceptionTogether,
     Stored,
     TagReader,
     TagStream,
     TagStreamer,
-    Together,
 )
 from gateway.ports.reading import Inference, Loader
+from gateway.ports.together import Kept, Received, ReceptionTogether, Together
 from gateway.ports.views import CaseDetail, CaseView, DeliveryView, Page, ReportQuery, StoredDocument
 
 __all__ = [

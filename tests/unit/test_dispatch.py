@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from adapters.dicom.transport import dispatch, express, lull
-from adapters.dicom.transport.dispatch import Answered, Dispatcher
+from adapters.dicom.transport.channel import Answered
+from adapters.dicom.transport.dispatch import Dispatcher
 from adapters.dicom.transport.processors import Processors
 from gateway.errors import Transient
 

@@ -124,6 +124,15 @@ class Conversation:
         else:
             self._send(b"".join(upper_layer.command_pdus(self._context, command, longest)))
 
+    def takes(self, size: int) -> bool:
+        """See `adapters.dicom.transport.channel.Channel.takes`."""
+        longest = self._longest_pdu()
+        return not longest or size - 6 <= longest
+
+    def say_rest(self, rest: bytes) -> None:
+        """See `adapters.dicom.transport.channel.Channel.say_rest`."""
+        self._send(rest)
+
     def _longest_pdu(self) -> int:
         longest = self._longest
         if longest is None:

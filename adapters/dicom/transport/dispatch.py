@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
 from adapters.dicom.transport import express
+from adapters.dicom.transport.channel import Answered, Channel
 from adapters.dicom.transport.express import Express, Told
 from adapters.dicom.transport.lull import Lull
 from adapters.dicom.transport.processors import Processors
@@ -36,46 +37,6 @@ MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
 _LEAVING_SECONDS = 10.0
 _PAUSE_SECONDS = 0.25
 _NOTHING = memoryview(b"")
-
-
-class Answered(Protocol):
-    """An object that has been answered."""
-
-    size: int
-    """Bytes of its data set."""
-
-    def abort(self) -> None:
-        """Give it its file, and tell of it. Raises GatewayError: to be asked again."""
-        ...
-
-
-class Channel(express.Channel, Protocol):
-    """An association's side of this; all is called in the dispatcher's thread, for which alone `descriptor` is."""
-
-    over: bool
-    """Whether it has left, or is about to: its descriptor may be anybody's by now."""
-    dispatched: bool
-    """Whether it has joined, or is about to."""
-
-    def recalled(self) -> None:
-        """It has been made to leave by `Dispatcher.recall`."""
-        ...
-
-    def take(self, received: memoryview) -> bool:
-        """Act on what has come, nothing where the connection has ended; False: what follows is not for here."""
-        ...
-
-    def answer(self) -> Answered | None:
-        """Wait for the disk, and answer what is whole."""
-        ...
-
-    def say_rest(self, rest: bytes) -> None:
-        """Send the end of an answer, whose beginning has left."""
-        ...
-
-    def is_quiet(self) -> bool:
-        """Whether it has stopped in the middle of a message: it is not for here any more."""
-        ...
 
 
 class _Leaving(NamedTuple):
@@ -171,7 +132,7 @@ class Dispatcher:
                 if self._express is not None:
                     self._express.learn(channel, answered)
 
-    def _keep(self, now: float, channel: express.Channel, answered: Answered) -> None:
+    def _keep(self, now: float, channel: Channel, answered: Answered) -> None:
         self._answered.append((now, answered, channel.descriptor))
         self._waiting[channel.descriptor] += 1
         self._bytes += answered.size

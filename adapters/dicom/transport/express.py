@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from adapters.dicom.content import part10
+from adapters.dicom.transport.channel import Channel
 from adapters.dicom.transport.storing import SUCCESS, Alike
 from gateway.ports import Received, ReceptionTogether
 
@@ -32,25 +33,6 @@ def compiled() -> Any | None:
         return importlib.import_module("adapters.dicom.transport._alike")
     except ImportError:
         return None
-
-
-class Channel(Protocol):
-    """An association's side of this."""
-
-    descriptor: int
-
-    @property
-    def is_between(self) -> bool:
-        """Whether nothing has come of a message but what was acted upon."""
-        ...
-
-    def heard(self) -> None:
-        """Something came of it."""
-        ...
-
-    def takes(self, size: int) -> bool:
-        """Whether its peer takes a PDU of so many bytes, head included."""
-        ...
 
 
 class Brought(NamedTuple):

@@ -17,8 +17,9 @@ from typing import Any
 
 from adapters.dicom.content.pdu_events import Command, Data, Event
 from adapters.dicom.content.pdu_reader import PduReader, ProtocolError
+from adapters.dicom.transport.channel import Answered
 from adapters.dicom.transport.conversation import CLOSED, INVALID, Conversation, Store, is_store
-from adapters.dicom.transport.dispatch import Answered, Dispatcher
+from adapters.dicom.transport.dispatch import Dispatcher
 from adapters.dicom.transport.reactor import LOOK_SECONDS, Wakeup
 
 LONGEST_DISPATCHED = 512 * 1024 + 128 * 1024
@@ -33,7 +34,7 @@ _NEGOTIATING, _ESTABLISHED, _CLOSING = "Sta3", "Sta6", "Sta13"
 
 class Receiver(Conversation):
     """Reads one association's socket, in place of the library's own reading: in the dispatcher's thread, whose
-    `adapters.dicom.transport.dispatch.Channel` it is, or in the thread of its upper layer, never in both at once."""
+    `adapters.dicom.transport.channel.Channel` it is, or in the thread of its upper layer, never in both at once."""
 
     def __init__(self, association: Any, wakeup: Wakeup, dispatcher: Dispatcher,
                  begin: Callable[[Any, Command], Store]) -> None:
@@ -94,22 +95,13 @@ class Receiver(Conversation):
 
     @property
     def is_between(self) -> bool:
-        """See `adapters.dicom.transport.express.Channel.is_between`."""
+        """See `Channel.is_between`."""
         return self.dispatched and self._reader.idle and not self._lent and not self._is_whole
 
     def heard(self) -> None:
-        """See `adapters.dicom.transport.express.Channel.heard`."""
+        """See `Channel.heard`."""
         self._heard_at = time.monotonic()
         self._dul._idle_timer.restart()
-
-    def takes(self, size: int) -> bool:
-        """See `adapters.dicom.transport.express.Channel.takes`."""
-        longest = self._longest_pdu()
-        return not longest or size - 6 <= longest
-
-    def say_rest(self, rest: bytes) -> None:
-        """See `Channel.say_rest`."""
-        self._send(rest)
 
     def recalled(self) -> None:
         """See `Channel.recalled`."""
