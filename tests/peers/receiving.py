@@ -24,7 +24,7 @@ from adapters.database.index import InstanceIndex
 from adapters.database.tables import instances
 from adapters.dicom.content import part10
 from adapters.dicom.content.recover import read_instance
-from adapters.dicom.content.tags import TagStream, read_tags
+from adapters.dicom.content.tags import read_tags, tag_streamer
 from adapters.dicom.transport.association import Association, Peer
 from adapters.dicom.transport.scp import DicomServer
 from adapters.files.durable import FileLayer
@@ -73,7 +73,7 @@ def _serve(folder: Path, port: int, url: str, make_layer: MakeLayer, processes: 
         processes, Orders(settings, LogSettings(format="json"), store_root(folder).resolve(), 0, ()), gate,
         Told(index, lambda *_: None, lambda _: None, ended))
     receivers.start()
-    DicomServer(settings, ObjectIntake(store, TagStream, index, gate), pass_on=receivers.pass_on).start()
+    DicomServer(settings, ObjectIntake(store, tag_streamer(), index, gate), pass_on=receivers.pass_on).start()
     ready.send(True)
     threading.Event().wait()
 
@@ -178,13 +178,13 @@ def receiver(folder: Path, make_layer: MakeLayer = FileLayer, url: str = "", pro
 # ---------------------------------------------------------------- the senders
 
 
-def made(uid: str, study: str, chance: random.Random, largest: int = 300_000) -> bytes:
+def made(uid: str, study: str, chance: random.Random, largest: int = 300_000, size: int = 0) -> bytes:
     """A data set in explicit VR little endian, with noise for pixels: of each size that the store has a way for, above
-    all of those that are journaled."""
+    all of those that are journaled; or of that size."""
     dataset = slice_dataset()
     dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, study, f"{study}.1"
     content = part10.split(part10_bytes(dataset))[1]
-    size = 2 * chance.choice((256, chance.randrange(256, largest // 2), chance.randrange(256, largest // 2),
+    size = size or 2 * chance.choice((256, chance.randrange(256, largest // 2), chance.randrange(256, largest // 2),
                               chance.choice((largest // 2, largest * 3 // 2))))
     return content[:-512 - 4] + size.to_bytes(4, "little") + chance.randbytes(size)
 
@@ -199,6 +199,8 @@ class Sender:
         self._peer = Peer("127.0.0.1", port, "TRIAGE", f"SENDER{number}", 20)
         self._chance = random.Random(seed * 1000 + number)
         self._number, self._count = number, 0
+        self._size = 0
+        """Of the pixels of what is sent now, where all lies alike."""
         self._again: list[tuple[str, bytes]] = []
         self._ended = threading.Event()
         self.progress = threading.Event()
@@ -219,7 +221,8 @@ class Sender:
         while not self._ended.is_set():
             try:
                 with Association(self._peer, [(CTImageStorage, ExplicitVRLittleEndian)]) as association:
-                    for _ in range(self._chance.randrange(1, 30)):
+                    self._size = self._chance.choice((0, 512, 20_000))
+                    for _ in range(self._chance.randrange(1, 60)):
                         self._send(association)
                         if self._ended.is_set():
                             break
@@ -230,9 +233,9 @@ class Sender:
         if self._again and self._chance.random() < 0.9:
             return self._again[0]
         self._count += 1
-        study = f"{ROOT_UID}.{self._number}.{self._count // 8}"
+        study = f"{ROOT_UID}.{self._number}.{self._count // 40}"
         uid = f"{study}.1.{self._count}"
-        self._again.insert(0, (uid, made(uid, study, self._chance)))
+        self._again.insert(0, (uid, made(uid, study, self._chance, size=self._size)))
         return self._again[0]
 
     def _send(self, association: Association) -> None:
