@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import threading
 import time
@@ -20,8 +19,9 @@ from pathlib import Path
 import structlog
 
 from adapters.files.durable import FileLayer, Piece
+from adapters.files.journal_pool import Pool
 from adapters.files.journal_records import BEFORE, Entry, head_of, padded, placeholder, records, void
-from adapters.files.journal_segments import SEGMENT, Record, Room, Segment, Segments
+from adapters.files.journal_segments import Record, Room, Segment, Segments
 
 AHEAD = 4
 """Segments that are kept ready: filling one takes longer than an object may wait."""
@@ -43,13 +43,7 @@ class Journal:
         self._failed = False
         """Whether the last sync of everything failed. What it could not write the system takes as written (Linux does:
         the next sync succeeds), so it has to be written again."""
-        self._rounds = itertools.count(int.from_bytes(os.urandom(6), "little"))
-        self._current: Segment | None = None
-        self._sealed: list[Segment] = []
-        self._lent: list[Segment] = []
-        self._begun: list[Segment] = []
-        """Come back from whom they were lent to."""
-        self._free: list[Segment] = []
+        self._pool = Pool(self._segments.make)
         self._ahead = 0
         self.writing = threading.Lock()
         self._settling = threading.Lock()
@@ -87,7 +81,7 @@ class Journal:
         segment = room.segment
         with self.writing:
             used = padded(BEFORE + room.size)
-            if room.offset + room.span == segment.end and segment is self._current:
+            if room.offset + room.span == segment.end and self._pool.is_current(segment):
                 segment.end -= room.span - used
                 room.span = used
             try:
@@ -202,11 +196,7 @@ class Journal:
         """Make every file durable that has been written, and forget the records. Raises OSError."""
         with self._settling:
             with self.writing:
-                if self._current is not None and not self._current.pending:
-                    self._seal()
-                self._sealed += [segment for segment in self._begun if not segment.pending]
-                self._begun = [segment for segment in self._begun if segment.pending]
-                settled = [segment for segment in self._sealed if not segment.pending]
+                settled = self._pool.settled()
             if settled:
                 self._sync_all(settled)
                 for segment in settled:
@@ -229,7 +219,7 @@ class Journal:
             self._worker.join()
         if self._segments.claim is not None:
             self.settle()
-        self._segments.close(empty=self._rests and (self._current is None or not self._current.end))
+        self._segments.close(empty=self._pool.is_empty)
 
     # ------------------------------------------------------------ segments
 
@@ -245,59 +235,34 @@ class Journal:
             self._worker.start()
         self._wanted.set()
 
-    def _room(self, size: int) -> Segment:
-        if size > SEGMENT:
-            raise OSError("larger than a segment")
-        if self._current is None or self._current.end + size > SEGMENT:
-            self._seal()
-            self._current = next((one for one in self._begun if _has_room(one, size)), None)
-            if self._current is not None:
-                self._begun.remove(self._current)
-                return self._current
-            self._current = self._free.pop() if self._free else self._segments.make()
-            self._current.round = next(self._rounds)
+    def _room(self, span: int) -> Segment:
+        segment = self._pool.room(span)
+        if not segment.end:
             self._work()
-        return self._current
+        return segment
 
     def lend(self, span: int) -> Segment | None:
         """A segment with so much room, open, for one who appends alone until `take_back`; None where none is ready.
         Raises OSError."""
         with self.writing:
-            begun = [one for one in (self._current, *self._begun) if one is not None and not one.users]
-            segment = next((one for one in begun if _has_room(one, span)), self._free[-1] if self._free else None)
-            if segment is None:
-                return None
-            if self._worker is None or segment in self._free:
-                self._work()
-            self._use(segment)
-            self._lent.append(segment)
-            if segment is self._current:
-                self._current = None
-            elif segment in self._begun:
-                self._begun.remove(segment)
-            else:
-                self._free.remove(segment)
-                segment.round = next(self._rounds)
+            segment = self._pool.lend(span)
+            if segment is not None:
+                try:
+                    self._use(segment)
+                except OSError:
+                    self._pool.take_back(segment)
+                    raise
+                if self._worker is None or not segment.end:
+                    self._work()
         return segment
 
     def take_back(self, segment: Segment) -> None:
         """Others may go on with it."""
         with self.writing:
-            self._lent.remove(segment)
+            self._pool.take_back(segment)
             self._leave_off(segment)
-            (self._begun if segment.end else self._free).append(segment)
             if self._worker is None:
                 self._work()
-
-    @property
-    def _rests(self) -> bool:
-        """Whether nothing is in any segment but the current one."""
-        return not (self._sealed or self._begun or self._lent)
-
-    def _seal(self) -> None:
-        if self._current is not None and self._current.end:
-            self._sealed.append(self._current)
-            self._current = None
 
     def _empty(self, segment: Segment) -> None:
         descriptor = self._files.open(segment.path)
@@ -307,18 +272,15 @@ class Journal:
         finally:
             self._files.close(descriptor)
         with self.writing:
-            self._sealed.remove(segment)
-            segment.end = segment.written = segment.synced = 0
-            segment.lost_after = segment.lost_before = 0
-            self._free.append(segment)
+            self._pool.emptied(segment)
 
     def _settle_now_and_then(self) -> None:
         due = time.monotonic() + SETTLE_SECONDS
         while not self._closing:
             with self._told():
                 self._wanted.clear()
-                while len(self._free) < max(AHEAD, self._ahead) and not self._closing:
-                    self._free.append(self._segments.make())
+                while len(self._pool.free) < max(AHEAD, self._ahead) and not self._closing:
+                    self._pool.free.append(self._segments.make())
                 self._ahead = 0
             if (left := due - time.monotonic()) > 0 and self._wanted.wait(left):
                 continue
@@ -326,7 +288,7 @@ class Journal:
             with self._told():
                 self.settle()
             with self.writing:
-                if self._rests and (self._current is None or not self._current.end):
+                if self._pool.is_empty:
                     self._worker = None
                     return
 
@@ -338,7 +300,3 @@ class Journal:
         except OSError as error:
             if error.errno:
                 structlog.get_logger().warning("journal_not_settled", error=os.strerror(error.errno))
-
-
-def _has_room(segment: Segment, span: int) -> bool:
-    return not segment.lost_before and segment.end + span <= SEGMENT

@@ -74,8 +74,9 @@ def test_a_segment_that_cannot_be_closed_loses_nothing(tmp_path: Path, monkeypat
     layer = NeverCloses()
     store = FileObjectStore(tmp_path / "objects", 0, layer)
     first = store.take(HEADER, [b"first"], "1.2", "1.2.1")
+    used = store.journal.folder / "0.seg"  # others are being made meanwhile
     layer.segment, = (int(opened.name) for opened in Path("/proc/self/fd").iterdir()
-                      if opened.exists() and opened.resolve().suffix == ".seg")
+                      if opened.exists() and opened.resolve() == used)
     stored = first.finish("1.2", "1.2.1")  # the last that uses the segment
     assert first.file(stored).outcome is Outcome.STORED
     assert first.file(stored).path == stored.path  # asked again, nothing is counted twice

@@ -104,7 +104,7 @@ def test_others_go_on_where_it_stopped(store: FileObjectStore, tmp_path: Path) -
 def test_more_than_a_segment_holds(store: FileObjectStore, tmp_path: Path) -> None:
     store.prepare(4 * SEGMENT // 1024 // 1024)
     for _ in range(200):
-        if len(store.journal._free) >= 4:
+        if len(store.journal._pool.free) >= 4:
             break
         store.journal._wanted.wait(0.05)
     together, number = store.together(), SEGMENT // SLICE + 3
@@ -204,7 +204,7 @@ def test_what_was_answered_gets_its_file_though_syncs_fail_before_and_after(
         together.end()
         store.prepare(8)
         for _ in range(200):
-            if store.journal._free:
+            if store.journal._pool.free:
                 break
             threading.Event().wait(0.02)
     assert sorted(name for name in restored(tmp_path) if name != "1.2.999") == ["1.2.2", "1.2.4", "1.2.6", "1.2.8"]
@@ -222,7 +222,7 @@ def test_a_segment_that_cannot_be_opened_is_not_lost(
         patch.setattr(store._files, "open", refuse)
         for _ in range(3):
             assert together.take(HEADER, [b"one"], "1.2", "1.2.2") is None
-    assert not journal_._lent
+    assert not journal_._pool.lent
     kept = taken(together, 2, b"one")
     together.sync()
     together.end()
@@ -259,7 +259,7 @@ def test_a_sync_of_somebody_else_that_failed_is_told(store: FileObjectStore, fil
 def test_rooms_in_between_use_up_no_segments(store: FileObjectStore) -> None:
     store.prepare(16)
     for _ in range(200):
-        if len(store.journal._free) >= 2:
+        if len(store.journal._pool.free) >= 2:
             break
         threading.Event().wait(0.02)
     together, found = store.together(), []
@@ -270,9 +270,9 @@ def test_rooms_in_between_use_up_no_segments(store: FileObjectStore) -> None:
         together.sync()
         together.end()
         store.journal.leave(room)
-    assert len(store.journal._sealed) <= 1  # the rooms alone are more than a segment
-    assert len(store.journal._begun) <= 2
+    assert len(store.journal._pool.sealed) <= 1  # the rooms alone are more than a segment
+    assert len(store.journal._pool.begun) <= 2
     for one in found:
         assert filed(one)[0] == HEADER + b"small"
     store.journal.settle()
-    assert not store.journal._begun
+    assert not store.journal._pool.begun
