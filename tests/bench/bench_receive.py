@@ -1,10 +1,10 @@
-"""Objects received a second: ours, which syncs each object before its answer, beside DCMTK's storescp, Orthanc and
-stock pynetdicom, which sync none, and `least`, which syncs and does nothing else; and how many of ours are in the index
-a second. Sent by DCMTK's storescu with TCP_NODELAY=1, over one association and over eight at once, and over eight for
-longer. Counted since all of its processes were ready to connect (where there is a C compiler); besides, without limits,
-since they were started, which for eight takes a third of the time in which 300 slices are received. Then memory: one
-object of 2 GB, and a hundred associations at once. Then what an object costs the index when it holds a thousand objects
-and when it holds a million.
+"""Objects received a second: ours, which syncs each object before its answer, beside DCMTK's storescp and stock
+pynetdicom, which sync none, Orthanc, which on its defaults syncs each file (once, by fdatasync; not its name), and
+`least`, which syncs and does nothing else; and how many of ours are in the index a second. Sent by DCMTK's storescu
+with TCP_NODELAY=1, over one association and over eight at once, and over eight for longer. Counted since all of its
+processes were ready to connect (where there is a C compiler); besides, without limits, since they were started, which
+for eight takes a third of the time in which 300 slices are received. Then memory: one object of 2 GB, and a hundred
+associations at once. Then what an object costs the index when it holds a thousand objects and when it holds a million.
 
 BENCH_ROUNDS (3): how often each server takes each load; medians of the ratios within a round count.
 """
