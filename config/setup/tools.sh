@@ -21,6 +21,7 @@ find_missing() {
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     python3 -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' ||
         missing+=(python3-dev)
+    [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc-dicomweb)
     [ -e /usr/share/java/pixelmed.jar ] || missing+=(pixelmed-apps)
     local library  # Triton's Python backend wants it
     library=$(python3 -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 0
