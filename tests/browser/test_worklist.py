@@ -210,17 +210,20 @@ def test_a_choice_narrows_the_list_and_stands_in_the_address(at: Desk) -> None:
 
 
 def test_an_answer_about_the_list_before_changes_nothing(at: Desk) -> None:
-    page = listening(at)
+    page, new = listening(at), view(700, verdict="pathology")
     held: dict[str, Route] = {}
     page.route("**/fragments/worklist*", lambda route: held.setdefault(route.request.method, route))
     page.get_by_label("Modality").select_option("CT")
-    at.world.queries.rows = [SICK, *at.world.queries.rows]
+    at.world.queries.rows = [new, *at.world.queries.rows]
     while held.keys() != {"POST", "GET"}:
         page.wait_for_timeout(20)
     held["POST"].continue_()
     expect(page.locator(".total")).to_have_text("1–3 of 3 studies")
+    while f"c-{new.case_id}" not in page.request.get("/fragments/worklist").text():
+        page.wait_for_timeout(20)  # until then the page would be told that nothing is new
     with page.expect_response("**/fragments/worklist*") as late:
         held["GET"].continue_()
+    assert late.value.status == 200
     late.value.finished()
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert len(rows_of(page)) == 3
