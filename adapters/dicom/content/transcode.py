@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 from pydicom import DataElement, Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 from adapters.dicom.content import part10
 from adapters.dicom.content.frames import reading
@@ -18,6 +25,9 @@ from gateway.errors import Unusable
 
 LARGEST = 512 * 1024 * 1024
 """Bytes of a file that is transcoded, which is done in memory; larger ones are told as they are stored."""
+_CORRECTED = {JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, JPEG2000}
+"""Syntaxes whose samples may need a sign that their bit stream does not know (JPEG-LS never does): the library gives it
+to frames that are asked for one by one, and fails where it is asked for all at once."""
 _PIXEL_DATA = 0x7FE00010
 _WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 _PIECE = 1024 * 1024
@@ -37,7 +47,8 @@ def to_explicit_little_endian(path: Path, transfer_syntax_uid: str) -> bytes:
         syntax = dataset.file_meta.TransferSyntaxUID
         if syntax.is_compressed and "PixelData" in dataset:
             frames = int(dataset.get("NumberOfFrames") or 1)
-            dataset.decompress(generate_instance_uid=False)
+            singly = range(frames) if syntax in _CORRECTED else None
+            dataset.decompress(generate_instance_uid=False, indices=singly)
             _require_frames(dataset, frames)
         elif not syntax.is_little_endian:
             _swap(dataset, max(2, int(dataset.get("BitsAllocated") or 16) // 8))
