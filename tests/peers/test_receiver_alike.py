@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
+import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
 
-from adapters.dicom.content import part10
+from adapters.dicom.content import part10, upper_layer
 from adapters.dicom.content.tags import EXPLICIT_LITTLE_ENDIAN, read_tags, tag_streamer
 from adapters.dicom.transport import express
 from adapters.dicom.transport.association import Association, Peer
 from adapters.dicom.transport.scp import DicomServer
+from adapters.dicom.transport.scu import VERIFICATION
 from adapters.files.durable import FileLayer
 from adapters.files.store import FileObjectStore
 from gateway.intake import Gate, ObjectIntake
 from gateway.settings import DicomSettings
 from gateway.study import Instance
 from gateway.together import TakenTogether
-from tests.alike import CLASS
+from tests.alike import CLASS, request
 from tests.dicom_objects import part10_bytes, slice_dataset
+from tests.peers.gateway_process import await_that
 
 pytestmark = [pytest.mark.peer, pytest.mark.skipif(
     express.compiled() is None, reason="there was no C compiler when the project was installed")]
@@ -222,3 +227,39 @@ def test_a_sync_that_fails_loses_nothing_that_was_answered(receiver: Receiver) -
     assert len(answered) >= len(sent) - 1
     assert kept(receiver.index.await_told(len(answered))) == answered
     assert not any(conflict for _, conflict in receiver.index.found)
+
+
+def test_what_is_under_way_when_the_server_stops_is_finished(receiver: Receiver) -> None:
+    asked = [(str(other), ImplicitVRLittleEndian) for other in (MRImageStorage, VERIFICATION)]  # as they are numbered
+    with Association(Peer("127.0.0.1", receiver.server.port, "TRIAGE", "CT", 10),
+                     [*asked, (CLASS, EXPLICIT_LITTLE_ENDIAN)]) as association:
+        for number in range(10, 20):
+            association._send(request(number).encoded)
+            assert told(association) == 0
+        assert receiver.taken
+        receiver.index.await_told(10)
+        await_that(lambda: not receiver.server._busy, 20, "all have their files")
+        last = request(20).encoded
+        association._send(last[:-1000])
+        while unread(receiver):
+            pass
+        stopping = threading.Thread(target=receiver.server.stop)
+        stopping.start()
+        await_that(lambda: receiver.server._busy, 20, "the object is under way")
+        association._send(last[-1000:])
+        assert told(association) == 0
+        stopping.join(20)
+    assert request(20).uid in kept(receiver.index.await_told(11))
+
+
+def unread(receiver: Receiver) -> int:
+    """Bytes that have come and were not read."""
+    (descriptor,) = receiver.server._dispatcher._channels
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
+
+
+def told(association: Association) -> int | str:
+    """The status of the next response."""
+    return upper_layer.decode_command(association._read()[1][6:])[upper_layer.STATUS]

@@ -95,6 +95,21 @@ class Dispatcher:
     def _end(self) -> None:
         self._stopping = True
 
+    def read_as_always(self, seconds: float) -> None:
+        """What its channels are amid is theirs when this returns, or after so long: nothing is compared any more."""
+        if self._order(self._end_express) and self._order((done := threading.Event()).set):
+            done.wait(seconds)
+
+    def _end_express(self) -> None:
+        if self._express is None:
+            return
+        ended, self._express = self._express, None
+        for channel in list(self._channels.values()):
+            come = ended.forget(channel)
+            if come and not channel.take(memoryview(come)):
+                self._unwatch(channel)
+        ended.close()
+
     def join(self, channel: Channel) -> None:
         """Read its socket from now on, until it does not want that any more; nothing of a channel that is over."""
         self._order(lambda: self._watch(channel))

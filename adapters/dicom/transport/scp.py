@@ -114,6 +114,7 @@ class DicomServer:
         server, self._server = self._server, None
         if self._room:
             self._room.stop()
+        self._dispatcher.read_as_always(grace_seconds)
         with self._change:
             self._change.wait_for(lambda: self._busy == 0, timeout=grace_seconds)
         with self._change:
