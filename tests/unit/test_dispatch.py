@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from adapters.dicom.transport import dispatch, express, lull
+from adapters.dicom.transport import backlog, express, lull
 from adapters.dicom.transport.channel import Answered
 from adapters.dicom.transport.dispatch import Dispatcher
 from adapters.dicom.transport.processors import Processors
@@ -90,7 +90,7 @@ class TakenProcessors:
         self._left, self._is_filed = times, is_filed
         monkeypatch.setattr(lull, "QUIET_SECONDS", 1000)
         monkeypatch.setattr(lull, "PUT_OFF_SECONDS", 1000)
-        monkeypatch.setattr(dispatch, "LONGEST_WAIT_SECONDS", 1000)
+        monkeypatch.setattr(backlog, "LONGEST_WAIT_SECONDS", 1000)
         monkeypatch.setattr(Processors, "are_taken", lambda _: self.are_taken())
 
     def are_taken(self) -> bool:

@@ -19,23 +19,18 @@ from typing import NamedTuple
 import structlog
 
 from adapters.dicom.transport import express
-from adapters.dicom.transport.channel import Answered, Channel
+from adapters.dicom.transport.backlog import Backlog
+from adapters.dicom.transport.channel import Channel
 from adapters.dicom.transport.express import Express, Told
 from adapters.dicom.transport.lull import Lull
 from adapters.dicom.transport.processors import Processors
 from adapters.dicom.transport.reactor import LOOK_SECONDS
-from gateway.errors import GatewayError
 from gateway.ports import ReceptionTogether
 
 BUFFER = 1024 * 1024
 IDLE_SECONDS = 0.002
 """How long nothing comes until answered objects get their files: longer than a sender takes from one to the next."""
-LONGEST_WAIT_SECONDS = 3.0
-"""How long an answered object waits for its file while others come."""
-MOST_WAITING, MOST_BYTES = 4_000, 192 * 1024 * 1024
-"""Answered objects that wait: what is known of them is in memory, what they are is in the store's journal."""
 _LEAVING_SECONDS = 10.0
-_PAUSE_SECONDS = 0.25
 _NOTHING = memoryview(b"")
 
 
@@ -60,14 +55,8 @@ class Dispatcher:
         self._orders: collections.deque[Callable[[], None]] = collections.deque()
         self._whole: list[Channel] = []
         """With an object that has come whole and is not answered."""
-        self._answered: collections.deque[tuple[float, Answered, int]] = collections.deque()
-        """Since when, and whose: the descriptor of the channel, which is there until it has none any more."""
-        self._waiting: collections.Counter[int] = collections.Counter()
-        """How many of them each channel has."""
-        self._bytes = 0
+        self._backlog = Backlog()
         self._leaving: list[_Leaving] = []
-        self._not_before = 0.0
-        """When what could not get its file is tried again."""
         self._processors = Processors()
         self._lull = Lull(self._processors, may_put_off)
         self._idle = False
@@ -143,14 +132,9 @@ class Dispatcher:
                 structlog.get_logger().exception("object_not_answered")
                 continue
             if answered is not None:
-                self._keep(now, channel, answered)
+                self._backlog.add(now, channel.descriptor, answered)
                 if self._express is not None:
                     self._express.learn(channel, answered)
-
-    def _keep(self, now: float, channel: Channel, answered: Answered) -> None:
-        self._answered.append((now, answered, channel.descriptor))
-        self._waiting[channel.descriptor] += 1
-        self._bytes += answered.size
 
     def _order(self, order: Callable[[], None]) -> bool:
         """False where nobody follows orders any more."""
@@ -172,19 +156,19 @@ class Dispatcher:
                 structlog.get_logger().exception("dispatch_failed")
 
     def _round(self, buffer: memoryview) -> None:
-        can_file = bool(self._answered) and time.monotonic() >= self._not_before
+        can_file = self._backlog.can_be_filed(time.monotonic())
         ready, brought, has_come = self._wait((0 if self._idle else IDLE_SECONDS) if can_file else LOOK_SECONDS)
         if has_come:
             self._idle, self._lull.came = False, time.monotonic()
         elif can_file and not self._idle:
             leaving_since = self._leaving[0].since if self._leaving else None
-            self._idle = self._lull.is_here(time.monotonic(), self._answered[0][0], len(self._answered), leaving_since)
+            self._idle = self._lull.is_here(time.monotonic(), self._backlog.since, len(self._backlog), leaving_since)
         self._act(ready, buffer)
         count = len(self._whole)
         if count:
             self.answer()
-        if can_file and (self._idle or self._is_late()):
-            self._file(count + brought + 1)
+        if can_file and (self._idle or self._backlog.is_late(time.monotonic())):
+            self._backlog.file(count + brought + 1)
         if self._leaving:
             self._let_go()
         self._look_for_quiet()
@@ -218,7 +202,7 @@ class Dispatcher:
         told, brought, has_come = self._express.poll(seconds, IDLE_SECONDS)
         now = time.monotonic()
         for channel, received in brought:
-            self._keep(now, channel, received)
+            self._backlog.add(now, channel.descriptor, received)
         return told, len(brought), has_come
 
     def _go_on(self, descriptor: int, what: int, come: bytes) -> None:
@@ -244,30 +228,9 @@ class Dispatcher:
         if not channel.take(buffer[:count]):
             self._unwatch(channel)
 
-    def _is_late(self) -> bool:
-        since = self._answered[0][0]
-        return (time.monotonic() - since > LONGEST_WAIT_SECONDS or len(self._answered) > MOST_WAITING
-                or self._bytes > MOST_BYTES)
-
-    def _file(self, count: int) -> None:
-        for _ in range(min(count, len(self._answered))):
-            try:
-                self._answered[0][1].abort()
-            except GatewayError as error:
-                structlog.get_logger().warning("object_waits_for_its_file", reason=str(error))
-                self._not_before = time.monotonic() + _PAUSE_SECONDS
-                self._answered.rotate(-1)  # whatever stands in its way may not stand in that of the others
-                return
-            except Exception:
-                structlog.get_logger().exception("object_not_filed")  # its file is found at the next start
-            _, answered, descriptor = self._answered.popleft()
-            self._waiting[descriptor] -= 1
-            self._bytes -= answered.size
-
     def _let_go(self) -> None:
         for one in self._leaving:
-            if not self._waiting[one.channel.descriptor]:
-                del self._waiting[one.channel.descriptor]
+            if self._backlog.has_left(one.channel.descriptor):
                 one.left.set()
         self._leaving = [one for one in self._leaving if not one.left.is_set()]
 
