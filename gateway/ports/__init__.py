@@ -1,17 +1,13 @@
 """The seams to the outside. Adapters implement these; gateway/app joins them; tests fake only these."""
 
 from gateway.ports.control import Commands, Health, Queries
+from gateway.ports.incoming import KEPT_BESIDE, Incoming, Outcome, Piece, Stored
 from gateway.ports.objects import (
-    KEPT_BESIDE,
     EcgSource,
     EcgWriter,
-    Incoming,
     Intake,
     ObjectStore,
-    Outcome,
-    Piece,
     Reception,
-    Stored,
     TagReader,
     TagStream,
     TagStreamer,

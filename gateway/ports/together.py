@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.ports.objects import Incoming, Piece, Stored
+from gateway.ports.incoming import Incoming, Piece, Stored
 from gateway.study import Sender
 
 
